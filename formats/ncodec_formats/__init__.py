@@ -1,0 +1,1 @@
+"""Readers and writers of ncodec's file formats: bytes only, never torch."""

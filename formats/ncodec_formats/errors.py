@@ -1,0 +1,33 @@
+"""Every error that ncodec raises on a caller's mistake or a bad file has one root, `NcodecError`."""
+
+
+class NcodecError(Exception):
+    """Root of all errors that a caller can meet; its text is one line for a person to read."""
+
+
+class BadFileError(NcodecError):
+    """The bytes are not what the format says they must be."""
+
+
+class UnsupportedVersionError(NcodecError):
+    """The file is of a version, or asks for a feature, that this reader does not know."""
+
+
+class LimitError(NcodecError):
+    """A size or a duration is beyond a stated limit."""
+
+
+class ModelMismatchError(NcodecError):
+    """The file was made with another model, or with other weights, than those given."""
+
+
+class CheckpointError(NcodecError):
+    """A checkpoint is missing, damaged, or of no layout that is known."""
+
+
+class DeviceError(NcodecError):
+    """An audio or compute device is missing or refuses what it is asked for."""
+
+
+class ArgumentError(NcodecError):
+    """A value given by the caller breaks a rule; the text has both the value and the rule."""

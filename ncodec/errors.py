@@ -1,0 +1,23 @@
+"""The errors of the library: those of `ncodec_formats`, under this package's name."""
+
+from ncodec_formats.errors import (
+    ArgumentError,
+    BadFileError,
+    CheckpointError,
+    DeviceError,
+    LimitError,
+    ModelMismatchError,
+    NcodecError,
+    UnsupportedVersionError,
+)
+
+__all__ = [
+    "ArgumentError",
+    "BadFileError",
+    "CheckpointError",
+    "DeviceError",
+    "LimitError",
+    "ModelMismatchError",
+    "NcodecError",
+    "UnsupportedVersionError",
+]

@@ -1,0 +1,1 @@
+"""The command line of ncodec: click commands, no logic of their own."""
