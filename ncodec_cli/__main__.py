@@ -1,0 +1,5 @@
+"""`python -m ncodec_cli` is `ncodec`."""
+
+from ncodec_cli.main import main
+
+main()

@@ -1,0 +1,174 @@
+"""What the commands share: options, parameter types, inputs and outputs, progress."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from ncodec.errors import ArgumentError
+from ncodec.files import atomic_output, same_file
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+keep_going_option = click.option(
+    "--keep-going", is_flag=True, help="Go on at damage: say what was lost and fill its time."
+)
+model_option = click.option(
+    "--model", metavar="NAME", help="Model name, or a checkpoint file. [default: ncodec_24khz]"
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where the model runs.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="CPU threads of one file's model."
+)
+jobs_option = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Files worked on at once. [default: the number of cores]",
+)
+bw_option = click.option(
+    "--bw",
+    type=float,
+    metavar="KBPS",
+    help="Bitrate of the whole file; the most codebooks that fit are used.",
+)
+codebooks_option = click.option(
+    "--codebooks", type=click.IntRange(1), metavar="N", help="Number of codebooks, instead of --bw."
+)
+
+
+def raw_options(command: F) -> F:
+    """Add --raw, --rate and --channels: samples without a header."""
+    for option in (
+        click.option("--channels", type=click.IntRange(1, 8), help="Channels of --raw samples."),
+        click.option("--rate", type=click.IntRange(100), metavar="HZ", help="Sample rate in Hz."),
+        click.option(
+            "--raw",
+            type=click.Choice(["s16", "f32"]),
+            help="Samples without a header, little-endian and interleaved.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class Seconds(click.ParamType[float]):
+    """A time: seconds (90, 1.5) or clock form (1:30, 1:02:03.5)."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", value):
+            self.fail(f"{value!r}: must be seconds (90.5) or a clock time (1:30, 1:02:03)")
+        total = 0.0
+        for part in value.split(":"):
+            total = total * 60 + float(part)
+        return total
+
+
+SECONDS = Seconds()
+
+
+@contextmanager
+def open_input(path: str) -> Generator[BinaryIO]:
+    """Open a path for reading; "-" is standard input."""
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(path).open("rb") as file:
+        yield file
+
+
+@contextmanager
+def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Generator[BinaryIO]:
+    """Open an output that is whole or absent; "-" is standard output.
+
+    Raises:
+        ArgumentError: it exists, is one of `inputs`, or is a terminal.
+    """
+    if path == "-":
+        if sys.stdout.isatty():
+            raise ArgumentError("standard output is a terminal; give a file name, or a pipe")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    for source in inputs:
+        if source != "-" and same_file(source, path):
+            raise ArgumentError(f"{path}: is the input; the output must be another file")
+    with atomic_output(path, force=force) as file:
+        yield file
+
+
+def use_threads(threads: int | None) -> None:
+    """Set how many CPU threads torch uses; the only place that does."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def clock(seconds: float) -> str:
+    """Return 1:02:03 or 2:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Progress:
+    """One line on a terminal: time done, speed against real time, time left; silent elsewhere."""
+
+    def __init__(self, label: str, *, quiet: bool = False) -> None:
+        """Begin now."""
+        self._label = label
+        self._on = not quiet and sys.stderr.isatty()
+        self._begin = self._shown = time.monotonic()
+
+    def __call__(self, done: float, total: float | None) -> None:
+        """Show that `done` of `total` seconds of audio are done (total None: unknown)."""
+        now = time.monotonic()
+        if not self._on or now - self._shown < 0.1:
+            return
+        self._shown = now
+        speed = done / (now - self._begin)
+        line = f"{self._label}  {clock(done)}"
+        if total is not None and total > 0:
+            left = (total - done) / speed if speed > 0 else 0.0
+            line += f" / {clock(total)}  {100 * done / total:3.0f} %  {clock(left)} left"
+        self._write(f"{line}  {speed:.1f}x real time")
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._on:
+            self._write("")
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
+
+
+def say(text: str, *, quiet: bool) -> None:
+    """Print a line on standard error, so that standard output stays free for data."""
+    if not quiet:
+        click.echo(text, err=True)

@@ -1,0 +1,75 @@
+import os
+import stat
+
+import pytest
+
+from ncodec.errors import ArgumentError
+from ncodec.files import atomic_output, same_file
+
+
+def write(path, data=b"new", error=None, meanwhile=None, **options):
+    before = path.read_bytes() if path.is_file() else None
+    with atomic_output(path, **options) as file:
+        file.write(data)
+        assert (path.read_bytes() if path.is_file() else None) == before
+        if meanwhile is not None:
+            path.write_bytes(meanwhile)
+        if error is not None:
+            raise error
+
+
+def test_whole_or_absent(tmp_path):
+    path = tmp_path / "a"
+    write(path)
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a"]
+    for error in (ValueError, KeyboardInterrupt, SystemExit):
+        with pytest.raises(error):
+            write(tmp_path / "b", error=error)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with pytest.raises(ArgumentError, match="exists already"):
+        write(path)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, error=KeyboardInterrupt, force=True)
+    assert path.read_bytes() == b"old"
+    write(path, force=True)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_that_comes_into_being_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "a"
+    with pytest.raises(ArgumentError, match="exists already"):
+        write(path, meanwhile=b"other")
+    assert path.read_bytes() == b"other"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_links_devices_folders_and_missing_folders(tmp_path):
+    link, path = tmp_path / "link", tmp_path / "a"
+    link.symlink_to(path)
+    write(link)
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+    with atomic_output("/dev/null") as file:
+        file.write(b"x")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    with pytest.raises(ArgumentError, match="is a folder"):
+        write(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere/a"):
+        write(tmp_path / "nowhere" / "a")
+
+
+def test_same_file(tmp_path):
+    path = tmp_path / "a"
+    assert not same_file(path, path)
+    path.touch()
+    os.link(path, tmp_path / "b")
+    assert same_file(path, tmp_path / "b")
+    assert not same_file(path, "-")
