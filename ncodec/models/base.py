@@ -40,6 +40,7 @@ class CompressionModel(nn.Module, ABC):
     latency_samples: int
     receptive_field: int
     preroll_frames: int
+    postroll_frames: int = 0
     segment: tuple[int, int] | None = None
 
     # ... see the abstract methods below; concrete shared parts (set_num_codebooks, frame_rate, fingerprint,
@@ -55,11 +56,17 @@ class CompressionModel(nn.Module, ABC):
 
     @abstractmethod
     def decode_latent(self, codes: Tensor) -> Tensor:
-        """Sum the codebook entries: `[B, K, F]` to the latent `[B, D, F]`."""
+        """Sum the codebook entries, frame by frame: `[B, K, F]` to the latent `[B, D, F]`; F may be 0."""
 
     @abstractmethod
-    def encoder_state(self, batch: int, device: torch.device | None = None) -> State:
-        """Return the encoder's state before the first sample of `batch` streams."""
+    def encoder_state(
+        self, batch: int, device: torch.device | None = None, codebooks: int | None = None
+    ) -> State:
+        """Return the encoder's state before the first sample of `batch` streams.
+
+        `codebooks` is how many these streams use, `num_codebooks` if None: it belongs to the streams,
+        since one model serves many at once.
+        """
 
     @abstractmethod
     def encode_step(self, audio: Tensor, state: State) -> tuple[list[Chunk], State]:
@@ -73,9 +80,15 @@ class CompressionModel(nn.Module, ABC):
     def decoder_state(self, batch: int, device: torch.device | None = None) -> State:
         """Return the decoder's state before the first frame of `batch` streams."""
 
-    @abstractmethod
     def decode_step(self, chunk: Chunk, state: State) -> tuple[Tensor, State]:
         """Take the next chunk; return the audio that is final `[B, C, T]` and the new state."""
+        return self.decode_latent_step(self.decode_latent(chunk.codes), chunk.scale, state)
+
+    @abstractmethod
+    def decode_latent_step(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Tensor, State]:
+        """Take the next latents `[B, D, F]` (concealment makes its own); otherwise as decode_step."""
 
     @abstractmethod
     def decode_flush(self, state: State) -> Tensor:
