@@ -1,0 +1,80 @@
+"""Reading other tools' checkpoint files without running anything that is in them.
+
+`torch.load(weights_only=True)` is the restricted unpickler: it rebuilds tensors and plain
+containers and refuses every other global. Scalars of numpy, which some training
+tools leave in the metadata, are allowed besides: they hold bytes only.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch.serialization import safe_globals
+
+from ncodec.errors import CheckpointError
+
+_NUMPY_SCALARS: list[Any] = [
+    np.dtype,
+    *{type(np.dtype(code)) for code in ("b1", "i4", "i8", "f4", "f8")},
+    # The same function under the module names that numpy 2 and numpy 1 write.
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+]
+
+
+def read_tensors(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read a checkpoint file, safetensors or torch's pickle, as the mapping that it holds.
+
+    Raises:
+        CheckpointError: The file is missing, is no checkpoint, or holds more than tensors and plain
+            values (a pickle that would run code is refused before anything of it runs).
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot read ({error.strerror})") from error
+    # safetensors: u64 length of the header, then its JSON.
+    if head[8:9] == b"{":
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file}: damaged safetensors file ({error})") from error
+    return _read_pickle(file)
+
+
+def _read_pickle(file: Path) -> Mapping[str, Any]:
+    try:
+        with warnings.catch_warnings(), safe_globals(_NUMPY_SCALARS):
+            warnings.simplefilter("ignore")
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{file}: refused: {_reason(error)}") from error
+    except Exception as error:  # torch raises what its zip, pickle and storage readers raise
+        raise CheckpointError(f"{file}: not a checkpoint ({_first_line(error)})") from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{file}: holds {type(content).__name__}, not a mapping of tensors")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    """Return the one sentence of torch's long explanation that names the refused global."""
+    for sentence in str(error).splitlines():
+        text = sentence.strip()
+        if "GLOBAL" in text or "nsupported" in text:
+            return text.split(" was not an allowed")[0].split(". Please use")[0]
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
