@@ -1,4 +1,4 @@
-"""Every error that ncodec raises on a caller's mistake or a bad file has one root, `NcodecError`."""
+"""All errors that ncodec raises on a caller's mistake or a bad file: one root, `NcodecError`."""
 
 
 class NcodecError(Exception):

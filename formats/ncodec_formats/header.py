@@ -1,0 +1,325 @@
+"""The header of an ECDC version 1 link: what was coded, by which model, from which source."""
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any
+
+from . import limits
+from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
+from .wire import HEADER_TAIL, MAGIC, SYNC, VERSION
+
+READER_VERSION = 1
+"""Headers may ask for a reader of at least some version; this one is that."""
+PREFIX = struct.Struct("!4sBI")
+
+# Key in the file -> field; one letter each, since a short file is mostly header.
+_KEYS = {
+    "m": "model",
+    "h": "model_hash",
+    "r": "sample_rate",
+    "p": "hop",
+    "s": "streams",
+    "c": "codebook_sizes",
+    "f": "packet_frames",
+    "q": "preroll_frames",
+    "Q": "postroll_frames",
+    "b": "block_frames",
+    "R": "source_rate",
+    "C": "source_channels",
+    "N": "source_samples",
+    "S": "start",
+    "i": "first_packet",
+    "g": "segment",
+    "G": "gain_db",
+    "k": "kinds",
+    "F": "peeled",
+    "t": "tags",
+}
+_VERSION_KEY, _MUST_KEY = "v", "u"
+_RUNS = ("codebook_sizes", "kinds")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a reader must know before the first packet.
+
+    Rates are in Hz, lengths in samples at the rate named, frames are frames of codes. A cut file
+    keeps the timeline of the whole one: it plays from source sample `start` to `source_samples`,
+    and its first packet has the sequence number `first_packet`.
+
+    Raises:
+        ArgumentError: a field has an impossible value.
+        LimitError: a field is beyond the limits of the format.
+    """
+
+    model: str
+    model_hash: bytes
+    sample_rate: int
+    hop: int
+    streams: int
+    codebook_sizes: tuple[int, ...]
+    packet_frames: int
+    preroll_frames: int
+    block_frames: int
+    source_rate: int
+    source_channels: int
+    source_samples: int | None
+    start: int = 0
+    segment: tuple[int, int] | None = None
+    gain_db: float = 0.0
+    tags: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
+    first_packet: int = 0
+    postroll_frames: int = 0
+    """Frames that a model with look-ahead needs after the last one that is wanted."""
+    kinds: tuple[int, ...] = ()
+    """Payload kind of each layer; empty means all 0, packed bits. Others are for later."""
+    peeled: bool = False
+    """Layers have been dropped from this file."""
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    def to_bytes(self) -> bytes:
+        """Returns the header as it stands in a file, prefix and CRC included."""
+        import msgpack
+
+        values: dict[str, object] = {}
+        for key, name in _KEYS.items():
+            value = getattr(self, name)
+            if value is None or (name in _OPTIONAL and value == _OPTIONAL[name]):
+                continue
+            if name in _RUNS:
+                value = [n for v, run in groupby(value) for n in (len(list(run)), v)]
+            elif name == "tags":
+                value = [text for tag in value for text in tag]
+            values[key] = value
+        values.update(self.extra)
+        packed = bytes(msgpack.packb(values) or b"")
+        if len(packed) > limits.MAX_HEADER:
+            raise LimitError(f"a header of {len(packed)} bytes; at most {limits.MAX_HEADER}")
+        data = PREFIX.pack(MAGIC, VERSION, len(packed)) + packed
+        return data + struct.pack("!I", zlib.crc32(data)) + HEADER_TAIL
+
+    def peel(self, codebooks: int) -> "Header":
+        """Returns the header of the same file with only its first `codebooks` layers.
+
+        Raises:
+            ArgumentError: the file has no such number of layers.
+        """
+        if not 1 <= codebooks <= len(self.codebook_sizes):
+            have = len(self.codebook_sizes)
+            raise ArgumentError(f"{codebooks} codebooks asked for; the file has 1 to {have}")
+        kinds = self.kinds[:codebooks] if any(self.kinds[:codebooks]) else ()
+        sizes = self.codebook_sizes[:codebooks]
+        return replace(self, codebook_sizes=sizes, kinds=kinds, peeled=True)
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Header":
+        """Reads a header from exactly its bytes.
+
+        Raises:
+            BadFileError: it is damaged or says something impossible.
+            UnsupportedVersionError: it asks for a newer reader or for something unknown.
+            LimitError: a field is beyond the limits of the format.
+        """
+        size = header_size(data[: PREFIX.size])
+        body, tail = data[: size - 6], data[size - 6 : size]
+        if tail[4:] in (b"\n" + SYNC[:1], b"\r\r"):
+            raise BadFileError("line endings were changed: the file went through a text-mode copy")
+        if len(data) != size or tail != struct.pack("!I", zlib.crc32(body)) + HEADER_TAIL:
+            raise BadFileError("the header is damaged: its CRC does not match")
+        return cls._from_map(unpack_map(body[PREFIX.size :], "the header"))
+
+    @classmethod
+    def _from_map(cls, values: dict[str, Any]) -> "Header":
+        _must_understand(values)
+        extra = {key: value for key, value in values.items() if key not in _KEYS}
+        fields: dict[str, Any] = {"source_samples": None, "extra": extra}
+        for key, name in _KEYS.items():
+            if key in values:
+                fields[name] = _decode(name, values[key])
+        missing = [key for key, name in _KEYS.items() if name in _REQUIRED and name not in fields]
+        if missing:
+            raise BadFileError(f"the header lacks the key {missing[0]!r}")
+        try:
+            return cls(**fields)
+        except ArgumentError as error:
+            raise BadFileError(f"the header is wrong: {error}") from error
+
+
+_OPTIONAL: dict[str, object] = {
+    "start": 0,
+    "first_packet": 0,
+    "postroll_frames": 0,
+    "segment": None,
+    "gain_db": 0.0,
+    "kinds": (),
+    "peeled": False,
+    "tags": (),
+}
+_REQUIRED = set(_KEYS.values()) - set(_OPTIONAL) - {"source_samples"}
+
+
+def header_size(prefix: bytes) -> int:
+    """Returns the size in bytes of a whole header from its first nine bytes.
+
+    Raises:
+        BadFileError: these are not the first bytes of an ECDC file.
+        UnsupportedVersionError: the file is of another version.
+        LimitError: the header claims to be too large.
+    """
+    if not prefix:
+        raise BadFileError("the file is empty")
+    if not prefix.startswith(MAGIC):
+        raise BadFileError("not an ECDC file: it does not begin with 'ECDC'")
+    if len(prefix) < PREFIX.size:
+        raise BadFileError("the file ends inside its header")
+    _, version, length = PREFIX.unpack(prefix)
+    if version != VERSION:
+        raise UnsupportedVersionError(f"ECDC version {version}; this reader knows {VERSION}")
+    if length > limits.MAX_HEADER:
+        raise LimitError(f"the header claims {length} bytes; at most {limits.MAX_HEADER}")
+    return PREFIX.size + length + 4 + len(HEADER_TAIL)
+
+
+def unpack_map(packed: bytes, what: str) -> dict[str, Any]:
+    """Returns a msgpack map of text keys, each there once.
+
+    Raises:
+        BadFileError: the bytes are anything else; `what` names them in the message.
+    """
+    import msgpack
+
+    def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    try:
+        values = msgpack.unpackb(packed, object_pairs_hook=unique, strict_map_key=True)
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise BadFileError(f"{what} is not a msgpack map: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise BadFileError(f"{what} is not a map of text keys")
+    return values
+
+
+def _must_understand(values: dict[str, Any]) -> None:
+    version = values.get(_VERSION_KEY, 1)
+    if not isinstance(version, int) or version > READER_VERSION:
+        raise UnsupportedVersionError(
+            f"the file asks for a reader of version {version}; this one is {READER_VERSION}"
+        )
+    must = values.get(_MUST_KEY, [])
+    if not isinstance(must, list) or not all(isinstance(key, str) for key in must):
+        raise BadFileError("the header's list of keys that must be understood is not a list")
+    known = {*_KEYS, _VERSION_KEY, _MUST_KEY}
+    for key in must:
+        if key not in known:
+            raise UnsupportedVersionError(f"the file needs {key!r}, which this reader lacks")
+
+
+def _decode(name: str, value: Any) -> Any:
+    if name in _RUNS:
+        return _expand(name, value)
+    if name == "tags":
+        if not isinstance(value, list) or len(value) % 2:
+            raise BadFileError("the header's tags are not pairs of key and value")
+        return tuple(zip(value[::2], value[1::2], strict=True))
+    if name == "gain_db" and isinstance(value, int):
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _expand(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) % 2 or not all(map(_is_count, value)):
+        raise BadFileError(f"the header's {name} are not pairs of count and value")
+    if sum(value[::2]) > limits.MAX_CODEBOOKS:
+        raise LimitError(f"{sum(value[::2])} codebooks; at most {limits.MAX_CODEBOOKS}")
+    return tuple(v for n, v in zip(value[::2], value[1::2], strict=True) for _ in range(n))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+# field -> (least, most); a value above the most is a LimitError, since the limit is ours.
+_RANGES = {
+    "sample_rate": (1, limits.MAX_RATE),
+    "hop": (1, limits.MAX_HOP),
+    "streams": (1, limits.MAX_STREAMS),
+    "packet_frames": (1, limits.MAX_PACKET_FRAMES),
+    "preroll_frames": (0, limits.MAX_COUNT),
+    "postroll_frames": (0, limits.MAX_COUNT),
+    "block_frames": (1, limits.MAX_COUNT),
+    "source_rate": (1, limits.MAX_RATE),
+    "source_channels": (1, limits.MAX_CHANNELS),
+    "start": (0, limits.MAX_COUNT),
+    "first_packet": (0, limits.MAX_SEQUENCE),
+}
+
+
+def _validate(header: Header) -> None:
+    for name, (least, most) in _RANGES.items():
+        _range(name, getattr(header, name), least, most)
+    if header.source_samples is not None:
+        _range("source_samples", header.source_samples, 0, limits.MAX_COUNT)
+    if not _is(header.model, str) or not 1 <= len(header.model) <= 255:
+        raise ArgumentError(f"model is {header.model!r}; it must be text of 1 to 255 characters")
+    if not _is(header.model_hash, bytes) or len(header.model_hash) != 32:
+        raise ArgumentError("model_hash must be 32 bytes")
+    sizes, kinds = header.codebook_sizes, header.kinds
+    _range("the number of codebooks", len(sizes), 1, limits.MAX_CODEBOOKS)
+    for size in sizes:
+        _range("a codebook size", size, 2, limits.MAX_CODEBOOK_SIZE)
+    if kinds and (len(kinds) != len(sizes) or not all(_is_count(k) for k in kinds)):
+        raise ArgumentError(f"kinds are {kinds}; one is needed for each of {len(sizes)} codebooks")
+    if header.segment is not None:
+        segment = header.segment
+        if (
+            len(segment) != 2
+            or not all(map(_is_count, segment))
+            or not 0 < segment[1] <= segment[0]
+        ):
+            raise ArgumentError(
+                f"segment is {segment}; it must be (length, stride), stride <= length"
+            )
+        _range("the segment's length", segment[0], 1, limits.MAX_COUNT)
+    if not _is(header.gain_db, float) or not abs(header.gain_db) <= 1000:
+        raise ArgumentError(f"gain_db is {header.gain_db!r}; it must be a number within +-1000")
+    if not _is(header.peeled, bool):
+        raise ArgumentError(f"peeled is {header.peeled!r}; it must be true or false")
+    _validate_tags(header.tags)
+    if clash := {*_KEYS} & {*header.extra}:
+        raise ArgumentError(f"extra has the key {min(clash)!r}, which has a field of its own")
+    bits = sum((size - 1).bit_length() for size in sizes)
+    packet = (bits * header.packet_frames * header.streams) // 8 + 4 * len(sizes) + 64
+    if packet > limits.MAX_PACKET:
+        raise LimitError(f"packets of up to {packet} bytes; at most {limits.MAX_PACKET}")
+
+
+def _is(value: object, kind: type) -> bool:
+    # Headers come from files too: their types are not what the annotations promise.
+    return isinstance(value, kind)
+
+
+def _validate_tags(tags: tuple[tuple[str, str], ...]) -> None:
+    for tag in tags:
+        if len(tag) != 2 or not all(_is(text, str) for text in tag):
+            raise ArgumentError(f"tag {tag!r}; it must be a pair of texts")
+        key = tag[0]
+        if not key or not all(" " <= letter <= "}" and letter != "=" for letter in key):
+            raise ArgumentError(f"tag key {key!r}; it must be printable ASCII without '='")
+
+
+def _range(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ArgumentError(
+            f"{name} is {value!r}; it must be a whole number from {least} to {most}"
+        )
+    if value > most:
+        raise LimitError(f"{name} is {value}; at most {most}")

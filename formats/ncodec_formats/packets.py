@@ -1,0 +1,215 @@
+"""Packets of ECDC version 1: their heads, their layers, and what a reader hands out."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import limits
+from .header import Header
+from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CODES, END, INDEX, REDUNDANCY, GAP = range(5)
+HAS_FIRST_FRAME, HAS_FRAMES, HAS_LAYERS, HAS_SCALE = 0x10, 0x20, 0x40, 0x80
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Codes of consecutive frames.
+
+    `codes` is uint16 `[K, S, F]`: K layers, S streams, F frames. K may be less than the header's
+    number of codebooks, since upper layers may be left out, dropped or damaged; K = 0 is silence.
+    `scale` is float32 `[S]` or None.
+    """
+
+    sequence: int
+    first_frame: int
+    codes: "NDArray[np.uint16]"
+    scale: "NDArray[np.float32] | None" = None
+
+    @property
+    def frames(self) -> int:
+        """Frames that the packet covers."""
+        return int(self.codes.shape[2])
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A stretch of the timeline for which the file has no codes."""
+
+    first_frame: int
+    frames: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a packet of codes, parsed."""
+
+    sequence: int
+    first_frame: int
+    frames: int
+    lengths: tuple[int, ...]
+    """Bytes of each layer, its check byte not counted."""
+    scale: bytes
+    size: int = 0
+    """Bytes of the head itself, sync word and CRC included."""
+    plain: bool = False
+    """The head says nothing of layers, so it stays the same when layers are dropped."""
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of all layers and their checks."""
+        return sum(self.lengths) + len(self.lengths)
+
+
+class Layout:
+    """Sizes that follow from a header."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.bits = tuple((size - 1).bit_length() for size in header.codebook_sizes)
+        self.kinds = header.kinds or (0,) * len(self.bits)
+        self.exact = all(size & (size - 1) == 0 for size in header.codebook_sizes)
+        self.readable = next((k for k, kind in enumerate(self.kinds) if kind), len(self.kinds))
+        self._regular = self.lengths(header.packet_frames, len(self.bits))
+
+    def lengths(self, frames: int, layers: int) -> tuple[int, ...]:
+        """Returns the bytes of each of `layers` layers of packed bits."""
+        codes = frames * self.header.streams
+        return tuple((codes * bits + 7) // 8 for bits in self.bits[:layers])
+
+    def put_head(self, head: Head) -> bytes:
+        """Returns a packet's head; what follows from the header and the sequence is left out."""
+        header = self.header
+        layers = len(head.lengths)
+        kind, out = CODES, b""
+        if head.first_frame != head.sequence * header.packet_frames:
+            kind |= HAS_FIRST_FRAME
+            out += put_varint(head.first_frame)
+        if head.frames != header.packet_frames:
+            kind |= HAS_FRAMES
+            out += put_varint(head.frames)
+        if layers != len(self.bits):
+            kind |= HAS_LAYERS
+            out += put_varint(layers)
+        for k in range(layers):
+            if self.kinds[k]:
+                out += put_varint(head.lengths[k])
+        if head.scale:
+            kind |= HAS_SCALE
+            out += head.scale
+        out = SYNC + bytes([kind]) + put_varint(head.sequence) + out
+        return out + crc16(out).to_bytes(2, "big")
+
+    def get_head(self, data: bytes, pos: int) -> Head:
+        """Parses the head of a packet of codes that begins at `pos` with its sync word.
+
+        Raises:
+            IndexError: the data end inside the head.
+            ValueError: it is not a head, or is damaged.
+        """
+        header, begin = self.header, pos
+        kind = data[pos + 2]
+        sequence, pos = get_varint(data, pos + 3, limits.MAX_SEQUENCE)
+        first_frame, frames = sequence * header.packet_frames, header.packet_frames
+        layers, scale = len(self.bits), b""
+        if kind & HAS_FIRST_FRAME:
+            first_frame, pos = get_varint(data, pos, limits.MAX_COUNT)
+        if kind & HAS_FRAMES:
+            frames, pos = get_varint(data, pos, header.packet_frames)
+        if kind & HAS_LAYERS:
+            layers, pos = get_varint(data, pos, layers)
+        if kind & (HAS_FRAMES | HAS_LAYERS):
+            lengths = self.lengths(frames, layers)
+        else:
+            lengths = self._regular
+        if any(self.kinds[:layers]):
+            sizes = list(lengths)
+            for k in range(layers):
+                if self.kinds[k]:
+                    sizes[k], pos = get_varint(data, pos, limits.MAX_PACKET)
+            lengths = tuple(sizes)
+        if kind & HAS_SCALE:
+            scale = data[pos : pos + 4 * header.streams]
+            pos += 4 * header.streams
+        crc = data[pos] << 8 | data[pos + 1]
+        if data[begin : begin + 2] != SYNC or kind & 0x0F != CODES or frames == 0:
+            raise ValueError("not the head of a packet of codes")
+        if crc16(data[begin:pos]) != crc:
+            raise ValueError("the head of a packet is damaged")
+        plain = lengths is self._regular or not (kind & HAS_LAYERS or any(self.kinds))
+        head = Head(sequence, first_frame, frames, lengths, scale, pos + 2 - begin, plain)
+        if head.size + head.body_size > limits.MAX_PACKET:
+            raise ValueError("a packet is too long")
+        return head
+
+    def put_packet(self, packet: Packet) -> bytes:
+        """Returns a packet of codes, with all its layers as packed bits."""
+        from .bits import pack
+
+        layers = [pack(packet.codes[k], self.bits[k]) for k in range(packet.codes.shape[0])]
+        scale = b"" if packet.scale is None else packet.scale.astype(">f4").tobytes()
+        lengths = tuple(len(layer) for layer in layers)
+        head = Head(packet.sequence, packet.first_frame, packet.frames, lengths, scale)
+        return self.put_head(head) + put_layers(layers)
+
+    def get_packet(self, head: Head, body: bytes) -> tuple[Packet, int]:
+        """Returns what can be used of a packet, and how many of its layers are good.
+
+        A layer that is damaged, or has a code beyond its codebook, takes those above it along;
+        layers of an unknown kind, and those above them, are good but can't be used.
+        """
+        import numpy as np
+
+        from .bits import unpack
+
+        streams = self.header.streams
+        good = count_good_layers(body, head.lengths)
+        usable = min(good, self.readable)
+        codes = np.empty((usable, streams, head.frames), np.uint16)
+        pos = 0
+        for k in range(usable):
+            length = head.lengths[k]
+            layer = unpack(body[pos : pos + length], self.bits[k], streams * head.frames)
+            if not self.exact and int(layer.max()) >= self.header.codebook_sizes[k]:
+                codes, good = codes[:k], k
+                break
+            codes[k] = layer.reshape(streams, head.frames)
+            pos += length + 1
+        scale = np.frombuffer(head.scale, ">f4").astype(np.float32) if head.scale else None
+        return Packet(head.sequence, head.first_frame, codes, scale), good
+
+
+def encode_packet(header: Header, packet: Packet) -> bytes:
+    """Returns one packet of codes as bytes, for a sender that has a transport of its own.
+
+    A receiver that hands such packets to an `EcdcReader`, after the header's bytes, reads them.
+    """
+    return Layout(header).put_packet(packet)
+
+
+def put_other(kind: int, payload: bytes) -> bytes:
+    """Returns a packet of any type but codes; its length is in it, so any reader can skip it."""
+    head = SYNC + bytes([kind]) + put_varint(len(payload))
+    head += crc16(head).to_bytes(2, "big")
+    return head + payload + struct.pack("!I", zlib.crc32(payload))
+
+
+def get_other(data: bytes, pos: int) -> tuple[int, int]:
+    """Parses the head of any other packet; returns the sizes of its head and of its payload.
+
+    Raises:
+        IndexError: the data end inside the head.
+        ValueError: it is not a head, or is damaged.
+    """
+    begin = pos
+    length, pos = get_varint(data, pos + 3, limits.MAX_PACKET)
+    crc = data[pos] << 8 | data[pos + 1]
+    if data[begin : begin + 2] != SYNC or crc16(data[begin:pos]) != crc:
+        raise ValueError("the head of a packet is damaged")
+    return pos + 2 - begin, length

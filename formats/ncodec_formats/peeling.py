@@ -1,0 +1,79 @@
+"""Dropping layers from packets by copying bytes, and the digests that survive it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .ending import DIGEST_SIZE
+from .packets import REDUNDANCY, Head, Layout, get_other, put_other
+from .wire import SYNC, count_good_layers
+
+
+def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) -> bytes:
+    """Returns a packet as it is in a file with the layers of `target` only.
+
+    `head` is that of a packet of codes, None for a packet of any other type.
+    """
+    if len(source.bits) == len(target.bits):
+        return data
+    if head is None:
+        return _peel_copies(data, source, target) if data[2] == REDUNDANCY else data
+    lengths = head.lengths[: len(target.bits)]
+    end = head.size + sum(lengths) + len(lengths)
+    if head.plain:
+        return data[:end]
+    return target.put_head(replace(head, lengths=lengths)) + data[head.size : end]
+
+
+def lowest_layers(head: Head, data: bytes, target: Layout, layers: int) -> bytes:
+    """Returns a packet of codes with at most `layers` layers and no sync word."""
+    lengths = head.lengths[:layers]
+    end = head.size + sum(lengths) + len(lengths)
+    return target.put_head(replace(head, lengths=lengths))[len(SYNC) :] + data[head.size : end]
+
+
+def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
+    """Yields head and data of each copy in a redundancy packet; stops at the first that is none.
+
+    A copy is a packet of codes without its sync word; the data come with it.
+    """
+    pos = 0
+    while pos < len(payload):
+        try:
+            head = layout.get_head(SYNC + payload[pos : pos + 512], 0)
+        except (IndexError, ValueError):
+            return
+        end = pos - len(SYNC) + head.size + head.body_size
+        data = SYNC + payload[pos:end]
+        if count_good_layers(data[head.size :], head.lengths) < len(head.lengths):
+            return
+        yield head, data
+        pos = end
+
+
+def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:
+    begin, length = get_other(data, 0)
+    kept = [
+        lowest_layers(head, copy, target, len(target.bits))
+        for head, copy in copies(data[begin : begin + length], source)
+    ]
+    return put_other(REDUNDANCY, b"".join(kept))
+
+
+class Digests:
+    """Running digests of all layer prefixes of a link: truncated SHA-256 over its packets."""
+
+    def __init__(self, layout: Layout) -> None:
+        count = len(layout.bits)
+        self._source = layout
+        self._targets = [Layout(layout.header.peel(k + 1)) for k in range(count)]
+        self._hashes = [hashlib.sha256() for _ in range(count)]
+
+    def add(self, head: Head | None, data: bytes) -> None:
+        """Takes in one packet; `head` is that of a packet of codes, None for any other."""
+        for target, hasher in zip(self._targets, self._hashes, strict=True):
+            hasher.update(peel_packet(head, data, self._source, target))
+
+    def values(self) -> tuple[bytes, ...]:
+        """Returns the digests so far."""
+        return tuple(hasher.digest()[:DIGEST_SIZE] for hasher in self._hashes)

@@ -1,0 +1,219 @@
+"""Finding packets in bytes: forward reading with a buffer, and resync after damage."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from .errors import BadFileError, NcodecError
+from .header import PREFIX, Header, header_size
+from .packets import CODES, Head, Layout, get_other
+from .wire import FOOTER_MAGIC, LINK_START, SYNC
+
+CHUNK = 1 << 18
+SKIPPED = -1
+
+
+class Source:
+    """A forward reader that never asks for more than is there, so that pipes do not wait."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        read1: Callable[[int], bytes] | None = getattr(file, "read1", None)
+        self._read = read1 or file.read
+        self._file = file
+        self.data = b""
+        self.pos = 0
+        self._base = 0
+        self.origin = file.tell() if _can_seek(file) else None
+        """Where in the file reading began; None if it can't seek."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes before the current position, from where reading began."""
+        return self._base + self.pos
+
+    @property
+    def available(self) -> int:
+        """Bytes in the buffer."""
+        return len(self.data) - self.pos
+
+    def fill(self, count: int) -> bool:
+        """Makes `count` bytes available, or as many as there are before the end."""
+        if self.available >= count:
+            return True
+        chunks = [self.data[self.pos :]]
+        have = len(chunks[0])
+        while have < count and (chunk := self._read(CHUNK)):
+            chunks.append(chunk)
+            have += len(chunk)
+        self._base += self.pos
+        self.data, self.pos = b"".join(chunks), 0
+        return have >= count
+
+    def take(self, count: int) -> bytes:
+        """Returns and passes at most `count` bytes."""
+        self.fill(count)
+        data = self.data[self.pos : self.pos + count]
+        self.pos += len(data)
+        return data
+
+    def jump(self, offset: int) -> None:
+        """Goes on from another offset of a file that can seek."""
+        assert self.origin is not None
+        self._file.seek(self.origin + offset)
+        self.data, self.pos, self._base = b"", 0, offset
+
+
+def _can_seek(file: BinaryIO) -> bool:
+    seekable: Callable[[], bool] | None = getattr(file, "seekable", None)
+    return seekable is not None and seekable()
+
+
+@dataclass(frozen=True)
+class Element:
+    """A packet as it stands, or bytes that are none (`kind` is SKIPPED, then `size` counts them).
+
+    A packet that the end of the file cuts short has fewer bytes in `data` than `size`.
+    """
+
+    kind: int
+    offset: int
+    data: bytes
+    size: int
+    head: Head | None = None
+    begin: int = 0
+    """Bytes of the head."""
+
+    @property
+    def payload(self) -> bytes | None:
+        """The payload of a packet that has no codes; None if it is damaged."""
+        body, crc = self.data[self.begin : -4], self.data[-4:]
+        whole = len(self.data) == self.size and int.from_bytes(crc, "big") == zlib.crc32(body)
+        return body if whole else None
+
+
+def read_header(source: Source) -> Header:
+    """Reads the header of a link.
+
+    Raises:
+        BadFileError, UnsupportedVersionError, LimitError: as `Header.parse`.
+    """
+    size = header_size(source.take(PREFIX.size))
+    source.pos -= PREFIX.size
+    source.fill(size)
+    if source.available < size:
+        raise BadFileError("the file ends inside its header")
+    return Header.parse(source.take(size))
+
+
+class Scanner:
+    """Cuts what follows a header into elements."""
+
+    def __init__(self, source: Source, layout: Layout) -> None:
+        self._source = source
+        self._layout = layout
+        self._no_link_before = 0
+
+    def next(self) -> Element | None:
+        """Returns the next element; None at the end of the file or where another link begins."""
+        source = self._source
+        source.fill(len(SYNC))
+        if source.available == 0:
+            return None
+        return self._packet() or (None if self._at_link() else self._skip())
+
+    def _packet(self) -> Element | None:
+        """Takes the packet at the current position; None if there is none."""
+        source = self._source
+        sizes = self._measure()
+        if sizes is None:
+            return None
+        head, begin, size = sizes
+        kind, offset = source.data[source.pos + 2] & 0x0F, source.offset
+        length = size if source.fill(size) and self._followed(size) else self._up_to_next(size)
+        return Element(kind, offset, source.take(length), size, head, begin)
+
+    def _measure(self) -> tuple[Head | None, int, int] | None:
+        """Returns head, its size and the packet's size, if a sound head begins here."""
+        source = self._source
+        while True:
+            if not source.data.startswith(SYNC, source.pos):
+                return None
+            try:
+                return self._sizes(source.pos)
+            except IndexError:
+                if not source.fill(source.available + 1):
+                    return None
+            except ValueError:
+                return None
+
+    def _sizes(self, pos: int) -> tuple[Head | None, int, int]:
+        data = self._source.data
+        if data[pos + 2] & 0x0F != CODES:
+            begin, length = get_other(data, pos)
+            return None, begin, begin + length + 4
+        head = self._layout.get_head(data, pos)
+        return head, head.size, head.size + head.body_size
+
+    def _followed(self, size: int) -> bool:
+        """Tells whether a packet's end is the end of what is there, or something else begins.
+
+        Only looks at what is there already: a live stream must not wait for its next packet.
+        """
+        end = self._source.pos + size
+        after = self._source.data[end : end + 2]
+        return len(after) < 2 or after in _FOLLOWERS
+
+    def _up_to_next(self, size: int) -> int:
+        """Returns the bytes up to a packet that begins inside this one: some bytes were lost."""
+        source = self._source
+        size = min(size, source.available)
+        pos, end = source.pos, source.pos + size
+        while (pos := source.data.find(SYNC, pos + 1, end)) >= 0:
+            try:
+                self._sizes(pos)
+            except (IndexError, ValueError):
+                continue
+            return pos - source.pos
+        return size
+
+    def _at_link(self) -> bool:
+        source = self._source
+        source.fill(len(LINK_START))
+        if not source.data.startswith(LINK_START, source.pos):
+            return False
+        if source.offset < self._no_link_before:
+            return False
+        try:
+            source.fill(PREFIX.size)
+            size = header_size(source.data[source.pos : source.pos + PREFIX.size])
+            source.fill(size)
+            # Bounds the work that a file full of false beginnings can ask for.
+            self._no_link_before = source.offset + size // 16
+            Header.parse(source.data[source.pos : source.pos + size])
+        except NcodecError:
+            return False
+        return True
+
+    def _skip(self) -> Element:
+        """Passes bytes up to the next packet or link."""
+        source = self._source
+        begin = source.offset
+        source.pos += 1
+        while True:
+            hits = [source.data.find(mark, source.pos) for mark in (SYNC, LINK_START)]
+            found = min((hit for hit in hits if hit >= 0), default=-1)
+            if found >= 0:
+                source.pos = found
+                if self._measure() is not None or self._at_link():
+                    break
+                source.pos += 1
+                continue
+            source.pos = max(source.pos, len(source.data) - len(LINK_START) + 1)
+            if not source.fill(source.available + 1):
+                source.pos = len(source.data)
+                break
+        return Element(SKIPPED, begin, b"", source.offset - begin)
+
+
+_FOLLOWERS = (SYNC, LINK_START[:2], FOOTER_MAGIC[:2])

@@ -1,0 +1,91 @@
+"""The smallest parts of ECDC version 1: sync words, variable-length integers, checks."""
+
+import binascii
+import zlib
+
+MAGIC = b"ECDC"
+VERSION = 1
+LINK_START = MAGIC + bytes([VERSION])
+HEADER_TAIL = b"\r\n"
+"""Ends a header, so that a transfer in text mode is seen at once."""
+SYNC = b"\xec\xdc"
+"""Opens each packet."""
+FOOTER_MAGIC = b"CDCE"
+CHECK_MODULUS = 227
+"""Largest prime below 256 of which 2 is a primitive root: no single flipped bit, and no pair of
+flipped bits closer than 113 bits, goes unseen."""
+
+
+def put_varint(value: int) -> bytes:
+    """Writes an unsigned integer, seven bits a byte, least significant first (LEB128)."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def get_varint(data: bytes, pos: int, most: int) -> tuple[int, int]:
+    """Reads an unsigned integer of at most `most`; returns it and the position after it.
+
+    Raises:
+        IndexError: the data end too soon.
+        ValueError: it is larger than `most` or not in its shortest form.
+    """
+    byte = data[pos]
+    if byte < 0x80:
+        value, pos = byte, pos + 1
+    else:
+        value, shift = 0, 0
+        while True:
+            byte = data[pos]
+            value |= (byte & 0x7F) << shift
+            pos += 1
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 56:
+                raise ValueError("a variable-length integer is longer than 8 bytes")
+        if byte == 0:
+            raise ValueError("a variable-length integer is not in its shortest form")
+    if value > most:
+        raise ValueError(f"a variable-length integer is {value}, more than {most}")
+    return value, pos
+
+
+def crc16(data: bytes | memoryview) -> int:
+    """Returns CRC-16/IBM-3740 (polynomial 0x1021, start 0xFFFF), the check of packet heads."""
+    return binascii.crc_hqx(data, 0xFFFF)
+
+
+def put_layers(layers: list[bytes]) -> bytes:
+    """Joins layers, each followed by its check byte."""
+    out = bytearray()
+    running = 1
+    for layer in layers:
+        out += layer
+        out.append(_check(layer, running))
+        running = zlib.crc32(layer, running)
+    return bytes(out)
+
+
+def count_good_layers(body: bytes | memoryview, lengths: tuple[int, ...]) -> int:
+    """Returns how many layers of a packet's body, from the first one on, agree with their checks.
+
+    The body may be cut short: a layer that is not whole is not good.
+    """
+    pos, running = 0, 1
+    for count, length in enumerate(lengths):
+        layer = bytes(body[pos : pos + length])
+        pos += length + 1
+        if pos > len(body) or body[pos - 1] != _check(layer, running):
+            return count
+        running = zlib.crc32(layer, running)
+    return len(lengths)
+
+
+def _check(layer: bytes, running: int) -> int:
+    # The remainder sees every single flipped bit of this layer; the CRC-32 of the layers below,
+    # put before it, lets damage that slips past one check (1 in 227) meet the next ones anew.
+    return int.from_bytes(running.to_bytes(4, "big") + layer, "big") % CHECK_MODULUS

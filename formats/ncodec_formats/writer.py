@@ -1,0 +1,154 @@
+"""Writing ECDC version 1, front to back, to anything that has `write`."""
+
+from collections import deque
+from typing import TYPE_CHECKING, BinaryIO
+
+from .ending import FOOTER, End, Index
+from .errors import ArgumentError
+from .header import Header
+from .packets import REDUNDANCY, Head, Layout, Packet, put_other
+from .peeling import Digests, lowest_layers
+from .wire import FOOTER_MAGIC
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class LinkWriter:
+    """Writes whole packets as they are, and keeps what the end of the link needs to say."""
+
+    def __init__(self, file: BinaryIO, header: Header, digests: Digests | None = None) -> None:
+        self.header = header
+        self.layout = Layout(header)
+        self.index = Index.for_layout(self.layout)
+        self.packets = 0
+        self.end_frame = 0
+        self._digests = digests
+        self._file = file
+        data = header.to_bytes()
+        self.index.header_size = len(data)
+        file.write(data)
+
+    def add(self, head: Head | None, data: bytes) -> None:
+        """Writes one packet; `head` is that of a packet of codes, None for any other."""
+        if head is not None:
+            self.index.add(head.first_frame, self.index.area)
+            self.packets += 1
+            self.end_frame = head.first_frame + head.frames
+        if self._digests is not None:
+            self._digests.add(head, data)
+        self.index.area += len(data)
+        self._file.write(data)
+
+    def finish(self, end: End) -> None:
+        """Writes end packet, index and footer."""
+        tail = end.to_packet() + self.index.to_packet()
+        self._file.write(tail + FOOTER.pack(FOOTER_MAGIC, len(tail) + FOOTER.size))
+
+    def end(self, source_samples: int) -> End:
+        """Returns the totals of what was written."""
+        assert self._digests is not None
+        return End(source_samples, self.packets, self.end_frame, self._digests.values())
+
+
+class EcdcWriter:
+    """Writes codes as an ECDC version 1 link; never seeks, so a pipe will do.
+
+    Args:
+        file: has `write(bytes)`; the caller closes it.
+        header: written at once.
+        redundancy: `(layers, packets)`: before each packet go copies of the lowest `layers` of
+            the `packets` before it; a reader that has lost one of those uses them.
+
+    Raises:
+        ArgumentError: redundancy is out of range.
+    """
+
+    def __init__(
+        self, file: BinaryIO, header: Header, *, redundancy: tuple[int, int] | None = None
+    ) -> None:
+        if redundancy is not None and not (
+            1 <= redundancy[0] <= len(header.codebook_sizes) and 1 <= redundancy[1] <= 16
+        ):
+            raise ArgumentError(
+                f"redundancy is {redundancy}; it must be (layers, packets) with 1 to "
+                f"{len(header.codebook_sizes)} layers and 1 to 16 packets"
+            )
+        self._layout = Layout(header)
+        self._writer = LinkWriter(file, header, Digests(self._layout))
+        self._sequence = header.first_packet
+        self._layers = redundancy[0] if redundancy else 0
+        self._recent: deque[bytes] = deque(maxlen=redundancy[1] if redundancy else 0)
+
+    @property
+    def header(self) -> Header:
+        """The header that was written."""
+        return self._writer.header
+
+    def write(
+        self,
+        codes: "NDArray[np.integer]",
+        scale: "NDArray[np.floating] | None" = None,
+        *,
+        first_frame: int | None = None,
+    ) -> int:
+        """Writes the next packet; returns the bytes it took, copies of others included.
+
+        Args:
+            codes: integers `[K, S, F]`; K at most the header's number of codebooks, 0 for
+                silence; 1 <= F <= the header's `packet_frames`.
+            scale: `[S]`, for models that normalise.
+            first_frame: where it stands; by default its number times `packet_frames`.
+
+        Raises:
+            ArgumentError: shapes or codes do not fit the header.
+        """
+        packet = self._check(codes, scale, first_frame)
+        data = self._layout.put_packet(packet)
+        head = self._layout.get_head(data, 0)
+        before = self._writer.index.area
+        if self._recent:
+            self._writer.add(None, put_other(REDUNDANCY, b"".join(self._recent)))
+        self._writer.add(head, data)
+        if self._layers:
+            self._recent.append(lowest_layers(head, data, self._layout, self._layers))
+        self._sequence += 1
+        return self._writer.index.area - before
+
+    def finish(self, source_samples: int) -> None:
+        """Writes the end packet with all totals, the index and the footer.
+
+        Args:
+            source_samples: where the source ends on its timeline, in samples at its own rate.
+        """
+        self._writer.finish(self._writer.end(source_samples))
+
+    def _check(
+        self,
+        codes: "NDArray[np.integer]",
+        scale: "NDArray[np.floating] | None",
+        first_frame: int | None,
+    ) -> Packet:
+        import numpy as np
+
+        header = self.header
+        most = (len(header.codebook_sizes), header.streams, header.packet_frames)
+        shape = codes.shape
+        fits = len(shape) == 3 and shape[0] <= most[0] and shape[1] == most[1]
+        if not fits or not 1 <= shape[2] <= most[2]:
+            raise ArgumentError(
+                f"codes of shape {list(shape)}; [K, S, F] must be at most {list(most)}, S exactly"
+            )
+        sizes = np.asarray(header.codebook_sizes[: shape[0]]).reshape(-1, 1, 1)
+        if codes.size and (int(codes.min()) < 0 or bool((codes >= sizes).any())):
+            raise ArgumentError("a code lies outside its codebook")
+        if scale is not None and (scale.shape != (most[1],) or not np.isfinite(scale).all()):
+            raise ArgumentError(f"scale must be {most[1]} finite numbers, one a stream")
+        place = self._sequence * header.packet_frames if first_frame is None else first_frame
+        if place < self._writer.end_frame:
+            raise ArgumentError(
+                f"a packet at frame {place}; the one before it ends at {self._writer.end_frame}"
+            )
+        scale = None if scale is None else scale.astype(np.float32)
+        return Packet(self._sequence, place, codes.astype(np.uint16), scale)
