@@ -1,0 +1,119 @@
+"""What a model is: one frozen dataclass a family, of plain JSON types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from ncodec.errors import ArgumentError
+
+C = TypeVar("C", bound="Config")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shared by all: to and from the plain mapping that model files carry."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields; tuples become lists, as in JSON."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
+        """Build from what `to_dict` gave; fields left out keep their defaults.
+
+        Raises:
+            ArgumentError: A field is unknown or a required one is missing.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ArgumentError(f"{cls.__name__}: unknown field {unknown[0]!r}")
+        try:
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except TypeError as error:
+            raise ArgumentError(f"{cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class DacConfig(Config):
+    """DAC (Kumar et al. 2023, arXiv:2306.06546); defaults are the 44.1 kHz model's.
+
+    Attributes:
+        sample_rate: Hz.
+        encoder_dim: Channels of the first encoder layer; each stride doubles them.
+        ratios: Strides of the encoder, first to last; the decoder's are these reversed.
+        decoder_dim: Channels of the first decoder layer; each stride halves them.
+        latent_dim: Channels between encoder and decoder.
+        codebooks: Number of codebooks.
+        bins: Entries of a codebook.
+        codebook_dim: Width of an entry.
+    """
+
+    sample_rate: int = 44100
+    encoder_dim: int = 64
+    ratios: tuple[int, ...] = (2, 4, 8, 8)
+    decoder_dim: int = 1536
+    latent_dim: int = 1024
+    codebooks: int = 9
+    bins: int = 1024
+    codebook_dim: int = 8
+
+
+@dataclass(frozen=True)
+class MimiConfig(Config):
+    """Mimi (Defossez et al. 2024, arXiv:2410.00037); defaults are the released model's.
+
+    Attributes:
+        sample_rate: Hz.
+        filters: Channels of the first encoder layer; each stride doubles them.
+        ratios: Strides of the decoder, first to last; the encoder's are these reversed.
+        latent_dim: Channels of the transformers and the latent.
+        frame_stride: Stride of the last down-sampling, after the encoder's transformer.
+        layers: Transformer layers, in the encoder and in the decoder.
+        heads: Attention heads.
+        feed_forward: Inner width of the transformers' feed-forward pairs.
+        context: Positions that attention sees, its own included.
+        rope_period: Longest period of the rotary positions.
+        codebooks: Number of codebooks, the semantic ones included.
+        semantic_codebooks: How many of them are in the first of the two parallel quantizers.
+        bins: Entries of a codebook.
+        codebook_dim: Width of an entry.
+    """
+
+    sample_rate: int = 24000
+    filters: int = 64
+    ratios: tuple[int, ...] = (8, 6, 5, 4)
+    latent_dim: int = 512
+    frame_stride: int = 2
+    layers: int = 8
+    heads: int = 8
+    feed_forward: int = 2048
+    context: int = 250
+    rope_period: float = 10000.0
+    codebooks: int = 32
+    semantic_codebooks: int = 1
+    bins: int = 2048
+    codebook_dim: int = 256
+
+
+@dataclass(frozen=True)
+class EncodecLMConfig(Config):
+    """The language model over EnCodec's codes; defaults are the 24 kHz model's.
+
+    Attributes:
+        codebooks: Codebooks that it predicts.
+        bins: Entries of a codebook.
+        dim: Width of the transformer.
+        layers: Number of transformer layers.
+        heads: Attention heads.
+        past_context: Frames before the present one that attention sees: 3.5 s.
+    """
+
+    codebooks: int = 32
+    bins: int = 1024
+    dim: int = 200
+    layers: int = 5
+    heads: int = 8
+    past_context: int = 262
