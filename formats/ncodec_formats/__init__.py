@@ -2,9 +2,10 @@
 
 from .ending import End, Index
 from .errors import NcodecError
+from .follow import Losses
 from .header import Header
 from .packets import Loss, Packet, encode_packet
-from .reader import EcdcReader, Losses, open_links
+from .reader import EcdcReader, open_links
 from .writer import EcdcWriter
 
 __all__ = [

@@ -31,7 +31,7 @@ _KEYS = {
     "C": "source_channels",
     "N": "source_samples",
     "S": "start",
-    "i": "first_packet",
+    "i": "first_frame",
     "g": "segment",
     "G": "gain_db",
     "k": "kinds",
@@ -47,8 +47,8 @@ class Header:
     """What a reader must know before the first packet.
 
     Rates are in Hz, lengths in samples at the rate named, frames are frames of codes. A cut file
-    keeps the timeline of the whole one: it plays from source sample `start` to `source_samples`,
-    and its first packet has the sequence number `first_packet`.
+    keeps the timeline of the whole one: it plays from source sample `start` to its end packet's,
+    and its first packet stands at `first_frame`.
 
     Raises:
         ArgumentError: a field has an impossible value.
@@ -67,12 +67,13 @@ class Header:
     source_rate: int
     source_channels: int
     source_samples: int | None
+    """Length of the whole source, where it was known before coding began; the end packet rules."""
     start: int = 0
     segment: tuple[int, int] | None = None
     gain_db: float = 0.0
     tags: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
-    first_packet: int = 0
+    first_frame: int = 0
     postroll_frames: int = 0
     """Frames that a model with look-ahead needs after the last one that is wanted."""
     kinds: tuple[int, ...] = ()
@@ -113,6 +114,8 @@ class Header:
         if not 1 <= codebooks <= len(self.codebook_sizes):
             have = len(self.codebook_sizes)
             raise ArgumentError(f"{codebooks} codebooks asked for; the file has 1 to {have}")
+        if codebooks == len(self.codebook_sizes):
+            return self
         kinds = self.kinds[:codebooks] if any(self.kinds[:codebooks]) else ()
         sizes = self.codebook_sizes[:codebooks]
         return replace(self, codebook_sizes=sizes, kinds=kinds, peeled=True)
@@ -153,7 +156,7 @@ class Header:
 
 _OPTIONAL: dict[str, object] = {
     "start": 0,
-    "first_packet": 0,
+    "first_frame": 0,
     "postroll_frames": 0,
     "segment": None,
     "gain_db": 0.0,
@@ -259,7 +262,7 @@ _RANGES = {
     "source_rate": (1, limits.MAX_RATE),
     "source_channels": (1, limits.MAX_CHANNELS),
     "start": (0, limits.MAX_COUNT),
-    "first_packet": (0, limits.MAX_SEQUENCE),
+    "first_frame": (0, limits.MAX_COUNT),
 }
 
 

@@ -158,31 +158,36 @@ class Layout:
         head = Head(packet.sequence, packet.first_frame, packet.frames, lengths, scale)
         return self.put_head(head) + put_layers(layers)
 
-    def get_packet(self, head: Head, body: bytes) -> tuple[Packet, int]:
-        """Returns what can be used of a packet, and how many of its layers are good.
+    def count_good(self, head: Head, body: bytes) -> int:
+        """Returns how many layers of a packet are good.
 
-        A layer that is damaged, or has a code beyond its codebook, takes those above it along;
-        layers of an unknown kind, and those above them, are good but can't be used.
+        A layer that is damaged, or has a code beyond its codebook, takes those above it along.
         """
+        good = count_good_layers(body, head.lengths)
+        if self.exact:
+            return good
+        codes = self.get_packet(head, body, good).codes
+        for k, size in enumerate(self.header.codebook_sizes[: len(codes)]):
+            if int(codes[k].max()) >= size:
+                return k
+        return good
+
+    def get_packet(self, head: Head, body: bytes, good: int) -> Packet:
+        """Returns the codes of the first `good` layers, as far as their payload kind is known."""
         import numpy as np
 
         from .bits import unpack
 
-        streams = self.header.streams
-        good = count_good_layers(body, head.lengths)
-        usable = min(good, self.readable)
-        codes = np.empty((usable, streams, head.frames), np.uint16)
+        shape = (self.header.streams, head.frames)
+        codes = np.empty((min(good, self.readable), *shape), np.uint16)
         pos = 0
-        for k in range(usable):
+        for k in range(len(codes)):
             length = head.lengths[k]
-            layer = unpack(body[pos : pos + length], self.bits[k], streams * head.frames)
-            if not self.exact and int(layer.max()) >= self.header.codebook_sizes[k]:
-                codes, good = codes[:k], k
-                break
-            codes[k] = layer.reshape(streams, head.frames)
+            layer = unpack(body[pos : pos + length], self.bits[k], shape[0] * shape[1])
+            codes[k] = layer.reshape(shape)
             pos += length + 1
         scale = np.frombuffer(head.scale, ">f4").astype(np.float32) if head.scale else None
-        return Packet(head.sequence, head.first_frame, codes, scale), good
+        return Packet(head.sequence, head.first_frame, codes, scale)
 
 
 def encode_packet(header: Header, packet: Packet) -> bytes:

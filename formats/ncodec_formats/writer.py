@@ -77,7 +77,7 @@ class EcdcWriter:
             )
         self._layout = Layout(header)
         self._writer = LinkWriter(file, header, Digests(self._layout))
-        self._sequence = header.first_packet
+        self._sequence = header.first_frame // header.packet_frames
         self._layers = redundancy[0] if redundancy else 0
         self._recent: deque[bytes] = deque(maxlen=redundancy[1] if redundancy else 0)
 
