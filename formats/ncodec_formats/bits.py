@@ -26,3 +26,27 @@ def unpack(data: bytes | memoryview, bits: int, count: int) -> "NDArray[np.uint1
     return (
         np.packbits(words, axis=1, bitorder="little").view("<u2").reshape(count).astype(np.uint16)
     )
+
+
+class Packer:
+    """Packs codes that come in pieces into one row of bits."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._rest: list[int] = []
+
+    def push(self, codes: "NDArray[np.integer]") -> bytes:
+        """Takes codes `[N]`; returns the bytes that are full."""
+        import numpy as np
+
+        codes = np.concatenate([np.asarray(self._rest, np.int64), codes.astype(np.int64)])
+        whole = len(codes) - len(codes) % 8
+        self._rest = codes[whole:].tolist()
+        return pack(codes[:whole], self._bits) if whole else b""
+
+    def flush(self) -> bytes:
+        """Returns the last bytes, zero-padded."""
+        import numpy as np
+
+        rest, self._rest = self._rest, []
+        return pack(np.asarray(rest, np.int64), self._bits) if rest else b""
