@@ -1,0 +1,176 @@
+"""StreamEncoder: push samples of any number, get packets."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+from ncodec.audio import Resampler, Samples, check_finite
+from ncodec.codec.plan import make_header, to_streams
+from ncodec.errors import ArgumentError
+from ncodec.models.base import Chunk, CompressionModel
+from ncodec_formats import Header, Packet
+
+
+class StreamEncoder:
+    """Code a stream of samples `[C, T]`, full scale 1.0.
+
+    What comes out does not depend on how the samples are cut into pushes: they go through the
+    model in blocks of `header.block_frames` frames. The model is not changed, so it may serve any
+    number of encoders, in any threads.
+    """
+
+    def __init__(
+        self,
+        model: CompressionModel,
+        *,
+        sample_rate: int,
+        channels: int,
+        bandwidth: float | None = None,
+        codebooks: int | None = None,
+        packet_frames: int | None = None,
+        block_frames: int | None = None,
+        tags: tuple[tuple[str, str], ...] = (),
+        gain_db: float = 0.0,
+        name: str = "input",
+    ) -> None:
+        """Plan the coding (see `ncodec.codec.plan.make_header`); `name` is for errors.
+
+        Raises:
+            ArgumentError: a value out of range.
+        """
+        self.header: Header = make_header(
+            model,
+            sample_rate=sample_rate,
+            channels=channels,
+            bandwidth=bandwidth,
+            codebooks=codebooks,
+            packet_frames=packet_frames,
+            block_frames=block_frames,
+            tags=tags,
+            gain_db=gain_db,
+        )
+        self.samples = 0
+        """Samples pushed so far, at the source's rate."""
+        self._model, self._name = model, name
+        self._codebooks = len(self.header.codebook_sizes)
+        self._resampler = Resampler(sample_rate, model.sample_rate, channels)
+        self._block = self.header.block_frames * model.hop
+        self._waiting: list[Samples] = []
+        self._waiting_samples = 0
+        self._codes: list[np.ndarray] = []
+        self._sequence = self._frames = 0
+        self._device = next(model.parameters()).device
+        self._state = model.encoder_state(self.header.streams, self._device, self._codebooks)
+
+    @property
+    def latency_samples(self) -> int:
+        """Model samples from one that is pushed to its packet, at most; without resampling."""
+        frames = max(self.header.block_frames, self.header.packet_frames)
+        return frames * self._model.hop + self._model.latency_samples
+
+    def push(self, samples: Samples) -> list[Packet]:
+        """Take samples `[C, T]`, T >= 0; return the packets that are ready.
+
+        Raises:
+            ArgumentError: wrong shape, or a sample that is not finite.
+        """
+        channels = self.header.source_channels
+        if samples.ndim != 2 or samples.shape[0] != channels:
+            raise ArgumentError(f"samples of shape {list(samples.shape)}: must be [{channels}, T]")
+        samples = np.asarray(samples, np.float32)
+        check_finite(samples, self.samples, self.header.source_rate, self._name)
+        self.samples += samples.shape[1]
+        self._wait(self._resampler.push(samples))
+        return self._run_blocks()
+
+    def finish(self) -> list[Packet]:
+        """End the stream: return the last packets. Nothing may be pushed after this."""
+        self._wait(self._resampler.finish())
+        packets = self._run_blocks()
+        if self._resampler.given == 0:
+            return packets
+        rest = self._take(self._waiting_samples)
+        with torch.inference_mode():
+            if rest.shape[-1]:
+                chunks, self._state = self._model.encode_step(self._tensor(rest), self._state)
+                packets += self._pack(chunks)
+            packets += self._pack(self._model.encode_flush(self._state))
+        if self._codes:
+            packets.append(self._packet(np.concatenate(self._codes, axis=2), None))
+            self._codes = []
+        return packets
+
+    def snapshot(self) -> StreamEncoder:
+        """Return an encoder that goes on from here, independent of this one.
+
+        Raises:
+            ArgumentError: the source's rate is not the model's; a resampler cannot be copied.
+        """
+        if self.header.source_rate != self.header.sample_rate:
+            raise ArgumentError(
+                f"snapshot at {self.header.source_rate} Hz: only possible at the model's "
+                f"{self.header.sample_rate} Hz, without resampling"
+            )
+        twin = copy.copy(self)
+        twin._resampler = copy.copy(self._resampler)
+        twin._waiting, twin._codes = list(self._waiting), list(self._codes)
+        return twin
+
+    def _wait(self, x: Samples) -> None:
+        if x.shape[1]:
+            self._waiting.append(x)
+            self._waiting_samples += x.shape[1]
+
+    def _take(self, samples: int) -> Samples:
+        """Take the next samples `[S, Cm, T]` of the model's rate."""
+        if self._waiting:
+            joined = np.concatenate(self._waiting, axis=1)
+        else:
+            joined = np.zeros((self.header.source_channels, 0), np.float32)
+        self._waiting = [joined[:, samples:]]
+        self._waiting_samples -= samples
+        return to_streams(joined[:, :samples], self._model.channels)
+
+    def _run_blocks(self) -> list[Packet]:
+        packets: list[Packet] = []
+        with torch.inference_mode():
+            while self._waiting_samples >= self._block:
+                block = self._tensor(self._take(self._block))
+                chunks, self._state = self._model.encode_step(block, self._state)
+                packets += self._pack(chunks)
+        return packets
+
+    def _tensor(self, x: Samples) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self._device)
+
+    def _pack(self, chunks: list[Chunk]) -> list[Packet]:
+        """Gather codes into packets; a segment is a packet."""
+        packets: list[Packet] = []
+        for chunk in chunks:
+            codes = chunk.codes[:, : self._codebooks].transpose(0, 1).to(torch.int32)
+            array = codes.cpu().numpy().astype(np.uint16)
+            if self.header.segment is None:
+                self._codes.append(array)
+                packets += self._full_packets()
+            else:
+                packets.append(self._packet(array, chunk.scale))
+        return packets
+
+    def _full_packets(self) -> list[Packet]:
+        size = self.header.packet_frames
+        if sum(part.shape[2] for part in self._codes) < size:
+            return []
+        codes = np.concatenate(self._codes, axis=2)
+        whole = codes.shape[2] // size * size
+        self._codes = [codes[:, :, whole:]] if whole < codes.shape[2] else []
+        return [self._packet(codes[:, :, i : i + size], None) for i in range(0, whole, size)]
+
+    def _packet(self, codes: np.ndarray, scale: torch.Tensor | None) -> Packet:
+        values = None if scale is None else scale.reshape(-1).float().cpu().numpy()
+        first = self._sequence * self.header.packet_frames
+        packet = Packet(self._sequence, first, np.ascontiguousarray(codes), values)
+        self._sequence += 1
+        return packet

@@ -1,0 +1,299 @@
+"""Whole files over the streams: `compress` and `decompress`, in constant memory, from pipes too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ncodec.audio import (
+    AudioReader,
+    RawFormat,
+    format_of,
+    mix_channels,
+    open_audio,
+    open_writer,
+)
+from ncodec.codec.encoder import StreamEncoder
+from ncodec.codec.links import Damage, FileDecoder, ModelLike, find_model
+from ncodec.codec.plan import kbps_of
+from ncodec.errors import BadFileError, LimitError, ModelMismatchError, UnsupportedVersionError
+from ncodec.files import atomic_output
+from ncodec_formats import EcdcReader, EcdcWriter
+
+PathOrFile = str | os.PathLike[str] | BinaryIO
+Progress = Callable[[float, float | None], None]
+"""Called with the seconds of audio done and their total, None while it is unknown."""
+
+READ_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What `compress` did.
+
+    Attributes:
+        model: Name of the model.
+        codebooks: How many were used.
+        kbps: Bitrate of the codes, in kbps.
+        seconds: Length of the audio.
+        bytes: Size of the file.
+        source_bytes: Size of the same audio as 16-bit PCM.
+    """
+
+    model: str
+    codebooks: int
+    kbps: float
+    seconds: float
+    bytes: int
+    source_bytes: int
+
+    @property
+    def real_kbps(self) -> float:
+        """Bitrate of the file, all overhead included."""
+        return self.bytes * 8 / 1000 / self.seconds if self.seconds else 0.0
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller the file is than 16-bit PCM."""
+        return self.source_bytes / self.bytes
+
+
+@dataclass(frozen=True)
+class Decompressed:
+    """What `decompress` did.
+
+    Attributes:
+        sample_rate: Of the output, in Hz.
+        channels: Of the output.
+        samples: Length of the output.
+        damage: What was lost, link by link; empty if nothing was.
+    """
+
+    sample_rate: int
+    channels: int
+    samples: int
+    damage: tuple[Damage, ...]
+
+
+class _Counted:
+    """A file that counts what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self.bytes += len(data)
+        return self._file.write(data)
+
+
+def compress(
+    source: PathOrFile,
+    target: PathOrFile,
+    *,
+    model: ModelLike = None,
+    bandwidth: float | None = None,
+    codebooks: int | None = None,
+    packet_frames: int | None = None,
+    mono: bool = False,
+    raw: RawFormat | None = None,
+    tags: tuple[tuple[str, str], ...] = (),
+    gain_db: float = 0.0,
+    redundancy: tuple[int, int] | None = None,
+    allow_truncated: bool = False,
+    verify: bool = False,
+    force: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    name: str | None = None,
+) -> Compressed:
+    """Code audio to an ECDC file.
+
+    Args:
+        source: path or binary file of audio, a pipe too; see `ncodec.audio.open_audio`.
+        target: path, which is then whole or absent, or a binary file.
+        model: a model, its name, or a checkpoint's path; the embedded one by default.
+        bandwidth: of the whole file, in kbps; the most codebooks that fit are used.
+        codebooks: their number, instead of `bandwidth`.
+        packet_frames: frames a packet; about a second by default.
+        mono: mix the channels down to one.
+        raw: the format of samples without a header.
+        tags: pairs of key and value.
+        gain_db: to be applied when decoding.
+        redundancy: `(k, n)`: with each packet go the first k layers of the n packets before it.
+        allow_truncated: where the source ends early, warn and code what is there.
+        verify: read the file again when it is whole, and check it.
+        force: overwrite.
+        device: where the model runs.
+        progress: called now and then.
+        name: how errors call the source.
+
+    Raises:
+        NcodecError: see its subclasses.
+        OSError: a file cannot be read or written.
+    """
+    reader = open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)
+    try:
+        encoder = StreamEncoder(
+            find_model(model, None, device),
+            sample_rate=reader.sample_rate,
+            channels=1 if mono else reader.channels,
+            bandwidth=bandwidth,
+            codebooks=codebooks,
+            packet_frames=packet_frames,
+            tags=tags,
+            gain_db=gain_db,
+            name=name or str(source if isinstance(source, (str, os.PathLike)) else "input"),
+        )
+        with _opened(target, force) as file:
+            counted = _Counted(file)
+            writer = EcdcWriter(cast(Any, counted), encoder.header, redundancy=redundancy)
+            _encode(reader, encoder, writer, progress)
+            if verify:
+                _verify(file, encoder.samples)
+    finally:
+        reader.close()
+    header = encoder.header
+    frame_rate = header.sample_rate / header.hop
+    return Compressed(
+        model=header.model,
+        codebooks=len(header.codebook_sizes),
+        kbps=kbps_of(header.codebook_sizes, header.streams, frame_rate),
+        seconds=encoder.samples / header.source_rate,
+        bytes=counted.bytes,
+        source_bytes=encoder.samples * reader.channels * 2,
+    )
+
+
+def _encode(
+    reader: AudioReader, encoder: StreamEncoder, writer: EcdcWriter, progress: Progress | None
+) -> None:
+    rate, channels = reader.sample_rate, encoder.header.source_channels
+    total = None if reader.samples is None else reader.samples / rate
+    block = max(1, round(READ_SECONDS * rate))
+    while (samples := reader.read(block)).shape[1]:
+        for packet in encoder.push(mix_channels(samples, channels)):
+            writer.write(packet.codes, packet.scale)
+        if progress is not None:
+            progress(encoder.samples / rate, total)
+    for packet in encoder.finish():
+        writer.write(packet.codes, packet.scale)
+    writer.finish(encoder.samples)
+
+
+def _verify(file: BinaryIO, samples: int) -> None:
+    if not file.seekable() or not file.readable():
+        raise BadFileError("verify: the output cannot be read again; give it a file name")
+    file.flush()
+    file.seek(0)
+    reader = EcdcReader(file, max_seconds=None)
+    for _ in reader:
+        pass
+    if reader.end is None or reader.end.source_samples != samples:
+        raise BadFileError("verify: what was written is not what reads back")
+    file.seek(0, os.SEEK_END)
+
+
+def decompress(
+    source: PathOrFile,
+    target: PathOrFile,
+    *,
+    model: ModelLike = None,
+    bandwidth: float | None = None,
+    codebooks: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    sample_rate: int | None = None,
+    mono: bool = False,
+    container: str | None = None,
+    encoding: str | None = None,
+    keep_going: bool = False,
+    max_seconds: float | None = 100 * 3600.0,
+    force: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Decompressed:
+    """Decode an ECDC file to audio of the source's rate, channels and exact length.
+
+    Args:
+        source: path or binary file, a pipe too; links that follow each other are joined.
+        target: path, which is then whole or absent, or a binary file.
+        model: instead of the one that the file names.
+        bandwidth: use only the codebooks that fit, in kbps.
+        codebooks: use only the first ones.
+        start: seconds to skip.
+        end: seconds at which to stop.
+        sample_rate: of the output, in Hz, instead of the source's.
+        mono: mix the channels down to one.
+        container: of the output: "wav", "flac", "raw"...; by default what the path's ending says,
+            WAV for a file object.
+        encoding: of the samples, "s16", "s24" or "f32".
+        keep_going: bridge what is damaged, and tell it in the result, instead of raising.
+        max_seconds: longest timeline accepted; None lifts the limit.
+        force: overwrite.
+        device: where the model runs.
+        progress: called now and then.
+
+    Raises:
+        NcodecError: see its subclasses.
+        OSError: a file cannot be read or written.
+    """
+    if container is None:
+        container = "wav" if hasattr(target, "write") else format_of(os.fspath(cast(Any, target)))
+    with _reading(source) as file:
+        decoder = FileDecoder(
+            file,
+            model=model,
+            bandwidth=bandwidth,
+            codebooks=codebooks,
+            start=start,
+            end=end,
+            sample_rate=sample_rate,
+            keep_going=keep_going,
+            max_seconds=max_seconds,
+            device=device,
+        )
+        channels = 1 if mono else decoder.channels
+        with _opened(target, force) as out:
+            writer = open_writer(
+                out,
+                container=container,
+                sample_rate=decoder.sample_rate,
+                channels=channels,
+                encoding=encoding,
+            )
+            samples = 0
+            for block in decoder:
+                writer.write(mix_channels(block, channels))
+                samples += block.shape[1]
+                if progress is not None:
+                    progress(samples / decoder.sample_rate, decoder.seconds)
+            writer.finish()
+    return Decompressed(decoder.sample_rate, channels, samples, tuple(decoder.damage))
+
+
+@contextmanager
+def _opened(target: PathOrFile, force: bool) -> Generator[BinaryIO]:
+    if isinstance(target, (str, os.PathLike)):
+        with atomic_output(target, force=force) as file:
+            yield file
+    else:
+        yield target
+
+
+@contextmanager
+def _reading(source: PathOrFile) -> Generator[BinaryIO]:
+    """Open what is a path, and let errors of the format say which file they mean."""
+    try:
+        if isinstance(source, (str, os.PathLike)):
+            with Path(source).open("rb") as file:
+                yield file
+        else:
+            yield source
+    except (BadFileError, UnsupportedVersionError, LimitError, ModelMismatchError) as error:
+        path = isinstance(source, (str, os.PathLike))
+        raise type(error)(f"{source if path else 'input'}: {error}") from error

@@ -1,0 +1,153 @@
+"""FileDecoder: the audio of an ECDC file, link after link, block after block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ncodec.audio import Samples, mix_channels
+from ncodec.codec.decoder import StreamDecoder
+from ncodec.codec.plan import kbps_of
+from ncodec.errors import ArgumentError
+from ncodec.models.base import CompressionModel
+from ncodec_formats import EcdcReader, Losses, open_links
+from ncodec_formats.limits import DEFAULT_MAX_SECONDS
+
+ModelLike = CompressionModel | str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What a link had to do without: the counts, and the first faults in words."""
+
+    losses: Losses
+    problems: tuple[str, ...]
+
+
+def find_model(model: ModelLike, named: str | None, device: str) -> CompressionModel:
+    """Return a model that was given, or load it by name or path, `named` by default."""
+    if isinstance(model, CompressionModel):
+        return model
+    from ncodec.checkpoints import load
+    from ncodec.checkpoints.registry import DEFAULT_MODEL
+
+    return load(os.fspath(model or named or DEFAULT_MODEL), device)
+
+
+class FileDecoder:
+    """Iterate over the audio `[C, T]` of a file or pipe, in blocks of about a packet.
+
+    Links that follow each other are joined end to end; the first one's rate and channels hold for
+    all. `damage` grows while it runs with `keep_going`.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        model: ModelLike = None,
+        bandwidth: float | None = None,
+        codebooks: int | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        sample_rate: int | None = None,
+        keep_going: bool = False,
+        max_seconds: float | None = DEFAULT_MAX_SECONDS,
+        device: str = "cpu",
+    ) -> None:
+        """Read the first header and load its model; see `ncodec.codec.decompress`."""
+        if bandwidth is not None and codebooks is not None:
+            raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
+        begin = start or 0.0
+        if not 0 <= begin < float("inf") or (end is not None and not begin <= end < float("inf")):
+            raise ArgumentError(f"start {start} s, end {end} s: must be 0 <= start <= end")
+        self.damage: list[Damage] = []
+        self._links = open_links(file, keep_going, max_seconds=max_seconds)
+        self._given, self._device = model, device
+        self._bandwidth, self._codebooks = bandwidth, codebooks
+        self._begin, self._end = begin, end
+        self._models: dict[bytes, CompressionModel] = {}
+        self._reader: EcdcReader | None = next(self._links)
+        header = self._reader.header
+        self.sample_rate = sample_rate or header.source_rate
+        self.channels = header.source_channels
+        self._decoder = self._open(self._reader, 0.0)
+
+    @property
+    def seconds(self) -> float | None:
+        """Length of what comes out, if it is known already and there is but one link."""
+        reader = self._reader
+        if reader is None or reader.total_samples is None:
+            return None
+        total = (reader.total_samples - reader.header.start) / reader.header.source_rate
+        return max(min(total, self._end or total) - self._begin, 0.0)
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Decode; can be done once."""
+        offset = 0.0
+        while (reader := self._reader) is not None:
+            header = reader.header
+            for block in self._decode(reader):
+                yield mix_channels(block, self.channels)
+            offset += (self._total(reader) - header.start) / header.source_rate
+            if self._end is not None and offset >= self._end:
+                return
+            self._reader = next(self._links, None)
+            if self._reader is not None:
+                self._decoder = self._open(self._reader, offset)
+
+    def _open(self, reader: EcdcReader, offset: float) -> StreamDecoder:
+        """Make the decoder of a link that begins `offset` seconds after the first."""
+        header = reader.header
+        if header.model_hash not in self._models:
+            self._models[header.model_hash] = find_model(self._given, header.model, self._device)
+        rate = header.source_rate
+        end = None
+        if self._end is not None:
+            end = header.start + max(round((self._end - offset) * rate), 0)
+        return StreamDecoder(
+            self._models[header.model_hash],
+            header,
+            codebooks=self._layers(reader),
+            sample_rate=self.sample_rate,
+            start=header.start + max(round((self._begin - offset) * rate), 0),
+            end=end,
+        )
+
+    def _layers(self, reader: EcdcReader) -> int | None:
+        header = reader.header
+        sizes = header.codebook_sizes
+        if self._codebooks is not None:
+            return self._codebooks
+        if self._bandwidth is None:
+            return None
+        rate = header.sample_rate / header.hop
+        fits = [
+            k
+            for k in range(1, len(sizes) + 1)
+            if kbps_of(sizes[:k], header.streams, rate) <= self._bandwidth + 1e-9
+        ]
+        if not fits:
+            least = kbps_of(sizes[:1], header.streams, rate)
+            raise ArgumentError(f"bandwidth {self._bandwidth:g} kbps: must be at least {least:g}")
+        return fits[-1]
+
+    def _decode(self, reader: EcdcReader) -> Iterator[Samples]:
+        decoder = self._decoder
+        if decoder.first_frame > reader.header.first_packet * reader.header.packet_frames:
+            reader.seek(decoder.first_frame)
+        stop = decoder.stop_frame
+        for item in reader:
+            if stop is not None and item.first_frame >= stop:
+                break
+            yield decoder.push(item)
+        yield decoder.finish(reader.total_samples)
+        if reader.losses:
+            self.damage.append(Damage(reader.losses, tuple(reader.problems)))
+
+    def _total(self, reader: EcdcReader) -> int:
+        """Return where a link's source ends, from its codes if nothing says so."""
+        total = reader.total_samples
+        return self._decoder.decoded_samples if total is None else total

@@ -1,0 +1,168 @@
+"""How a source is laid out on a model: streams, codebooks, packets, and the two timelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, isfinite
+
+import numpy as np
+
+from ncodec.audio import Samples, check_format
+from ncodec.errors import ArgumentError, ModelMismatchError
+from ncodec.models.base import CompressionModel
+from ncodec_formats import Header
+
+PACKET_SECONDS = 1.0
+"""Length of a file's packets: container overhead stays under 3 % at 6 kbps."""
+STREAM_KBPS = 6.0
+"""Bitrate of each stream where none is asked for."""
+
+
+def make_header(
+    model: CompressionModel,
+    *,
+    sample_rate: int,
+    channels: int,
+    bandwidth: float | None = None,
+    codebooks: int | None = None,
+    packet_frames: int | None = None,
+    block_frames: int | None = None,
+    tags: tuple[tuple[str, str], ...] = (),
+    gain_db: float = 0.0,
+) -> Header:
+    """Plan the coding of a source of `sample_rate` Hz.
+
+    Args:
+        model: codes it.
+        sample_rate: of the source, in Hz.
+        channels: of the source.
+        bandwidth: of the whole file in kbps; the most codebooks that fit are used.
+        codebooks: their number, instead of `bandwidth`.
+        packet_frames: frames a packet; about a second by default.
+        block_frames: frames that go through the model together; a packet's by default.
+        tags: pairs of key and value.
+        gain_db: to be applied by whoever decodes.
+
+    Raises:
+        ArgumentError: a value out of range.
+    """
+    check_format(sample_rate, channels)
+    streams = count_streams(model, channels)
+    count = choose_codebooks(model, streams, bandwidth, codebooks)
+    if model.segment is not None:
+        packet_frames = block_frames = -(-model.segment[0] // model.hop)
+    elif packet_frames is None:
+        packet_frames = max(1, round(PACKET_SECONDS * model.sample_rate / model.hop))
+    return Header(
+        model=model.name,
+        model_hash=model.fingerprint,
+        sample_rate=model.sample_rate,
+        hop=model.hop,
+        streams=streams,
+        codebook_sizes=tuple(model.codebook_sizes[:count]),
+        packet_frames=packet_frames,
+        preroll_frames=model.preroll_frames,
+        postroll_frames=model.postroll_frames,
+        block_frames=block_frames or packet_frames,
+        source_rate=sample_rate,
+        source_channels=channels,
+        source_samples=None,
+        segment=model.segment,
+        tags=tags,
+        gain_db=float(gain_db),
+    )
+
+
+def check_model(model: CompressionModel, header: Header) -> None:
+    """Raise ModelMismatchError unless `header` was made with just this model."""
+    if model.fingerprint != header.model_hash:
+        theirs, ours = header.model_hash.hex()[:12], model.fingerprint.hex()[:12]
+        raise ModelMismatchError(
+            f"made with model {header.model} ({theirs}); {model.name} here is {ours}"
+        )
+
+
+def count_streams(model: CompressionModel, channels: int) -> int:
+    """Return how many streams of the model's channels hold `channels`."""
+    return -(-channels // model.channels)
+
+
+def kbps_of(sizes: tuple[int, ...], streams: int, frame_rate: float) -> float:
+    """Return the bitrate of codes alone, in kbps."""
+    return sum((size - 1).bit_length() for size in sizes) * streams * frame_rate / 1000
+
+
+def choose_codebooks(
+    model: CompressionModel, streams: int, bandwidth: float | None, codebooks: int | None
+) -> int:
+    """Return the number asked for, or the largest whose bitrate is at most `bandwidth` kbps."""
+    total = len(model.codebook_sizes)
+    if codebooks is not None:
+        if bandwidth is not None:
+            raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
+        if not 1 <= codebooks <= total:
+            raise ArgumentError(f"{codebooks} codebooks: {model.name} has 1 to {total}")
+        return codebooks
+    rate = model.sample_rate / model.hop
+    if bandwidth is None:
+        bandwidth = max(STREAM_KBPS * streams, kbps_of(model.codebook_sizes[:1], streams, rate))
+    costs = [kbps_of(model.codebook_sizes[: k + 1], streams, rate) for k in range(total)]
+    if not isfinite(bandwidth) or bandwidth < costs[0] - 1e-9:
+        what = "1 stream" if streams == 1 else f"{streams} streams"
+        raise ArgumentError(
+            f"bandwidth {bandwidth:g} kbps: must be at least {costs[0]:g} "
+            f"for {what} of {model.name}"
+        )
+    return sum(cost <= bandwidth + 1e-9 for cost in costs)
+
+
+def to_streams(x: Samples, model_channels: int) -> Samples:
+    """Group channels `[C, T]` into streams `[S, Cm, T]`; the last channel fills the last group."""
+    missing = -x.shape[0] % model_channels
+    if missing:
+        x = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+    return x.reshape(x.shape[0] // model_channels, model_channels, x.shape[1])
+
+
+def from_streams(y: Samples, channels: int) -> Samples:
+    """Undo `to_streams`: `[S, Cm, T]` to `[C, T]`; copies of the last channel are averaged."""
+    flat = y.reshape(y.shape[0] * y.shape[1], y.shape[2])
+    if flat.shape[0] == channels:
+        return flat
+    last = flat[channels - 1 :].mean(axis=0, keepdims=True, dtype=np.float32)
+    return np.concatenate([flat[: channels - 1], last])
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where frames of codes, samples of the model and samples of the output meet."""
+
+    header: Header
+    out_rate: int
+
+    def sample_of(self, frame: int) -> int:
+        """Return the first model sample that belongs to a frame that begins a packet."""
+        header = self.header
+        if header.segment is None:
+            return frame * header.hop
+        return frame // header.packet_frames * header.segment[1]
+
+    def frame_of(self, sample: int) -> int:
+        """Return the frame, or the first frame of the last segment, that has a model sample."""
+        header = self.header
+        if header.segment is None:
+            return sample // header.hop
+        return sample // header.segment[1] * header.packet_frames
+
+    def source_to_model(self, samples: int) -> int:
+        """Return how many model samples `samples` of the source have become."""
+        return -(-samples * self.header.sample_rate // self.header.source_rate)
+
+    def source_to_out(self, samples: int) -> int:
+        """Return how many samples `samples` of the source become at the output's rate."""
+        return -(-samples * self.out_rate // self.header.source_rate)
+
+    @property
+    def alignment(self) -> int:
+        """Model samples between two that fall on a sample of the output exactly."""
+        return self.header.sample_rate // gcd(self.header.sample_rate, self.out_rate)

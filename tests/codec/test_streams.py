@@ -1,0 +1,287 @@
+import io
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from ncodec.codec import StreamDecoder, StreamEncoder
+from ncodec.errors import ArgumentError, ModelMismatchError
+from ncodec_formats import EcdcReader, EcdcWriter, Loss
+
+
+def encode(model, x, rate=8000, pushes=(10**9,), **options):
+    encoder = StreamEncoder(model, sample_rate=rate, channels=x.shape[0], **options)
+    file = io.BytesIO()
+    writer = EcdcWriter(file, encoder.header)
+    packets, at, turn = [], 0, 0
+    while at < x.shape[1]:
+        size = pushes[turn % len(pushes)]
+        packets += encoder.push(x[:, at : at + size])
+        at, turn = at + size, turn + 1
+    packets += encoder.finish()
+    for packet in packets:
+        writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
+    writer.finish(x.shape[1])
+    return file.getvalue(), encoder.header, packets
+
+
+def decode(model, header, packets, total, **options):
+    decoder = StreamDecoder(model, header, **options)
+    parts = [decoder.push(packet) for packet in packets]
+    return np.concatenate([*parts, decoder.finish(total)], axis=1)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025])
+def test_bytes_do_not_depend_on_the_pushes(toy, sound, rate):
+    x = sound(2, 26011)
+    want, header, packets = encode(toy, x, rate)
+    sizes = random.Random(0)
+    for pushes in (
+        (1,),
+        (7,),
+        (320,),
+        (1000,),
+        (24000,),
+        [sizes.randrange(0, 900) for _ in range(99)],
+    ):
+        length = 26011 if pushes != (1,) else 3011
+        got, _, _ = encode(toy, x[:, :length], rate, pushes)
+        assert got == (want if length == 26011 else encode(toy, x[:, :length], rate)[0])
+    assert len(packets) > 2
+    assert all(p.frames <= header.packet_frames for p in packets)
+
+
+def test_decoding_does_not_depend_on_the_reader(toy, sound):
+    x = sound(2, 9999)
+    data, header, packets = encode(toy, x)
+    reader = EcdcReader(io.BytesIO(data))
+    assert reader.header == header
+    again = list(reader)
+    assert [p.codes.tolist() for p in again] == [p.codes.tolist() for p in packets]
+    np.testing.assert_array_equal(
+        decode(toy, header, packets, 9999), decode(toy, reader.header, again, 9999)
+    )
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+def test_every_length_comes_back(toy, sound, rate, channels):
+    for samples in (0, 1, 39, 40, 41, 641, 799, 800, 801, 1559, 1561, 5003):
+        x = sound(channels, samples)
+        _, header, packets = encode(toy, x, rate)
+        y = decode(toy, header, packets, samples)
+        assert y.shape == (channels, samples), samples
+        assert np.isfinite(y).all()
+
+
+def test_codes_are_those_of_the_whole_signal(toys, sound):
+    import torch
+
+    for name in ("causal", "ahead", "stereo"):
+        model = toys[name]
+        x = sound(model.channels, 16040)
+        _, _, packets = encode(model, x)
+        got = np.concatenate([p.codes for p in packets], axis=2)
+        want = model.encode(torch.from_numpy(x)[None])[0].numpy()
+        np.testing.assert_array_equal(got.transpose(1, 0, 2), want)
+        audio = decode(model, packets=packets, header=encode(model, x)[1], total=16040)
+        whole = model.decode(torch.from_numpy(want))[0].numpy()
+        np.testing.assert_allclose(audio, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["causal", "ahead"])
+def test_a_seek_equals_the_whole_bit_for_bit(toys, sound, name):
+    model = toys[name]
+    x = sound(2, 50000)
+    _, header, packets = encode(model, x, packet_frames=50)
+    whole = decode(model, header, packets, 50000)
+    spans = [(0, 50000), (1, 2), (1999, 2001), (12345, 12345), (20000, 31234), (49990, 50000)]
+    for start, end in spans:
+        decoder = StreamDecoder(model, header, start=start, end=end)
+        first, stop = decoder.first_frame, decoder.stop_frame
+        needed = [p for p in packets if p.first_frame + p.frames > first and p.first_frame < stop]
+        assert len(needed) <= 3 + (end - start) // 2000
+        parts = [decoder.push(p) for p in needed]
+        part = np.concatenate([*parts, decoder.finish(50000)], axis=1)
+        np.testing.assert_array_equal(part, whole[:, start:end])
+
+
+def test_a_seek_with_segments_is_exact_after_one(toys, sound):
+    model = toys["segments"]
+    _, header, packets = encode(model, sound(1, 20000))
+    whole = decode(model, header, packets, 20000)
+    decoder = StreamDecoder(model, header, start=9000, end=12000)
+    needed = [p for p in packets if decoder.first_frame <= p.first_frame < decoder.stop_frame]
+    part = np.concatenate([*map(decoder.push, needed), decoder.finish(20000)], axis=1)
+    np.testing.assert_allclose(part, whole[:, 9000:12000], atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [11025, 16000, 44100])
+def test_a_seek_at_another_rate_is_the_same_sound(toys, sound, rate):
+    model = toys["causal"]
+    x = sound(1, 6 * rate)
+    _, header, packets = encode(model, x, rate)
+    whole = decode(model, header, packets, 6 * rate)
+    start, end = 3 * rate + 17, 4 * rate + 5
+    decoder = StreamDecoder(model, header, start=start, end=end)
+    first, stop = decoder.first_frame, decoder.stop_frame
+    needed = [p for p in packets if p.first_frame + p.frames > first and p.first_frame < stop]
+    assert len(needed) < len(packets)
+    part = np.concatenate([*map(decoder.push, needed), decoder.finish(6 * rate)], axis=1)
+    np.testing.assert_allclose(part, whole[:, start:end], atol=2e-6)
+
+
+def test_fewer_codebooks_are_a_prefix(toy, sound):
+    x = sound(2, 7000)
+    _, header, packets = encode(toy, x)
+    _, low_header, low_packets = encode(toy, x, codebooks=2)
+    for packet, low in zip(packets, low_packets, strict=True):
+        np.testing.assert_array_equal(packet.codes[:2], low.codes)
+    np.testing.assert_array_equal(
+        decode(toy, header, packets, 7000, codebooks=2), decode(toy, low_header, low_packets, 7000)
+    )
+
+
+def test_snapshots_go_on_from_where_they_were_taken(toy, sound):
+    x = sound(2, 12000)
+    encoder = StreamEncoder(toy, sample_rate=8000, channels=2)
+    before = encoder.push(x[:, :5555])
+    twin = encoder.snapshot()
+    one = [*encoder.push(-x[:, 5555:]), *encoder.finish()]
+    two = [*twin.push(x[:, 5555:]), *twin.finish()]
+    _, header, want = encode(toy, x)
+    assert [p.codes.tolist() for p in before + two] == [p.codes.tolist() for p in want]
+    assert [p.codes.tolist() for p in before + one] != [p.codes.tolist() for p in want]
+
+    decoder = StreamDecoder(toy, header)
+    half = len(want) // 2
+    head = [decoder.push(p) for p in want[:half]]
+    later = decoder.snapshot()
+    lost = decoder.push(Loss(want[half].first_frame, want[half].frames, "test"))
+    tail = [*map(later.push, want[half:]), later.finish(12000)]
+    np.testing.assert_array_equal(
+        np.concatenate([*head, *tail], axis=1), decode(toy, header, want, 12000)
+    )
+    assert lost.shape == tail[0].shape
+
+
+def test_a_snapshot_with_a_resampler_is_refused(toys):
+    encoder = StreamEncoder(toys["causal"], sample_rate=44100, channels=1)
+    with pytest.raises(ArgumentError, match="snapshot at 44100 Hz"):
+        encoder.snapshot()
+    with pytest.raises(ArgumentError, match="snapshot at 44100 Hz"):
+        StreamDecoder(toys["causal"], encoder.header).snapshot()
+
+
+def test_interleaved_streams_in_threads_do_not_touch_each_other(toy, sound):
+    sounds = [sound(1 + seed % 3, 3000 + 100 * seed, seed) for seed in range(32)]
+    alone = [encode(toy, x, codebooks=1 + i % 4)[0] for i, x in enumerate(sounds)]
+    together = [b""] * 32
+
+    def work(i):
+        together[i] = encode(toy, sounds[i], pushes=(50 + i,), codebooks=1 + i % 4)[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_losses_keep_the_timeline_and_heal(toys, sound):
+    for name in ("causal", "ahead", "segments"):
+        model = toys[name]
+        _, header, packets = encode(model, sound(1, 40000))
+        whole = decode(model, header, packets, 40000)
+        lost = packets[3]
+        gap = Loss(lost.first_frame, lost.frames, "test")
+        told = decode(model, header, [*packets[:3], gap, *packets[4:]], 40000)
+        untold = decode(model, header, [*packets[:3], *packets[4:]], 40000)
+        np.testing.assert_array_equal(told, untold)
+        assert told.shape == whole.shape
+        decoder = StreamDecoder(model, header)
+        begin = decoder.timeline.sample_of(lost.first_frame)
+        step = decoder.timeline.sample_of(packets[4].first_frame)
+        reach = (header.preroll_frames + header.postroll_frames) * model.hop
+        same = told == whole
+        assert same[:, : begin - reach].all()
+        assert same[:, step + reach :].all()
+        assert not same[:, begin:step].all()
+
+
+def test_duplicates_and_late_packets_are_dropped(toys, sound):
+    _, header, packets = encode(toys["causal"], sound(1, 40000))
+    whole = decode(toys["causal"], header, packets, 40000)
+    messy = [packets[0], packets[0], packets[1], packets[0], *packets[2:], packets[2]]
+    np.testing.assert_array_equal(decode(toys["causal"], header, messy, 40000), whole)
+
+
+def test_layers_lost_alone_change_only_their_time(toys, sound):
+    from dataclasses import replace
+
+    model = toys["causal"]
+    _, header, packets = encode(model, sound(1, 40000))
+    whole = decode(model, header, packets, 40000)
+    for layers in (3, 1, 0):
+        thin = replace(packets[2], codes=packets[2].codes[:layers])
+        got = decode(model, header, [*packets[:2], thin, *packets[3:]], 40000)
+        begin, end = packets[2].first_frame * model.hop, packets[3].first_frame * model.hop
+        changed = np.flatnonzero((got != whole).any(axis=0))
+        assert begin <= changed[0]
+        assert changed[-1] < end + header.preroll_frames * model.hop
+
+
+def test_without_gapless_nothing_is_held_back(toys, sound):
+    _, header, packets = encode(toys["causal"], sound(1, 8000), packet_frames=2)
+    live = StreamDecoder(toys["causal"], header, gapless=False)
+    assert [live.push(p).shape[1] for p in packets[:5]] == [80] * 5
+    assert live.latency_samples == 0
+    file = StreamDecoder(toys["causal"], header)
+    assert [file.push(p).shape[1] for p in packets[:3]] == [41, 80, 80]
+    assert file.latency_samples == 39
+
+
+def test_bandwidth_picks_the_most_codebooks_that_fit(toys):
+    def codebooks(**options):
+        encoder = StreamEncoder(toys["causal"], sample_rate=8000, **options)
+        return len(encoder.header.codebook_sizes)
+
+    # 200 frames a second of 5 bits: 1 kbps a codebook.
+    assert codebooks(channels=1, bandwidth=1) == 1
+    assert codebooks(channels=1, bandwidth=2.99) == 2
+    assert codebooks(channels=1, bandwidth=100) == 4
+    assert codebooks(channels=2, bandwidth=4) == 2
+    assert codebooks(channels=2, codebooks=3) == 3
+    for bad in (0.99, 0, -1, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="must be at least 1 for 1 stream"):
+            codebooks(channels=1, bandwidth=bad)
+    with pytest.raises(ArgumentError, match="has 1 to 4"):
+        codebooks(channels=1, codebooks=5)
+
+
+def test_wrong_arguments_say_what_is_wrong(toys, make_toy):
+    encoder = StreamEncoder(toys["causal"], sample_rate=8000, channels=2)
+    with pytest.raises(ArgumentError, match=r"\[1, 5\]: must be \[2, T\]"):
+        encoder.push(np.zeros((1, 5), np.float32))
+    x = np.zeros((2, 9), np.float32)
+    encoder.push(x)
+    x[1, 3] = np.nan
+    with pytest.raises(ArgumentError, match="sample 12 of channel 2"):
+        encoder.push(x)
+    with pytest.raises(ArgumentError, match="9 channels"):
+        StreamEncoder(toys["causal"], sample_rate=8000, channels=9)
+    other = make_toy(hop=50)
+    with pytest.raises(ModelMismatchError, match=r"made with model toy \([0-9a-f]{12}\); toy"):
+        StreamDecoder(other, encoder.header)
+
+
+def test_gain_is_applied_on_decoding(toys, sound):
+    _, header, packets = encode(toys["causal"], sound(1, 3000))
+    _, loud, _ = encode(toys["causal"], sound(1, 3000), gain_db=6.0)
+    np.testing.assert_allclose(
+        decode(toys["causal"], loud, packets, 3000),
+        decode(toys["causal"], header, packets, 3000) * 10**0.3,
+        rtol=1e-5,
+    )
