@@ -10,13 +10,18 @@ from ncodec.metrics.signal import Signal, channels_of
 COHERENT = 0.3
 """Least normalised correlation at which two waveforms count as the same."""
 
+GAIN_DB = 1.0
+"""What moving must gain, in the ratio of what correlates to the rest, or the delay is 0: a codec
+that keeps time must not be moved by a beat or a period that happens to fit a little better."""
+
 
 def delay(reference: Signal, decoded: Signal, sample_rate: int, longest: float = 0.5) -> int:
     """Return by how many samples `decoded` lags `reference` (negative: it leads).
 
     The lag with the highest cross-correlation of the waveforms, all channels mixed. A parametric or
     low-rate codec keeps no waveform: where the correlation stays under `COHERENT`, the envelopes
-    (RMS of 1 ms) are correlated instead, and the answer is good to about a millisecond.
+    (RMS of 1 ms) are correlated instead, and the answer is good to about a millisecond. 0 where a
+    move would gain less than `GAIN_DB`.
 
     Args:
         reference: `[T]` or `[C, T]`.
@@ -60,7 +65,13 @@ def _best_lag(a: NDArray[np.float64], b: NDArray[np.float64], longest: int) -> t
     correlation = np.fft.irfft(product, size)
     lags = np.arange(-min(longest, len(a) - 1), min(longest, len(b) - 1) + 1)
     best = int(lags[np.argmax(correlation[lags])])
-    return best, float(correlation[best] / scale)
+    there, here = (float(max(correlation[lag], 0) / scale) for lag in (best, 0))
+    return (best, there) if _ratio_db(there) - _ratio_db(here) >= GAIN_DB else (0, here)
+
+
+def _ratio_db(correlation: float) -> float:
+    share = min(max(correlation**2, 1e-12), 1 - 1e-12)
+    return float(10 * np.log10(share / (1 - share)))
 
 
 def _envelope(x: NDArray[np.float64], block: int) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""What `ncodec bench` measures and how it tells it; the command line only calls this."""

@@ -1,0 +1,94 @@
+"""Which metrics a comparison takes, for which kinds of sound, and how they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ncodec import metrics
+from ncodec.metrics.signal import Signal
+
+Function = Callable[[Signal, Signal, int], float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of reference, decoded signal and sample rate.
+
+    Attributes:
+        key: its column in CSV and JSON.
+        title: in tables and plots.
+        unit: "" where it is a score.
+        better: which way is good; "zero" is as near to 0 as possible.
+        digits: after the point, in tables.
+        function: of `ncodec.metrics`.
+        speech_only: it rates speech and nothing else.
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: Literal["higher", "lower", "zero"]
+    digits: int
+    function: Function
+    speech_only: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Title, with the unit and an arrow towards better."""
+        arrow = {"higher": "\u2191", "lower": "\u2193", "zero": "\u2192 0"}[self.better]
+        return f"{self.title}{f' ({self.unit})' if self.unit else ''} {arrow}"
+
+
+def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
+    return metrics.si_sdr(reference, decoded)
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("visqol_audio", "ViSQOL audio", "", "higher", 2, metrics.visqol_audio),
+    Measure("visqol_speech", "ViSQOL speech", "", "higher", 2, metrics.visqol_speech, True),
+    Measure("pesq_wb", "PESQ wideband", "", "higher", 2, metrics.pesq_wb, True),
+    Measure("stoi", "STOI", "", "higher", 3, metrics.stoi, True),
+    Measure("si_sdr", "SI-SDR", "dB", "higher", 1, _si_sdr),
+    Measure("log_mel", "Log-mel distance", "dB", "lower", 2, metrics.log_mel_distance),
+    Measure(
+        "multi_stft", "Multi-res. STFT", "", "lower", 2, metrics.multi_resolution_stft_distance
+    ),
+    Measure("loudness", "Loudness difference", "LU", "zero", 1, metrics.loudness_difference),
+)
+
+
+def measures_for(kind: str) -> tuple[Measure, ...]:
+    """Return what is measured on a kind of sound: those for speech only where it may be speech."""
+    return tuple(m for m in MEASURES if kind in ("speech", "other") or not m.speech_only)
+
+
+def available_measures() -> tuple[tuple[Measure, ...], tuple[str, ...]]:
+    """Return the measures whose packages are installed, and a line for each of the others."""
+    import numpy as np
+
+    silence = np.zeros(16)
+    there, missing = list[Measure](), list[str]()
+    for measure in MEASURES:
+        try:
+            measure.function(silence, silence, 16000)
+        except metrics.MissingExtraError as error:
+            missing.append(f"{measure.title}: {error}")
+        else:
+            there.append(measure)
+    return tuple(there), tuple(missing)
+
+
+def measure(kind: str, reference: Signal, decoded: Signal, sample_rate: int) -> dict[str, float]:
+    """Return every value that the kind and the installed packages allow; not-a-numbers left out."""
+    values = dict[str, float]()
+    for item in measures_for(kind):
+        try:
+            value = item.function(reference, decoded, sample_rate)
+        except metrics.MissingExtraError:
+            continue
+        if not math.isnan(value):
+            values[item.key] = value
+    return values

@@ -1,0 +1,62 @@
+"""Neural models as codecs of a comparison, through the library's own files."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from ncodec.bench.codecs import Coded, Samples
+from ncodec.checkpoints import known, load
+from ncodec.errors import CheckpointError
+from ncodec.models.base import CompressionModel
+
+
+@functools.lru_cache(maxsize=2)
+def loaded(name: str) -> CompressionModel:
+    """Return a model; the last two stay in memory."""
+    return load(name)
+
+
+class ModelCodec:
+    """A model of the registry, or a checkpoint's path, behind `compress` and `decompress`."""
+
+    def __init__(self, name: str) -> None:
+        """Load the model, so that a missing one is known at once.
+
+        Raises:
+            CheckpointError: there is no such model here.
+        """
+        model = loaded(name)
+        self.name = name
+        fingerprint: bytes = model.fingerprint
+        self.title = f"{Path(name).stem} ({fingerprint.hex()[:8]})"
+        self._lowest, self._highest = min(model.bandwidths), max(model.bandwidths)
+
+    def setting(self, bandwidth: float) -> float | None:
+        """Return the asked rate where the model has codebooks for it."""
+        return bandwidth if self._lowest <= bandwidth <= self._highest * 1.01 else None
+
+    def run(self, samples: Samples, sample_rate: int, setting: float, folder: Path) -> Coded:
+        """Compress `[C, T]` into an .ecdc file in `folder` and decompress it again."""
+        import soundfile as sf
+
+        from ncodec.codec import compress, decompress
+
+        source, coded, decoded = folder / "source.wav", folder / "coded.ecdc", folder / "out.wav"
+        sf.write(source, samples.T, sample_rate, subtype="FLOAT")
+        compress(source, coded, model=loaded(self.name), bandwidth=setting)
+        decompress(coded, decoded, model=loaded(self.name))
+        result, rate = sf.read(decoded, always_2d=True)
+        return Coded(coded, result.T, rate)
+
+
+def pulled_models() -> list[str]:
+    """Return the names of the registry's models whose weights are on this machine."""
+    there = list[str]()
+    for entry in known():
+        try:
+            loaded(entry.name)
+        except CheckpointError:
+            continue
+        there.append(entry.name)
+    return there

@@ -1,0 +1,225 @@
+"""Every recording through every codec at every bitrate: jobs in parallel, each kept when done."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ncodec import metrics
+from ncodec.bench.codecs import Codec, find
+from ncodec.bench.measures import measure
+from ncodec.bench.sources import Source
+from ncodec.errors import NcodecError
+from ncodec.metrics.signal import channels_of, resample
+
+SCHEMA = 1
+"""Raise when a row's meaning changes: kept results of older schemas are measured anew."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording through one codec at one of its rates.
+
+    Attributes:
+        source: the recording.
+        codec: the codec's name; a worker finds it by it.
+        title: the codec's title, with its version.
+        setting: the codec's own rate, kbps.
+        key: digest of all that the result depends on; names the kept files.
+        folder: where results are kept.
+    """
+
+    source: Source
+    codec: str
+    title: str
+    setting: float
+    key: str
+    folder: Path
+
+    @property
+    def row_path(self) -> Path:
+        """Where the row is kept; written last, so it is there only when all is."""
+        return self.folder / f"{self.key}.json"
+
+    @property
+    def decoded_path(self) -> Path:
+        """Where the decoded sound is kept, aligned, at the source's rate, 16 bits."""
+        return self.folder / f"{self.key}.flac"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one job found.
+
+    Attributes:
+        file: name of the recording.
+        kind: of sound.
+        codec: name of the codec.
+        title: its title.
+        setting: the rate asked of it, kbps.
+        kbps: the real rate: all bytes on disk over the duration.
+        seconds: duration.
+        values: by measure.
+        decoded: name of the kept file of decoded sound.
+        coded: name of the kept compressed file.
+    """
+
+    file: str
+    kind: str
+    codec: str
+    title: str
+    setting: float
+    kbps: float
+    seconds: float
+    values: dict[str, float]
+    decoded: str
+    coded: str
+
+
+def plan(
+    sources: Sequence[Source], codecs: Sequence[Codec], bandwidths: Sequence[float], folder: Path
+) -> list[Job]:
+    """Return the jobs: every source, codec, and rate of the codec that serves for an asked one."""
+    jobs = list[Job]()
+    for source in sources:
+        digest = source.digest()
+        for codec in codecs:
+            asked = (codec.setting(bandwidth) for bandwidth in bandwidths)
+            for setting in dict.fromkeys(s for s in asked if s is not None):
+                what = json.dumps([SCHEMA, digest, source.kind, codec.title, setting])
+                key = hashlib.sha256(what.encode()).hexdigest()[:20]
+                jobs.append(Job(source, codec.name, codec.title, setting, key, folder))
+    return jobs
+
+
+def run(
+    jobs: Sequence[Job], workers: int = 1, progress: Progress | None = None
+) -> tuple[list[Row], list[str]]:
+    """Run the jobs whose results are not kept yet; return all rows and a line for each failure.
+
+    Args:
+        jobs: from `plan`, all with the same folder, which is made.
+        workers: processes; each uses one thread.
+        progress: called with (done, all, what was done last).
+    """
+    for folder in {job.folder for job in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    rows = {job.key: row for job in jobs if (row := _kept(job)) is not None}
+    waiting = [job for job in jobs if job.key not in rows]
+    failures = list[str]()
+    if progress:
+        progress(len(rows), len(jobs), f"{len(rows)} kept from before")
+    for job, result in _each(waiting, workers):
+        what = f"{job.source.name} {job.codec} {job.setting:g} kbps"
+        if isinstance(result, Row):
+            rows[job.key] = result
+        else:
+            failures.append(f"{what}: {result}")
+        if progress:
+            progress(len(rows) + len(failures), len(jobs), what)
+    return [rows[job.key] for job in jobs if job.key in rows], failures
+
+
+def _each(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row | NcodecError]]:
+    if not jobs:
+        return
+    context = multiprocessing.get_context("spawn")
+    with (
+        _one_thread(),
+        ProcessPoolExecutor(
+            min(workers, len(jobs)), context, _quiet, (str(jobs[0].folder / "workers.log"),)
+        ) as pool,
+    ):
+        futures: dict[Future[Row], Job] = {pool.submit(execute, job): job for job in jobs}
+        try:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    try:
+                        yield futures[future], future.result()
+                    except NcodecError as error:
+                        yield futures[future], error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def execute(job: Job) -> Row:
+    """Do one job and keep its row and its decoded sound; jobs run side by side as processes."""
+    import soundfile as sf
+
+    samples, rate = job.source.read()
+    reference = channels_of(samples)
+    with tempfile.TemporaryDirectory() as folder:
+        coded = _codec(job.codec).run(reference, rate, job.setting, Path(folder))
+        kept = job.folder / f"{job.key}{coded.file.suffix}"
+        shutil.copyfile(coded.file, kept)
+    decoded = resample(channels_of(coded.samples), coded.sample_rate, rate)
+    decoded = metrics.align(reference, decoded, rate)
+    seconds = reference.shape[1] / rate
+    row = Row(
+        file=job.source.name,
+        kind=job.source.kind,
+        codec=job.codec,
+        title=job.title,
+        setting=job.setting,
+        kbps=metrics.real_bitrate(kept.stat().st_size, seconds),
+        seconds=seconds,
+        values=measure(job.source.kind, reference, decoded, rate),
+        decoded=job.decoded_path.name,
+        coded=kept.name,
+    )
+    sf.write(job.decoded_path, np.clip(decoded.T, -1, 1), rate, subtype="PCM_16", format="FLAC")
+    part = job.row_path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(row)))
+    part.replace(job.row_path)
+    return row
+
+
+def _kept(job: Job) -> Row | None:
+    try:
+        row = Row(**json.loads(job.row_path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    # The same samples may lie under another name this time.
+    return replace(row, file=job.source.name) if job.decoded_path.exists() else None
+
+
+@functools.cache
+def _codec(name: str) -> Codec:
+    return find([name]).codecs[0]
+
+
+def _quiet(log: str) -> None:
+    """Send what libraries print in a worker to a log."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 2)
+    os.dup2(file, 1)
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Let the processes that start here use one thread each: the cores are shared out already."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before

@@ -1,0 +1,100 @@
+"""The recordings of a comparison: finding them, their kind, and the part that is used."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncodec.errors import ArgumentError, BadFileError
+
+KINDS = ("speech", "music", "sound")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording.
+
+    Attributes:
+        path: of the file.
+        name: unique among the recordings of a run.
+        kind: `speech`, `music`, `sound`, or `other` where nothing tells.
+        seconds: how much of it is used, from its beginning.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    seconds: float
+
+    def read(self) -> tuple[NDArray[np.float32], int]:
+        """Return samples `[C, T]` and the rate in Hz.
+
+        Raises:
+            BadFileError: the file cannot be decoded or is empty.
+        """
+        import soundfile as sf
+
+        try:
+            with sf.SoundFile(self.path) as file:
+                count = round(self.seconds * file.samplerate)
+                samples = file.read(count, dtype="float32", always_2d=True).T
+                rate = file.samplerate
+        except sf.LibsndfileError as error:
+            raise BadFileError(f"{self.path}: {error}") from error
+        if samples.shape[1] == 0:
+            raise BadFileError(f"{self.path}: holds no sound")
+        return samples, rate
+
+    def digest(self) -> str:
+        """Return a digest of the samples that are used."""
+        samples, rate = self.read()
+        return hashlib.sha256(samples.tobytes() + str((rate, samples.shape)).encode()).hexdigest()
+
+
+def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
+    """Return the recordings among files and, at any depth, in folders, in order of their names.
+
+    Raises:
+        ArgumentError: a path is missing, or there is no recording at all.
+    """
+    import soundfile as sf
+
+    suffixes = {f".{name.lower()}" for name in sf.available_formats()} | {".opus", ".aif"}
+    suffixes -= {".raw"}
+    found = list[Path]()
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ArgumentError(f"{path}: no such file or folder")
+    if not found:
+        raise ArgumentError(f"no recordings in {', '.join(map(str, paths))}")
+    unique = list(dict.fromkeys(p.resolve() for p in found))
+    names = _unique_names(unique)
+    return [Source(p, n, kind_of(p), seconds) for p, n in zip(unique, names, strict=True)]
+
+
+def kind_of(path: Path) -> str:
+    """Tell speech, music or sound from the first word of the file's or a folder's name."""
+    for part in (path.stem, *(parent.name for parent in path.parents)):
+        first = re.split(r"[^a-z]", part.lower(), maxsplit=1)[0]
+        if first in KINDS:
+            return first
+    return "other"
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    names = [p.stem for p in paths]
+    depth = 1
+    while len(set(names)) < len(names) and depth < 10:
+        depth += 1
+        names = ["/".join([*p.parts[-depth:-1], p.stem]) for p in paths]
+    return names if len(set(names)) == len(names) else [str(p) for p in paths]

@@ -1,0 +1,192 @@
+"""The comparison: its jobs, resuming, failures, means with intervals, and the tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from ncodec.bench import quality, sources, summary, tables
+from ncodec.bench.codecs import Coded, Samples, find
+from ncodec.errors import ArgumentError, BadFileError, NcodecError
+from ncodec.metrics import si_sdr
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+@dataclass
+class Coarse:
+    """A codec that keeps `setting` bits a sample, 50 samples late, and counts its runs."""
+
+    name: str = "coarse"
+    title: str = "Coarse 1.0"
+    runs: int = 0
+
+    def setting(self, bandwidth: float) -> float | None:
+        return bandwidth if bandwidth < 9 else None
+
+    def run(self, samples: Samples, sample_rate: int, setting: float, folder: Path) -> Coded:
+        self.runs += 1
+        if setting == 7:
+            raise NcodecError("no 7")
+        file = folder / "coded.bin"
+        file.write_bytes(bytes(round(samples.size * setting / 8)))
+        late = np.pad(np.round(samples * 2**setting) / 2**setting, ((0, 0), (50, 0)))
+        return Coded(file, late, sample_rate)
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> Coarse:
+    """One codec, and jobs done in this process."""
+    codec = Coarse()
+
+    def here(jobs, workers):
+        for job in jobs:
+            try:
+                yield job, quality.execute(job)
+            except NcodecError as error:
+                yield job, error
+
+    monkeypatch.setattr(quality, "_codec", lambda name: codec)
+    monkeypatch.setattr(quality, "_each", here)
+    monkeypatch.setattr(quality, "measure", lambda kind, a, b, rate: {"si_sdr": si_sdr(a, b)})
+    return codec
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    for kind in ("speech", "music"):
+        (folder / kind).mkdir(parents=True)
+        shutil.copy(DATA / f"{kind}.flac", folder / kind / "one.flac")
+    return folder
+
+
+def test_recordings_are_found_named_and_sorted_by_kind(recordings: Path) -> None:
+    (recordings / "notes.txt").write_text("no sound")
+    found = sources.find_sources([recordings, recordings / "music" / "one.flac"], 1.0)
+    assert [(s.name, s.kind) for s in found] == [("music/one", "music"), ("speech/one", "speech")]
+    samples, rate = found[0].read()
+    assert samples.shape == (1, rate)
+    assert sources.kind_of(Path("/a/b/speech-12.wav")) == "speech"
+    assert sources.kind_of(Path("/a/music_loud/speechless.wav")) == "music"
+    assert sources.kind_of(Path("/a/b/c.wav")) == "other"
+
+
+def test_what_is_no_recording_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no such file"):
+        sources.find_sources([tmp_path / "absent"])
+    with pytest.raises(ArgumentError, match="no recordings"):
+        sources.find_sources([tmp_path])
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF....")
+    with pytest.raises(BadFileError, match=r"broken\.wav"):
+        sources.find_sources([broken])[0].read()
+
+
+def test_a_run_measures_aligned_sound_and_real_bytes(
+    coarse: Coarse, recordings: Path, tmp_path: Path
+) -> None:
+    found = sources.find_sources([recordings], 2.0)
+    jobs = quality.plan(found, [coarse], [4, 8, 12], tmp_path / "work")
+    seen: list[tuple[int, int]] = []
+    rows, failures = quality.run(jobs, progress=lambda done, n, _: seen.append((done, n)))
+    assert not failures
+    assert seen[-1] == (4, 4)
+    assert [(r.file, r.setting) for r in rows] == [
+        *(("music/one", 4), ("music/one", 8)),
+        *(("speech/one", 4), ("speech/one", 8)),
+    ]
+    assert rows[1].kbps == pytest.approx(24 * 8, rel=1e-3)
+    # 4 more bits are 24 dB: the codec's delay of 50 samples was undone before measuring.
+    assert rows[1].values["si_sdr"] - rows[0].values["si_sdr"] == pytest.approx(24, abs=3)
+    kept, _ = sf.read(tmp_path / "work" / rows[1].decoded)
+    assert np.abs(kept - found[0].read()[0][0])[:-50].max() < 2**-8
+
+
+def test_an_interrupted_run_resumes(coarse: Coarse, recordings: Path, tmp_path: Path) -> None:
+    found = sources.find_sources([recordings], 1.0)
+    jobs = quality.plan(found, [coarse], [2, 4], tmp_path / "work")
+    quality.run(jobs[:3])
+    jobs[1].row_path.write_text('{"file": ')  # the machine went down as this was written
+    assert coarse.runs == 3
+    rows, _ = quality.run(jobs)
+    assert (coarse.runs, len(rows)) == (5, 4)
+    changed = Coarse(title="Coarse 1.1")
+    again = quality.plan(found, [changed], [2, 4], tmp_path / "work")
+    assert not {job.key for job in again} & {job.key for job in jobs}
+
+
+def test_a_failure_costs_its_own_row(coarse: Coarse, recordings: Path, tmp_path: Path) -> None:
+    found = sources.find_sources([recordings / "music"], 1.0)
+    jobs = quality.plan(found, [coarse], [6, 7, 8], tmp_path / "work")
+    rows, failures = quality.run(jobs)
+    assert [r.setting for r in rows] == [6, 8]
+    assert failures == ["one coarse 7 kbps: no 7"]
+
+
+def test_real_workers(recordings: Path, tmp_path: Path) -> None:
+    codecs = find(["codec2"]).codecs
+    if not codecs:
+        pytest.skip("codec2 not installed")
+    found = sources.find_sources([recordings / "speech"], 2.0)
+    jobs = quality.plan(found, codecs, [3], tmp_path / "work")
+    rows, failures = quality.run(jobs, workers=2)
+    assert not failures
+    assert rows[0].values["stoi"] > 0.7
+
+
+def test_estimates_have_student_intervals() -> None:
+    assert summary.estimate([3.0]) == summary.Estimate(3.0, None, 1)
+    two = summary.estimate([1.0, 3.0])
+    assert two is not None
+    assert two.margin == pytest.approx(12.706, abs=1e-3)  # t = 12.706, standard error 1
+    assert summary.estimate([1.0, float("inf")]) == summary.Estimate(1.0, None, 1)
+    assert summary.estimate([float("-inf")]) is None
+
+
+def test_intervals_cover_the_mean_95_times_in_100() -> None:
+    draw = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        found = summary.estimate(list(draw.standard_normal(6)))
+        assert found is not None
+        assert found.margin is not None
+        hits += abs(found.mean) < found.margin
+    assert 0.935 < hits / 2000 < 0.965
+
+
+def row(file: str, kind: str, setting: float, value: float) -> quality.Row:
+    values = {"si_sdr": value, "stoi": 0.5} if kind == "speech" else {"si_sdr": value}
+    return quality.Row(
+        file, kind, "x", "X 1", setting, setting + 0.5, 2.0, values, "k.flac", "k.bin"
+    )
+
+
+ROWS = [
+    row("a", "speech", 3, 1.0),
+    row("b", "speech", 3, 3.0),
+    row("a", "speech", 6, float("inf")),
+    row("m", "music", 3, -2.0),
+]
+
+
+def test_tables_hold_every_point() -> None:
+    results = tables.Results(ROWS, {"date": "2030-01-01"}, ["opus: not installed"])
+    markdown = tables.to_markdown(results)
+    assert "## Speech (2 recordings)" in markdown
+    assert "| X 1 | 3 | 3.50 | 0.500 ± 0.000 | 2.0 ± 12.7 |" in markdown
+    assert "| X 1 | 6 | 6.50 | 0.500 |  |" in markdown
+    assert "- opus: not installed" in markdown
+    lines = list(csv.DictReader(io.StringIO(tables.to_csv(results))))
+    assert [line["si_sdr"] for line in lines] == ["1", "3", "inf", "-2"]
+    tree = json.loads(tables.to_json(results))
+    assert len(tree["points"]) == 3
+    assert tree["rows"][2]["values"]["si_sdr"] is None
