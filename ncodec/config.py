@@ -37,6 +37,47 @@ class Config:
 
 
 @dataclass(frozen=True)
+class EncodecConfig(Config):
+    """EnCodec (Defossez et al. 2022, arXiv:2210.13438); defaults are the 24 kHz model's.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: Channels of the audio.
+        filters: Channels of the first encoder layer; each stride doubles them.
+        ratios: Strides of the decoder, first to last; the encoder's are these reversed.
+        latent_dim: Channels between encoder and decoder.
+        lstm_layers: Layers of the LSTM after the encoder's strides and before the decoder's.
+        codebooks: Number of codebooks.
+        bins: Entries of a codebook.
+        norm: "weight_norm" (folded into the weights) or "time_group_norm".
+        causal: Whether a frame depends on the past only.
+        pad_mode: "reflect" or "constant", at both ends of each layer's input.
+        conv_shortcut: Whether residual shortcuts are 1 x 1 convolutions, or the identity.
+        normalize: Whether each segment is divided by its RMS before coding.
+        segment: Length of a segment in seconds; None codes the signal as one.
+        overlap: Part of a segment that the next one covers too.
+        bandwidths: What the model was trained for, in kbps.
+    """
+
+    sample_rate: int = 24000
+    channels: int = 1
+    filters: int = 32
+    ratios: tuple[int, ...] = (8, 5, 4, 2)
+    latent_dim: int = 128
+    lstm_layers: int = 2
+    codebooks: int = 32
+    bins: int = 1024
+    norm: str = "weight_norm"
+    causal: bool = True
+    pad_mode: str = "reflect"
+    conv_shortcut: bool = True
+    normalize: bool = False
+    segment: float | None = None
+    overlap: float = 0.01
+    bandwidths: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0, 24.0)
+
+
+@dataclass(frozen=True)
 class DacConfig(Config):
     """DAC (Kumar et al. 2023, arXiv:2306.06546); defaults are the 44.1 kHz model's.
 

@@ -51,7 +51,7 @@ def fetch(url: str, destination: Path, sha256: str = "", progress: Progress | No
     partial = destination.with_name(destination.name + ".part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(partial.with_suffix(".lock")):
+        with locked(partial.with_suffix(".lock")):
             if not destination.is_file():
                 _download(url, partial, sha256, progress)
                 partial.replace(destination)
@@ -188,7 +188,7 @@ def file_sha256(file: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
+def locked(path: Path) -> Generator[None]:
     """Hold the lock of `path` against other threads and processes; it goes if its holder dies."""
     with path.open("a+b") as file:
         if os.name == "nt":

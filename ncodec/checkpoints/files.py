@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from ncodec.errors import CheckpointError
-from ncodec.models.base import CompressionModel
+from ncodec.errors import CheckpointError, NcodecError
 
 METADATA_KEY = "ncodec"
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "dac": ("ncodec.models.dac", "DacModel"),
     "encodec": ("ncodec.models.encodec", "EncodecModel"),
+    "encodec_lm": ("ncodec.models.encodec_lm", "EncodecLM"),
     "mimi": ("ncodec.models.mimi", "MimiModel"),
     "spectral": ("ncodec.models.spectral", "SpectralCodec"),
 }
@@ -78,7 +79,7 @@ class ModelInfo:
             raise CheckpointError(f"{origin}: not a model description ({error!r})") from error
 
 
-def family_class(family: str) -> type[CompressionModel]:
+def family_class(family: str) -> Any:
     """Return the model class of `family`."""
     if family not in FAMILIES:
         raise CheckpointError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}")
@@ -86,17 +87,21 @@ def family_class(family: str) -> type[CompressionModel]:
     return getattr(importlib.import_module(module), name)
 
 
-def build(info: ModelInfo) -> CompressionModel:
-    """Build the model that `info` describes, with the weights of its constructor."""
+def family_config(info: ModelInfo) -> Any:
+    """Return the configuration that `info` describes as its family's dataclass."""
     model_class: Any = family_class(info.family)
     try:
-        config = model_class.config_type.from_dict(dict(info.config))
-    except (ValueError, KeyError, TypeError) as error:
+        return model_class.config_type.from_dict(dict(info.config))
+    except (NcodecError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{info.name}: bad {info.family} configuration: {error}") from error
-    return model_class(config, name=info.name)
 
 
-def assemble(info: ModelInfo, tensors: Mapping[str, Tensor], origin: str) -> CompressionModel:
+def build(info: ModelInfo) -> nn.Module:
+    """Build the model that `info` describes, with the weights of its constructor."""
+    return family_class(info.family)(family_config(info), name=info.name)
+
+
+def assemble(info: ModelInfo, tensors: Mapping[str, Tensor], origin: str) -> nn.Module:
     """Build the model that `info` describes and fill it with `tensors`, every key of them."""
     model = build(info)
     try:
@@ -109,39 +114,46 @@ def assemble(info: ModelInfo, tensors: Mapping[str, Tensor], origin: str) -> Com
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[ModelInfo, dict[str, Tensor]]:
     """Read a model file in ncodec's own layout: its description and its tensors."""
-    file = Path(path)
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no such model file")
+    with _opened(Path(path)) as (info, file):
+        return info, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
+    """Read the description of a model file in ncodec's own layout."""
+    with _opened(Path(path)) as (info, _):
+        return info
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[ModelInfo, Any]]:
+    """Open a model file; give its description and the reader of its tensors."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such model file")
     try:
-        with safe_open(file, framework="pt") as opened:
-            metadata: dict[str, str] = opened.metadata() or {}
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
             text = metadata.get(METADATA_KEY)
-            beside = file.with_suffix(".json")
+            beside = path.with_suffix(".json")
             if text is None and beside.is_file():
                 text = beside.read_text("utf-8")
             if text is None:
                 raise CheckpointError(
-                    f"{file}: no ncodec description in it or beside it; "
+                    f"{path}: no ncodec description in it or beside it; "
                     f"`ncodec models import` reads other tools' layouts"
                 )
-            return ModelInfo.from_json(text, str(file)), {
-                key: opened.get_tensor(key)
-                for key in opened.keys()  # noqa: SIM118
-            }
+            yield ModelInfo.from_json(text, str(path)), file
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file}: not a safetensors file ({error})") from error
+        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
 
 
-def load_model_file(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> CompressionModel:
+def load_model_file(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
     """Load a model file in ncodec's own layout, ready for use on `device`."""
     info, tensors = read_model_file(path)
     return assemble(info, tensors, str(path)).to(device)
 
 
 def save(
-    model: CompressionModel,
+    model: nn.Module,
     path: str | os.PathLike[str],
     *,
     licence: str = "unknown",
@@ -150,7 +162,7 @@ def save(
     """Write `model` as a model file: its state dict, with its description in the metadata."""
     described: Any = model
     family = _family_of(model)
-    info = ModelInfo(model.name, family, described.config.to_dict(), licence, notes or {})
+    info = ModelInfo(described.name, family, described.config.to_dict(), licence, notes or {})
     write_model_file(info, model.state_dict(), path)
 
 
@@ -170,7 +182,7 @@ def write_model_file(
         partial.unlink(missing_ok=True)
 
 
-def _family_of(model: CompressionModel) -> str:
+def _family_of(model: nn.Module) -> str:
     ancestors = {(base.__module__, base.__name__) for base in type(model).__mro__}
     for family, place in FAMILIES.items():
         if place in ancestors:

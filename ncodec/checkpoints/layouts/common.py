@@ -1,0 +1,149 @@
+"""What every layout is: how it is recognised, read and written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncodec.errors import CheckpointError
+
+Tensors = dict[str, Tensor]
+Rules = tuple[tuple[str, str], ...]
+"""Regular expressions over whole keys with their replacements; the first that matches is used."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a checkpoint turned out to be.
+
+    Attributes:
+        layout: The layout's description.
+        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        config: The family's configuration; no `sample_rate` if nothing in the file tells it.
+        tensors: The weights under ncodec's keys.
+    """
+
+    layout: str
+    family: str
+    config: Mapping[str, Any]
+    tensors: Tensors
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One tool's way to store one family.
+
+    Attributes:
+        name: Short name, as `ncodec models export --layout` takes it.
+        description: For people.
+        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        matches: Tells the layout from a checkpoint's content.
+        read: From the content and the configuration beside it (empty if there is none) to the
+            family's configuration and the weights under ncodec's keys.
+        write: From the configuration and ncodec's weights to the file name, the content of the
+            weights' file and that of `config.json` (None where the tool has no such file); None if
+            the layout can only be read.
+    """
+
+    name: str
+    description: str
+    family: str
+    matches: Callable[[Mapping[str, Any]], bool]
+    read: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], Tensors]]
+    write: Callable[[Any, Tensors], Written] | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files of an export.
+
+    Attributes:
+        file: Name of the weights' file; `.safetensors` or a suffix of torch's pickles.
+        content: What it holds.
+        config: What `config.json` beside it holds, if there is one.
+    """
+
+    file: str
+    content: Mapping[str, Any]
+    config: Mapping[str, Any] | None = None
+
+
+def only_tensors(content: Mapping[str, Any]) -> Tensors:
+    """Return the float tensors of a state dict, as float32 where the file has them smaller."""
+    return {
+        key: value.float() if value.is_floating_point() else value
+        for key, value in content.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def rename(tensors: Tensors, rules: Rules) -> Tensors:
+    """Rename every key by the first rule that matches it; keys of no rule stay as they are."""
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    renamed: Tensors = {}
+    for key, value in tensors.items():
+        for pattern, replacement in compiled:
+            if match := pattern.fullmatch(key):
+                renamed[match.expand(replacement)] = value
+                break
+        else:
+            renamed[key] = value
+    return renamed
+
+
+_SPELLINGS = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+
+
+def fold_weight_norm(tensors: Tensors) -> Tensors:
+    """Replace each pair of magnitude g and direction v, in either spelling, by its weight."""
+    folded = dict(tensors)
+    for g_end, v_end in _SPELLINGS:
+        for key in [key for key in tensors if key.endswith(g_end)]:
+            stem = key.removesuffix(g_end)
+            v = folded.pop(stem + v_end, None)
+            if v is None:
+                raise CheckpointError(f"{key} has no {stem}{v_end} beside it")
+            # A magnitude belongs to an index of the first axis, in transposed convolutions too.
+            folded[f"{stem}.weight"] = v * (folded.pop(key) / _magnitude(v))
+    return folded
+
+
+def _magnitude(direction: Tensor) -> Tensor:
+    axes = tuple(range(1, direction.dim()))
+    return torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
+
+
+def unfold_weight_norm(tensors: Tensors, stems: Iterable[str], *, old_spelling: bool) -> Tensors:
+    """Split the weights of `stems` into magnitude and direction; folding gives the same bits."""
+    g_end, v_end = _SPELLINGS[0 if old_spelling else 1]
+    unfolded = dict(tensors)
+    for stem in stems:
+        weight = unfolded.pop(f"{stem}.weight")
+        unfolded[stem + g_end] = _magnitude(weight)
+        unfolded[stem + v_end] = weight
+    return unfolded
+
+
+def count(tensors: Mapping[str, Any], pattern: str) -> int:
+    """Return one more than the highest number that `pattern`'s group matches in a key."""
+    found = [int(m[1]) for key in tensors if (m := re.fullmatch(pattern, key))]
+    return max(found, default=-1) + 1
+
+
+def shape(tensors: Tensors, key: str) -> tuple[int, ...]:
+    """Return a tensor's shape.
+
+    Raises:
+        CheckpointError: There is no such tensor.
+    """
+    if key not in tensors:
+        raise CheckpointError(f"incomplete checkpoint: no {key}")
+    return tuple(tensors[key].shape)

@@ -1,0 +1,175 @@
+"""DAC: Descript's pickle of state dict and constructor arguments, and Hugging Face's folder.
+
+ncodec's keys are Descript's with weight norm folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ncodec.checkpoints.layouts.common import (
+    Layout,
+    Rules,
+    Tensors,
+    Written,
+    count,
+    fold_weight_norm,
+    only_tensors,
+    rename,
+    shape,
+    unfold_weight_norm,
+)
+from ncodec.config import DacConfig
+
+_DESCRIPT_RATE = "sample_rate"
+_HF_RATE = "sampling_rate"
+
+
+def _matches_descript(content: Mapping[str, Any]) -> bool:
+    state = content.get("state_dict", content)
+    return (
+        isinstance(state, Mapping)
+        and any(key.startswith("quantizer.quantizers.0.in_proj") for key in state)
+        and "encoder.block.0.bias" in state
+    )
+
+
+def _matches_hf(content: Mapping[str, Any]) -> bool:
+    return "encoder.block.0.res_unit1.snake1.alpha" in content
+
+
+def _read_descript(
+    content: Mapping[str, Any], beside: Mapping[str, Any]
+) -> tuple[dict[str, Any], Tensors]:
+    tensors = fold_weight_norm(only_tensors(content.get("state_dict", content)))
+    metadata = content.get("metadata")
+    arguments = metadata.get("kwargs", {}) if isinstance(metadata, Mapping) else {}
+    return _config(tensors, arguments.get(_DESCRIPT_RATE)), tensors
+
+
+def _read_hf(
+    content: Mapping[str, Any], beside: Mapping[str, Any]
+) -> tuple[dict[str, Any], Tensors]:
+    folded = fold_weight_norm(only_tensors(content))
+    blocks = count(folded, r"encoder\.block\.(\d+)\.conv1\.weight")
+    tensors = rename(folded, _from_hf(blocks))
+    return _config(tensors, beside.get(_HF_RATE)), tensors
+
+
+def _config(tensors: Tensors, sample_rate: object) -> dict[str, Any]:
+    """Read the configuration off the shapes: configurations in circulation have wrong hops."""
+    blocks = count(tensors, r"encoder\.block\.(\d+)\.block\.4\.weight") - 1
+    bins, width = shape(tensors, "quantizer.quantizers.0.codebook.weight")
+    strides = [
+        shape(tensors, f"encoder.block.{i}.block.4.weight")[-1] // 2 for i in range(1, blocks + 1)
+    ]
+    config: dict[str, Any] = {
+        "encoder_dim": shape(tensors, "encoder.block.0.weight")[0],
+        "ratios": strides,
+        "decoder_dim": shape(tensors, "decoder.model.0.weight")[0],
+        "latent_dim": shape(tensors, "decoder.model.0.weight")[1],
+        "codebooks": count(tensors, r"quantizer\.quantizers\.(\d+)\.codebook\.weight"),
+        "bins": bins,
+        "codebook_dim": width,
+    }
+    return config | ({"sample_rate": int(str(sample_rate))} if sample_rate else {})
+
+
+_UNIT = (("snake1", 0), ("conv1", 1), ("snake2", 2), ("conv2", 3))
+
+
+def _pairs(blocks: int) -> list[tuple[str, str]]:
+    """Return (Hugging Face's module, Descript's module) for a net of so many blocks."""
+    pairs = [
+        ("encoder.conv1", "encoder.block.0"),
+        ("encoder.snake1", f"encoder.block.{blocks + 1}"),
+        ("encoder.conv2", f"encoder.block.{blocks + 2}"),
+        ("decoder.conv1", "decoder.model.0"),
+        ("decoder.snake1", f"decoder.model.{blocks + 1}"),
+        ("decoder.conv2", f"decoder.model.{blocks + 2}"),
+    ]
+    for i in range(blocks):
+        hf, own = f"encoder.block.{i}", f"encoder.block.{i + 1}.block"
+        pairs += [(f"{hf}.snake1", f"{own}.3"), (f"{hf}.conv1", f"{own}.4")]
+        pairs += [
+            (f"{hf}.res_unit{u + 1}.{name}", f"{own}.{u}.block.{j}")
+            for u in range(3)
+            for name, j in _UNIT
+        ]
+        hf, own = f"decoder.block.{i}", f"decoder.model.{i + 1}.block"
+        pairs += [(f"{hf}.snake1", f"{own}.0"), (f"{hf}.conv_t1", f"{own}.1")]
+        pairs += [
+            (f"{hf}.res_unit{u + 1}.{name}", f"{own}.{u + 2}.block.{j}")
+            for u in range(3)
+            for name, j in _UNIT
+        ]
+    return pairs
+
+
+def _from_hf(blocks: int) -> Rules:
+    return tuple(
+        (hf.replace(".", r"\.") + r"\.(weight|bias|alpha)", rf"{own}.\1")
+        for hf, own in _pairs(blocks)
+    )
+
+
+def _to_hf(blocks: int) -> Rules:
+    return tuple(
+        (own.replace(".", r"\.") + r"\.(weight|bias|alpha)", rf"{hf}.\1")
+        for hf, own in _pairs(blocks)
+    )
+
+
+def _write_descript(config: DacConfig, tensors: Tensors) -> Written:
+    stems = [key.removesuffix(".bias") for key in tensors if key.endswith(".bias")]
+    arguments = {
+        "encoder_dim": config.encoder_dim,
+        "encoder_rates": list(config.ratios),
+        "latent_dim": config.latent_dim,
+        "decoder_dim": config.decoder_dim,
+        "decoder_rates": list(reversed(config.ratios)),
+        "n_codebooks": config.codebooks,
+        "codebook_size": config.bins,
+        "codebook_dim": config.codebook_dim,
+        "quantizer_dropout": False,
+        _DESCRIPT_RATE: config.sample_rate,
+    }
+    state = unfold_weight_norm(tensors, stems, old_spelling=True)
+    return Written("weights.pth", {"state_dict": state, "metadata": {"kwargs": arguments}})
+
+
+def _write_hf(config: DacConfig, tensors: Tensors) -> Written:
+    beside = {
+        "architectures": ["DacModel"],
+        "model_type": "dac",
+        "encoder_hidden_size": config.encoder_dim,
+        "downsampling_ratios": list(config.ratios),
+        "upsampling_ratios": list(reversed(config.ratios)),
+        "decoder_hidden_size": config.decoder_dim,
+        "hidden_size": config.latent_dim,
+        "n_codebooks": config.codebooks,
+        "codebook_size": config.bins,
+        "codebook_dim": config.codebook_dim,
+        "quantizer_dropout": 0.0,
+        _HF_RATE: config.sample_rate,
+    }
+    return Written("model.safetensors", rename(tensors, _to_hf(len(config.ratios))), beside)
+
+
+DAC = Layout(
+    name="dac",
+    description="DAC (descript-audio-codec)",
+    family="dac",
+    matches=_matches_descript,
+    read=_read_descript,
+    write=_write_descript,
+)
+HF_DAC = Layout(
+    name="hf",
+    description="DAC (Hugging Face)",
+    family="dac",
+    matches=_matches_hf,
+    read=_read_hf,
+    write=_write_hf,
+)
