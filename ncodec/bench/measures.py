@@ -43,6 +43,7 @@ class Measure:
 
 
 def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
+    """SI-SDR in dB: energy of the fitted reference over that of the rest; higher is better."""
     return metrics.si_sdr(reference, decoded)
 
 

@@ -58,7 +58,7 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
-    """Return the recordings among files and, at any depth, in folders, in order of their names.
+    """Return the recordings among files and, at any depth, in folders, speech first.
 
     Raises:
         ArgumentError: a path is missing, or there is no recording at all.
@@ -78,8 +78,9 @@ def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
     if not found:
         raise ArgumentError(f"no recordings in {', '.join(map(str, paths))}")
     unique = list(dict.fromkeys(p.resolve() for p in found))
-    names = _unique_names(unique)
-    return [Source(p, n, kind_of(p), seconds) for p, n in zip(unique, names, strict=True)]
+    named = zip(unique, _unique_names(unique), strict=True)
+    sources = [Source(path, name, kind_of(path), seconds) for path, name in named]
+    return sorted(sources, key=lambda source: [*KINDS, "other"].index(source.kind))
 
 
 def kind_of(path: Path) -> str:

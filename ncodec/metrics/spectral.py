@@ -32,7 +32,7 @@ def log_mel_distance(reference: Signal, decoded: Signal, sample_rate: int) -> fl
     bands = mel_filters(sample_rate, size, MEL_BANDS)
     gain = (np.hanning(size + 1)[:-1].sum() / 2) ** 2  # power of a full-scale sine at its peak
     levels = [
-        10 * np.log10(np.maximum(bands @ _power(x, size, size // 4, size) / gain, MEL_FLOOR))
+        10 * np.log10(np.maximum(bands @ power_spectra(x, size, size // 4, size) / gain, MEL_FLOOR))
         for x in pair(reference, decoded)
     ]
     return float(np.mean(np.abs(levels[0] - levels[1])))
@@ -54,7 +54,7 @@ def multi_resolution_stft_distance(reference: Signal, decoded: Signal, sample_ra
     total = 0.0
     for resolution in RESOLUTIONS:
         size, hop, window = (round(n * sample_rate / 24000) for n in resolution)
-        A, B = (np.sqrt(np.maximum(_power(x, size, hop, window), 1e-14)) for x in (a, b))
+        A, B = (np.sqrt(np.maximum(power_spectra(x, size, hop, window), 1e-14)) for x in (a, b))
         convergence = np.linalg.norm(A - B, axis=(1, 2)) / np.linalg.norm(A, axis=(1, 2))
         total += float(np.mean(convergence) + np.mean(np.abs(np.log(A / B))))
     return total / len(RESOLUTIONS)
@@ -72,7 +72,7 @@ def mel_filters(sample_rate: int, size: int, bands: int) -> Array:
     return np.clip(np.minimum(up, down), 0.0, 1.0)
 
 
-def _power(x: Array, size: int, hop: int, window: int) -> Array:
+def power_spectra(x: Array, size: int, hop: int, window: int) -> Array:
     """Return power spectra `[C, size // 2 + 1, frames]` of `[C, T]`, frames centred."""
     padded = np.pad(x, ((0, 0), (size // 2, size // 2)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::hop]

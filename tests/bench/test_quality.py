@@ -72,7 +72,7 @@ def recordings(tmp_path: Path) -> Path:
 def test_recordings_are_found_named_and_sorted_by_kind(recordings: Path) -> None:
     (recordings / "notes.txt").write_text("no sound")
     found = sources.find_sources([recordings, recordings / "music" / "one.flac"], 1.0)
-    assert [(s.name, s.kind) for s in found] == [("music/one", "music"), ("speech/one", "speech")]
+    assert [(s.name, s.kind) for s in found] == [("speech/one", "speech"), ("music/one", "music")]
     samples, rate = found[0].read()
     assert samples.shape == (1, rate)
     assert sources.kind_of(Path("/a/b/speech-12.wav")) == "speech"
@@ -101,8 +101,8 @@ def test_a_run_measures_aligned_sound_and_real_bytes(
     assert not failures
     assert seen[-1] == (4, 4)
     assert [(r.file, r.setting) for r in rows] == [
-        *(("music/one", 4), ("music/one", 8)),
         *(("speech/one", 4), ("speech/one", 8)),
+        *(("music/one", 4), ("music/one", 8)),
     ]
     assert rows[1].kbps == pytest.approx(24 * 8, rel=1e-3)
     # 4 more bits are 24 dB: the codec's delay of 50 samples was undone before measuring.

@@ -1,0 +1,58 @@
+"""Spectrograms as small PNG images."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncodec.metrics.signal import Signal, channels_of
+from ncodec.metrics.spectral import mel_filters, power_spectra
+
+RANGE_DB = 80.0
+LEVELS = 64
+# A perceptually even ramp from black over violet and orange to pale yellow, in RGB.
+_RAMP = ((0, 0, 4), (60, 15, 110), (145, 40, 120), (220, 80, 75), (250, 160, 45), (250, 250, 165))
+
+
+def spectrogram(signal: Signal, sample_rate: int, width: int = 320, height: int = 80) -> bytes:
+    """Return a PNG of a signal `[T]` or `[C, T]`: time to the right, mel bands up, 80 dB of range.
+
+    0 dB is a full-scale sine, so strips of one recording compare by eye. Channels are mixed.
+    """
+    mono = channels_of(signal).mean(axis=0, keepdims=True)
+    size = 1 << round(np.log2(0.043 * sample_rate))
+    hop = max(1, mono.shape[1] // width)
+    gain = (size / 4) ** 2  # of a full-scale sine in a Hann window
+    power = mel_filters(sample_rate, size, height) @ power_spectra(mono, size, hop, size)[0] / gain
+    level = 10 * np.log10(np.maximum(power[:, :width], 1e-12))
+    shade = np.clip(np.rint((level / RANGE_DB + 1) * (LEVELS - 1)), 0, LEVELS - 1)
+    return png(shade[::-1].astype(np.uint8), palette(LEVELS))
+
+
+def palette(levels: int) -> NDArray[np.uint8]:
+    """Return the colours of the ramp, RGB `[levels, 3]`."""
+    ramp = np.array(_RAMP, dtype=np.float64)
+    at = np.linspace(0, len(ramp) - 1, levels)
+    steps = np.arange(len(ramp))
+    return np.stack([np.interp(at, steps, ramp[:, i]) for i in range(3)], axis=1).astype(np.uint8)
+
+
+def png(pixels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """Return a PNG file (ISO/IEC 15948) of `[height, width]` indices into RGB colours `[n, 3]`."""
+    height, width = pixels.shape
+    lines = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            _chunk(b"PLTE", colours.tobytes()),
+            _chunk(b"IDAT", zlib.compress(lines, 9)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
