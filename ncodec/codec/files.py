@@ -216,6 +216,7 @@ def decompress(
     force: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
+    name: str | None = None,
 ) -> Decompressed:
     """Decode an ECDC file to audio of the source's rate, channels and exact length.
 
@@ -237,6 +238,7 @@ def decompress(
         force: overwrite.
         device: where the model runs.
         progress: called now and then.
+        name: how errors call the source.
 
     Raises:
         NcodecError: see its subclasses.
@@ -244,7 +246,7 @@ def decompress(
     """
     if container is None:
         container = "wav" if hasattr(target, "write") else format_of(os.fspath(cast(Any, target)))
-    with _reading(source) as file:
+    with _reading(source, name) as file:
         decoder = FileDecoder(
             file,
             model=model,
@@ -286,7 +288,7 @@ def _opened(target: PathOrFile, force: bool) -> Generator[BinaryIO]:
 
 
 @contextmanager
-def _reading(source: PathOrFile) -> Generator[BinaryIO]:
+def _reading(source: PathOrFile, name: str | None) -> Generator[BinaryIO]:
     """Open what is a path, and let errors of the format say which file they mean."""
     try:
         if isinstance(source, (str, os.PathLike)):
@@ -295,5 +297,5 @@ def _reading(source: PathOrFile) -> Generator[BinaryIO]:
         else:
             yield source
     except (BadFileError, UnsupportedVersionError, LimitError, ModelMismatchError) as error:
-        path = isinstance(source, (str, os.PathLike))
-        raise type(error)(f"{source if path else 'input'}: {error}") from error
+        path = source if isinstance(source, (str, os.PathLike)) else "input"
+        raise type(error)(f"{name or path}: {error}") from error

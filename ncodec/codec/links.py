@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import torch
+
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.plan import kbps_of
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, DeviceError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, Losses, open_links
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
@@ -24,6 +26,23 @@ class Damage:
 
     losses: Losses
     problems: tuple[str, ...]
+    frame_seconds: float
+
+    def __str__(self) -> str:
+        """One line: what was lost, and the first fault."""
+        losses = self.losses
+        gone = losses.frames * self.frame_seconds
+        counts = {
+            f"{gone:.3f} s ({losses.frames} frames) lost": losses.frames,
+            f"{losses.layers} layers lost": losses.layers,
+            f"{losses.recovered} packets recovered from copies": losses.recovered,
+            f"{losses.late} packets late or repeated": losses.late,
+            f"{losses.skipped} bytes skipped": losses.skipped,
+            "no end: cut short": losses.truncated,
+            "totals or digest differ": losses.mismatch,
+        }
+        said = [text for text, count in counts.items() if count] or ["nothing lost"]
+        return ", ".join([*said, *self.problems[:1]])
 
 
 def find_model(model: ModelLike, named: str | None, device: str) -> CompressionModel:
@@ -34,6 +53,25 @@ def find_model(model: ModelLike, named: str | None, device: str) -> CompressionM
     from ncodec.checkpoints.registry import DEFAULT_MODEL
 
     return load(os.fspath(model or named or DEFAULT_MODEL), device)
+
+
+def pick_device(name: str) -> str:
+    """Return the device that "auto" stands for, or the one that is named.
+
+    Raises:
+        DeviceError: this machine does not have it.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return next(device for device, available in there.items() if available)
+    if not there.get(name.split(":", maxsplit=1)[0]):
+        have = ", ".join(device for device, available in there.items() if available)
+        raise DeviceError(f"device {name!r}: this machine has {have}")
+    return name
 
 
 class FileDecoder:
@@ -136,7 +174,7 @@ class FileDecoder:
 
     def _decode(self, reader: EcdcReader) -> Iterator[Samples]:
         decoder = self._decoder
-        if decoder.first_frame > reader.header.first_packet * reader.header.packet_frames:
+        if decoder.first_frame > reader.header.first_frame:
             reader.seek(decoder.first_frame)
         stop = decoder.stop_frame
         for item in reader:
@@ -145,7 +183,8 @@ class FileDecoder:
             yield decoder.push(item)
         yield decoder.finish(reader.total_samples)
         if reader.losses:
-            self.damage.append(Damage(reader.losses, tuple(reader.problems)))
+            seconds = reader.header.hop / reader.header.sample_rate
+            self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
 
     def _total(self, reader: EcdcReader) -> int:
         """Return where a link's source ends, from its codes if nothing says so."""

@@ -1,0 +1,162 @@
+"""Many files at once: what goes where, and the work on several of them side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ncodec.errors import ArgumentError, NcodecError
+from ncodec_cli.common import Progress, use_threads
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output; "-" is a pipe."""
+
+    source: str
+    target: str
+
+
+def plan_jobs(
+    paths: tuple[str, ...],
+    output: str | None,
+    *,
+    is_output: Callable[[str], bool],
+    is_input: Callable[[Path], bool],
+    suffix: str,
+) -> list[Job]:
+    """Say which files are made from which.
+
+    Without `output`, the last of several paths is it if it is "-" or a folder, if `is_output` says
+    so by its name, or if the first of two is a folder. Folders are searched for files that
+    `is_input`, and their tree is kept.
+
+    Raises:
+        click.UsageError: the paths make no sense together.
+        ArgumentError: two files would become one.
+    """
+    if output is None and len(paths) > 1:
+        last, folder = paths[-1], Path(paths[0]).is_dir() and len(paths) == 2
+        if folder or last == "-" or last.endswith("/") or Path(last).is_dir() or is_output(last):
+            paths, output = paths[:-1], last
+    if len(paths) == 1 and not Path(paths[0]).is_dir():
+        return [Job(paths[0], _single(paths[0], output, suffix))]
+    if output == "-" or (output is not None and Path(output).is_file()):
+        raise click.UsageError(f"several inputs need a folder as output, not {output!r}")
+    jobs = [job for path in paths for job in _expand(path, output, is_input, suffix)]
+    if not jobs:
+        raise ArgumentError(f"{', '.join(paths)}: no files to work on there")
+    made: dict[str, str] = {}
+    for job in jobs:
+        if job.target in made:
+            raise ArgumentError(
+                f"{made[job.target]} and {job.source} would both become {job.target}"
+            )
+        made[job.target] = job.source
+    for job in jobs:
+        Path(job.target).parent.mkdir(parents=True, exist_ok=True)
+    return jobs
+
+
+def _single(source: str, output: str | None, suffix: str) -> str:
+    if output is None:
+        return "-" if source == "-" else str(Path(source).with_suffix(suffix))
+    if output != "-" and (Path(output).is_dir() or output.endswith("/")):
+        if source == "-":
+            raise click.UsageError(f"{output!r} is a folder; a pipe needs the name of a file")
+        return str(Path(output) / Path(source).with_suffix(suffix).name)
+    return output
+
+
+def _expand(
+    path: str, output: str | None, is_input: Callable[[Path], bool], suffix: str
+) -> Iterable[Job]:
+    root = Path(path)
+    if not root.is_dir():
+        if path == "-":
+            raise click.UsageError("a pipe can only be the single input")
+        folder = root.parent if output is None else Path(output)
+        yield Job(path, str(folder / root.with_suffix(suffix).name))
+        return
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            file = Path(folder) / name
+            if is_input(file) and not name.startswith("."):
+                base = root if output is None else Path(output)
+                yield Job(str(file), str((base / file.relative_to(root)).with_suffix(suffix)))
+
+
+class Cancelled(BaseException):
+    """Raised in a worker when the whole batch is being given up."""
+
+
+Work = Callable[[Job, Callable[[float, float | None], None]], None]
+
+
+def run_jobs(
+    work: Work, jobs: list[Job], *, workers: int | None, threads: int | None, quiet: bool
+) -> None:
+    """Do all jobs; one that fails is reported and the others go on.
+
+    Raises:
+        NcodecError: some failed; a single job's own error comes through as it is.
+    """
+    if len(jobs) == 1:
+        use_threads(threads)
+        progress = Progress(Path(jobs[0].source).name, quiet=quiet)
+        try:
+            work(jobs[0], progress)
+        finally:
+            progress.close()
+        return
+    workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
+    use_threads(threads or (1 if workers > 1 else None))
+    failed = _run_pool(work, jobs, workers, Progress(f"{len(jobs)} files", quiet=quiet))
+    if failed:
+        raise NcodecError(f"{failed} of {len(jobs)} files failed")
+
+
+def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> int:
+    """Return how many failed; on Ctrl-C the workers stop at their next block."""
+    from ncodec_cli.main import describe
+
+    stop, done = threading.Event(), dict.fromkeys((job.source for job in jobs), 0.0)
+
+    def run(job: Job) -> None:
+        def report(seconds: float, total: float | None) -> None:
+            if stop.is_set():
+                raise Cancelled
+            done[job.source] = seconds
+
+        report(0.0, None)
+        work(job, report)
+
+    failed = 0
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: dict[Future[None], Job] = {pool.submit(run, job): job for job in jobs}
+        try:
+            while waiting:
+                ended, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    error, job = future.exception(), waiting.pop(future)
+                    if error is not None:
+                        failed += 1
+                        progress.close()
+                        text = describe(error) if isinstance(error, Exception) else "cancelled"
+                        text = text if job.source in text else f"{job.source}: {text}"
+                        click.echo(f"ncodec: error: {text}", err=True)
+                progress(sum(done.values()), None)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        finally:
+            progress.close()
+    return failed

@@ -1,0 +1,177 @@
+"""`ncodec compress`: audio to .ecdc."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ncodec_cli.batch import Job, plan_jobs, run_jobs
+from ncodec_cli.common import (
+    bw_option,
+    codebooks_option,
+    device_option,
+    force_option,
+    jobs_option,
+    keep_going_option,
+    model_option,
+    open_input,
+    open_output,
+    quiet_option,
+    raw_options,
+    say,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from ncodec.codec import Compressed
+
+_ENDINGS = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64"
+AUDIO = frozenset(f".{ending}" for ending in _ENDINGS.split())
+"""Names by which a folder's audio files are known."""
+
+
+class Pair(click.ParamType[tuple[int, int]]):
+    """Two whole numbers, "k,n"."""
+
+    name = "k,n"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return them."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+            self.fail(f"{value!r}: must be two whole numbers, as in 2,3")
+        return int(parts[0]), int(parts[1])
+
+
+def _tags(_context: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Any:
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r}: must be KEY=VALUE")
+    return tuple(tuple(value.split("=", 1)) for value in values)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
+@click.option("-o", "--output", metavar="PATH", help="The output, instead of a last argument.")
+@bw_option
+@codebooks_option
+@model_option
+@click.option("--mono", is_flag=True, help="Mix the channels down to one.")
+@raw_options
+@click.option(
+    "--packet-ms",
+    type=click.FloatRange(1),
+    metavar="MS",
+    help="Length of a packet: short ones lose less when one is lost. [default: 1000]",
+)
+@click.option(
+    "--redundancy",
+    type=Pair(),
+    metavar="K,N",
+    help="Repeat the first K codebooks of each packet with the N packets after it.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=_tags, help="A tag.")
+@click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
+@keep_going_option
+@device_option
+@threads_option
+@jobs_option
+@force_option
+@quiet_option
+def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
+    """Compress audio files to .ecdc.
+
+    INPUT is anything libsndfile reads, a folder (its tree is kept), or - for a pipe of WAV, FLAC
+    or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
+    beside the inputs. The same input, model and options give the same bytes on every run of one machine,
+    with any number of threads; other processors and GPUs may round otherwise.
+
+    \b
+    Examples:
+      ncodec compress in.wav                         # in.ecdc, 6 kbps for each channel
+      ncodec compress in.wav out.ecdc --bw 3
+      ncodec compress music/ coded/ --bw 12 --jobs 4
+      arecord -f S16_LE -r 24000 - | ncodec compress - talk.ecdc
+      ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
+        ncodec compress - out.ecdc --raw f32 --rate 48000 --channels 2
+    """
+    jobs = plan_jobs(
+        paths,
+        output,
+        is_output=lambda path: path.lower().endswith(".ecdc"),
+        is_input=lambda path: path.suffix.lower() in AUDIO,
+        suffix=".ecdc",
+    )
+    settings = _settings(options)
+    quiet: bool = options["quiet"]
+
+    def work(job: Job, progress: Any) -> None:
+        from ncodec.codec import compress as run
+
+        begin = time.monotonic()
+        with (
+            open_input(job.source) as source,
+            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
+        ):
+            name = "standard input" if job.source == "-" else job.source
+            done = run(source, target, progress=progress, name=name, **settings)
+        took = time.monotonic() - begin
+        say(f"{name} -> {_described(job, done, options['bw'], took)}", quiet=quiet)
+
+    run_jobs(work, jobs, workers=options["jobs"], threads=options["threads"], quiet=quiet)
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn the command line's options into those of `ncodec.codec.compress`."""
+    raw = _raw_format(options)
+    if options["bw"] is not None and options["codebooks"] is not None:
+        raise click.UsageError("--bw and --codebooks: only one of them can be given")
+    from ncodec.codec.links import find_model, pick_device
+
+    device = pick_device(options["device"])
+    model = find_model(options["model"], None, device)
+    frames = None
+    if options["packet_ms"] is not None:
+        frames = max(1, round(options["packet_ms"] / 1000 * model.sample_rate / model.hop))
+    return {
+        "model": model,
+        "bandwidth": options["bw"],
+        "codebooks": options["codebooks"],
+        "packet_frames": frames,
+        "mono": options["mono"],
+        "raw": raw,
+        "tags": options["tags"],
+        "redundancy": options["redundancy"],
+        "verify": options["verify"],
+        "allow_truncated": options["keep_going"],
+    }
+
+
+def _raw_format(options: dict[str, Any]) -> Any:
+    given = [options["rate"], options["channels"]]
+    if options["raw"] is None:
+        if any(value is not None for value in given):
+            raise click.UsageError("--rate and --channels only describe --raw samples")
+        return None
+    if None in given:
+        raise click.UsageError("--raw needs --rate and --channels")
+    from ncodec.audio import RawFormat
+
+    return RawFormat(options["raw"], *given)
+
+
+def _described(job: Job, done: Compressed, asked: float | None, took: float) -> str:
+    target = "standard output" if job.target == "-" else job.target
+    books = f"{done.codebooks} codebook{'s' if done.codebooks > 1 else ''}"
+    wanted = "" if asked is None or abs(asked - done.kbps) < 1e-9 else f" (asked: {asked:g})"
+    return (
+        f"{target}: {done.model}, {books}, {done.kbps:g} kbps{wanted}, "
+        f"{done.real_kbps:.2f} with overhead, {done.ratio:.1f}x smaller, "
+        f"{done.seconds / max(took, 1e-9):.1f}x real time"
+    )

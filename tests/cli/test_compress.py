@@ -1,0 +1,213 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from ncodec_cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, toy_model):
+    """Run a command line in a temporary folder with a tiny model; return status and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ncodec.checkpoints.load", lambda name, device: toy_model)
+
+    def call(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        return ended.value.code, capsys.readouterr().err
+
+    return call
+
+
+def wav(path, seconds=1.0, channels=1, rate=8000, seed=0):
+    noise = np.random.default_rng(seed).normal(0, 0.1, (int(seconds * rate), channels))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise, rate)
+
+
+def test_there_and_back(run):
+    wav("a.wav", 1.5, 2, 11025)
+    status, said = run("compress", "a.wav", "b.ecdc", "--bw", "7", "--verify", "--tag", "TITLE=x")
+    assert status == 0
+    assert "3 codebooks, 6 kbps (asked: 7)" in said
+    status, said = run("decompress", "b.ecdc", "c.flac")
+    assert (status, said.count("\n")) == (0, 1)
+    info = soundfile.info("c.flac")
+    assert (info.samplerate, info.channels, info.frames) == (11025, 2, 16537)
+
+
+def test_outputs_are_named_after_inputs(run):
+    wav("a.wav")
+    assert run("compress", "a.wav")[0] == 0
+    os.remove("a.wav")
+    assert run("decompress", "a.ecdc")[0] == 0
+    assert soundfile.info("a.wav").frames == 8000
+
+
+def test_a_tree_of_files_is_kept(run):
+    for name in ("in/a.wav", "in/deep/er/b.flac", "in/.hidden/c.wav"):
+        wav(name)
+    Path("in/notes.txt").write_text("no sound")
+    assert run("compress", "in", "out", "--jobs", "2")[0] == 0
+    assert sorted(map(str, Path("out").rglob("*.ecdc"))) == ["out/a.ecdc", "out/deep/er/b.ecdc"]
+    assert run("decompress", "out", "-o", "back", "--format", "flac")[0] == 0
+    assert sorted(map(str, Path("back").rglob("*.*"))) == ["back/a.flac", "back/deep/er/b.flac"]
+
+
+def test_one_bad_file_does_not_stop_the_others(run):
+    wav("a.wav")
+    wav("c.wav")
+    Path("b.wav").write_text("no sound at all, only text")
+    status, said = run("compress", "a.wav", "b.wav", "c.wav", "out/")
+    assert status == 1
+    assert "b.wav: not readable as audio" in said
+    assert said.endswith("ncodec: error: 1 of 3 files failed\n")
+    assert sorted(os.listdir("out")) == ["a.ecdc", "c.ecdc"]
+
+
+def test_two_inputs_that_would_become_one_are_refused(run):
+    wav("a.wav")
+    wav("a.flac")
+    status, said = run("compress", "a.wav", "a.flac", "out/")
+    assert (status, "would both become out/a.ecdc" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "text"),
+    [
+        (["missing.wav"], 1, "missing.wav: No such file or directory"),
+        (["text.txt"], 1, "text.txt: not readable as audio"),
+        (["empty.wav"], 1, "empty.wav: the input is empty"),
+        (["folder"], 1, "folder: no files to work on there"),
+        (["nan.wav"], 1, "nan.wav: sample 100 of channel 1"),
+        (["a.wav", "-o", "a.wav", "-f"], 1, "a.wav: is the input"),
+        (["a.wav", "there.ecdc"], 1, "there.ecdc: exists already (--force overwrites)"),
+        (["a.wav", "nowhere/b.ecdc"], 1, "nowhere/b.ecdc: No such file or directory"),
+        (["a.wav", "--bw", "0.5"], 1, "bandwidth 0.5 kbps: must be at least 1"),
+        (["a.wav", "--codebooks", "9"], 1, "9 codebooks: toy has 1 to 4"),
+        (["a.wav", "--bw", "x"], 2, "'x' is not a valid float"),
+        (["a.wav", "--bw", "3", "--codebooks", "2"], 2, "only one of them"),
+        (["a.wav", "--raw", "s16"], 2, "--raw needs --rate and --channels"),
+        (["a.wav", "--redundancy", "3"], 2, "must be two whole numbers"),
+        (["a.wav", "--redundancy", "9,1"], 1, "it must be (layers, packets)"),
+        (["a.wav", "a.wav", "-"], 2, "several inputs need a folder"),
+        (["a.wav", "--device", "cuda"], 1, "device 'cuda': this machine has cpu"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(run, args, status, text):
+    wav("a.wav")
+    Path("text.txt").write_text("hello " * 50)
+    Path("empty.wav").touch()
+    Path("folder").mkdir()
+    Path("there.ecdc").touch()
+    x = np.zeros(200, np.float32)
+    x[100] = np.nan
+    soundfile.write("nan.wav", x, 8000, "FLOAT")
+    before = sorted(os.listdir())
+    got, said = run("compress", *args)
+    assert (got, text in said) == (status, True), said
+    assert "Traceback" not in said
+    if status == 1:
+        assert said.count("\n") == 1
+        assert said.startswith("ncodec: error: ")
+    assert sorted(os.listdir()) == before
+
+
+def test_damage_in_decompress(run):
+    wav("a.wav", 8)
+    run("compress", "a.wav", "a.ecdc")
+    data = bytearray(Path("a.ecdc").read_bytes())
+    data[len(data) // 2] ^= 8
+    Path("bad.ecdc").write_bytes(data)
+    status, said = run("decompress", "bad.ecdc", "b.wav")
+    assert (status, said.startswith("ncodec: error: bad.ecdc: ")) == (1, True)
+    assert not Path("b.wav").exists()
+    status, said = run("decompress", "bad.ecdc", "b.wav", "--keep-going")
+    assert status == 0
+    assert "bad.ecdc: damaged: " in said
+    assert soundfile.info("b.wav").frames == 64000
+
+
+def test_raw_in_and_out_through_pipes(run, monkeypatch):
+    x = np.random.default_rng(0).normal(0, 3000, (5000, 2)).astype("<i2")
+    coded, samples = io.BytesIO(), io.BytesIO()
+
+    def pipe(source, target, *args):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(source)))
+        out = SimpleNamespace(buffer=target, isatty=lambda: False, flush=lambda: None)
+        monkeypatch.setattr("sys.stdout", out)
+        return run(*args, "--quiet")
+
+    form = ["--raw", "s16", "--rate", 8000, "--channels", 2]
+    assert pipe(io.BytesIO(x.tobytes()), coded, "compress", "-", "-", *form) == (0, "")
+    assert coded.getvalue()[:4] == b"ECDC"
+    coded.seek(0)
+    assert pipe(coded, samples, "decompress", "-", "--raw", "s16") == (0, "")
+    assert len(samples.getvalue()) == 20000
+
+
+SLOW = """
+import sys, time
+import ncodec.codec.files as files
+from ncodec_cli.main import main
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("toys", {toys!r})
+toys = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(toys)
+import ncodec.checkpoints
+ncodec.checkpoints.load = lambda name, device: toys.ToyModel()
+step = files.StreamEncoder.push
+def slow(self, samples):
+    print("working", flush=True)
+    time.sleep(0.2)
+    return step(self, samples)
+files.StreamEncoder.push = slow
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("inputs", [["a.wav", "out.ecdc"], ["a.wav", "b.wav", "out/"]])
+def test_ctrl_c_leaves_nothing(tmp_path, number, status, inputs):
+    for name in ("a.wav", "b.wav"):
+        wav(tmp_path / name, 60)
+    toys = ROOT / "tests" / "codec" / "conftest.py"
+    code = SLOW.format(tests=str(ROOT / "tests"), toys=str(toys))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "formats")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "compress", *inputs],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "working\n"
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    left = [p.name for p in tmp_path.rglob("*") if p.is_file()]
+    assert sorted(left) == ["a.wav", "b.wav"]
+
+
+def test_disk_full(tmp_path, run):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    wav("a.wav", 3)
+    status, said = run("compress", "a.wav", "-o", "/dev/full")
+    assert (status, said) == (1, "ncodec: error: No space left on device\n")
