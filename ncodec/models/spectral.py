@@ -20,7 +20,7 @@ class SpectralConfig:
     envelope: int = 20
     bands: int = 32
     encoder_width: int = 256
-    encoder_depth: int = 3
+    encoder_depth: int = 4
     decoder_width: int = 384
     decoder_depth: int = 5
     expansion: int = 3
