@@ -1,17 +1,57 @@
-"""SpectralCodec: a causal codec that works on spectra at the frame rate (draft: training form)."""
+"""SpectralCodec: a causal neural codec that works on spectra at the frame rate.
+
+Each frame of the encoder looks at the last `4 * hop` samples: log magnitudes of an STFT, and a
+companded MDCT of the newest `2 * hop`. A linear map of band envelope and MDCT, started as their
+principal components, already is a codec; a causal net adds to it. The latent is quantized by
+residual vector quantization. The decoder mirrors this: a linear map plus a net give MDCT
+coefficients (the waveform, where codes suffice for it) and the magnitude and phase of an STFT frame
+(the texture, where they do not; after Vocos, Siuzdak 2023), overlapped and added.
+
+Nothing is recurrent and all padding is constant: what a sample depends on is finite. A frame of the
+decoder ends where its newest code's samples end, so the look-ahead is its overlap, `3 * hop`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncodec.errors import ArgumentError
+from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.spectral_net import FrameNet, erb_bands, mdct_basis, overlap_add
+
+_OVERLAP = 4  # hops in an STFT frame
+_POWER_FLOOR = 1e-9  # -90 dB full scale
+_COMPANDING_FLOOR = 1e-4
+_EXPANSION_SLOPE = 0.02  # of the expander at 0, so that coefficients near 0 have a gradient
+_MAX_LOG_MAGNITUDE = 4.0  # 35 dB over full scale: bounds the exponential on codes never seen
+
 
 @dataclass(frozen=True)
 class SpectralConfig:
+    """What a SpectralCodec is.
+
+    Attributes:
+        sample_rate: In Hz.
+        hop: Samples a frame.
+        codebooks: Residual codebooks.
+        cardinality: Entries of each.
+        latent: Width of the latent.
+        envelope: Latent dimensions that start as the band envelope; the others start as the MDCT.
+        bands: ERB bands of that envelope.
+        encoder_width: Channels of the encoder's net.
+        encoder_depth: Its blocks.
+        decoder_width: Channels of the decoder's net.
+        decoder_depth: Its blocks.
+        expansion: Hidden width of a block's MLP over its channels.
+        kernel: Frames that a block sees, its own included.
+    """
+
     sample_rate: int = 24000
     hop: int = 320
     codebooks: int = 16
@@ -26,162 +66,274 @@ class SpectralConfig:
     expansion: int = 3
     kernel: int = 7
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise ArgumentError(f"{name} {value}: must be at least 1")
+        if self.envelope >= self.latent or self.envelope > self.bands:
+            raise ArgumentError(
+                f"envelope {self.envelope}: must be below latent ({self.latent}) and at most "
+                f"bands ({self.bands})"
+            )
 
-def mdct_basis(hop: int) -> Tensor:
-    n = torch.arange(2 * hop, dtype=torch.float64)
-    k = torch.arange(hop, dtype=torch.float64)
-    window = torch.sin(math.pi / (2 * hop) * (n + 0.5))
-    phase = math.pi / hop * torch.outer(n + 0.5 + hop / 2, k + 0.5)
-    return (math.sqrt(2 / hop) * window[:, None] * torch.cos(phase)).float()
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return asdict(self)
 
-
-def band_matrix(bins: int, bands: int, sample_rate: int) -> Tensor:
-    """Triangles `[bands, bins]`, evenly spaced in ERB rate."""
-    erb = lambda f: 21.4 * torch.log10(1 + 0.00437 * f)
-    f = torch.linspace(0, sample_rate / 2, bins, dtype=torch.float64)
-    top = erb(torch.tensor(sample_rate / 2, dtype=torch.float64))
-    centres = torch.linspace(float(erb(torch.tensor(50.0))), float(top) - 0.5, bands, dtype=torch.float64)
-    step = centres[1] - centres[0]
-    w = (1 - (erb(f)[None] - centres[:, None]).abs() / step).clamp(min=0)
-    w[0, erb(f) < centres[0]] = 1
-    w[-1, erb(f) > centres[-1]] = 1
-    return w.float()
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> SpectralConfig:
+        """Build from `to_dict`'s result."""
+        return cls(**fields)
 
 
-class Block(nn.Module):
-    def __init__(self, width: int, expansion: int, kernel: int) -> None:
+@dataclass(frozen=True)
+class EncoderState:
+    """Streams on their way in.
+
+    Attributes:
+        audio: `[B, 3 * hop + r]`: the past that the next frame sees, and r < hop samples waiting.
+        net: The net's past frames.
+        codebooks: How many codebooks these streams use.
+    """
+
+    audio: Tensor
+    net: tuple[Tensor, ...]
+    codebooks: int
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Streams on their way out.
+
+    Attributes:
+        net: The net's past frames.
+        waveform: `[B, 2, hop]`: the linear path's last MDCT coefficients, two frames behind the net.
+        tail: `[B, 3 * hop]`: samples not yet final.
+        skip: Frames whose samples lie before the start of the stream.
+    """
+
+    net: tuple[Tensor, ...]
+    waveform: Tensor
+    tail: Tensor
+    skip: int
+
+
+class ResidualCodebooks(nn.Module):
+    """Codebooks `[K, N, D]`, each for what the ones before it left over."""
+
+    codebooks: Tensor
+
+    def __init__(self, count: int, size: int, width: int) -> None:
         super().__init__()
-        self.taps = nn.Parameter(torch.randn(kernel, width) / math.sqrt(kernel))
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, expansion * width)
-        self.reduce = nn.Linear(expansion * width, width)
-        self.scale = nn.Parameter(torch.full((width,), 0.2))
+        self.register_buffer("codebooks", torch.randn(count, size, width) * 0.1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        k = self.taps.shape[0]
-        t = x.shape[1]
-        padded = F.pad(x, (0, 0, k - 1, 0))
-        y = padded[:, k - 1 :] * self.taps[k - 1]
-        for i in range(k - 1):
-            y = y + padded[:, i : i + t] * self.taps[i]
-        return x + self.scale * self.reduce(F.gelu(self.expand(self.norm(y))))
+    def nearest(self, residual: Tensor, k: int) -> Tensor:
+        """Indices `[...]` into codebook k of the entries nearest to `residual` `[..., D]`."""
+        book = self.codebooks[k]
+        return (residual @ book.T - 0.5 * book.square().sum(dim=1)).argmax(dim=-1)
+
+    def encode(self, latent: Tensor, count: int) -> Tensor:
+        """Latents `[B, F, D]` to codes `[B, count, F]`."""
+        codes: list[Tensor] = []
+        for k in range(count):
+            codes.append(self.nearest(latent, k))
+            latent = latent - self.codebooks[k][codes[-1]]
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes `[B, K, F]` to latents `[B, F, D]`, summed from the first codebook on."""
+        latent = self.codebooks.new_zeros(codes.shape[0], codes.shape[2], self.codebooks.shape[2])
+        for k in range(codes.shape[1]):
+            latent = latent + self.codebooks[k][codes[:, k]]
+        return latent
 
 
-class Stack(nn.Module):
-    def __init__(self, inputs: int, width: int, depth: int, outputs: int, expansion: int, kernel: int):
+class SpectralCodec(CompressionModel):
+    """The codec of the embedded model `ncodec_24khz`; see the module for how it works."""
+
+    config_type: ClassVar[type[SpectralConfig]] = SpectralConfig
+    mdct: Tensor
+    window: Tensor
+    band_mean: Tensor
+
+    def __init__(self, config: SpectralConfig, name: str = "spectral") -> None:
         super().__init__()
-        self.input = nn.Linear(inputs, width)
-        self.blocks = nn.ModuleList([Block(width, expansion, kernel) for _ in range(depth)])
-        self.norm = nn.LayerNorm(width)
-        self.output = nn.Linear(width, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.input(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.output(self.norm(x))
-
-
-class Quantizer(nn.Module):
-    def __init__(self, n: int, size: int, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("codebooks", torch.randn(n, size, dim) * 0.1)
-        self.register_buffer("usage", torch.ones(n, size), persistent=False)
-        self.register_buffer("sums", torch.zeros(n, size, dim), persistent=False)
-
-    @torch.no_grad()
-    def encode(self, z: Tensor, n: int, update: float | None = None) -> tuple[Tensor, Tensor]:
-        """z [N, D] -> codes [n, N], partial sums [n, N, D]."""
-        residual = z.float()
-        total = torch.zeros_like(residual)
-        codes, sums = [], []
-        for k in range(n):
-            book = self.codebooks[k]
-            index = (residual @ book.T - 0.5 * book.square().sum(1)).argmax(1)
-            if update is not None:
-                count = torch.bincount(index, minlength=book.shape[0]).float()
-                acc = torch.zeros_like(book).index_add_(0, index, residual)
-                self.usage[k].mul_(update).add_(count, alpha=1 - update)
-                self.sums[k].mul_(update).add_(acc, alpha=1 - update)
-                dead = self.usage[k] < 0.03 * self.usage[k].mean()
-                if dead.any():
-                    m = int(dead.sum())
-                    pick = residual[torch.randint(len(residual), (m,))]
-                    self.usage[k][dead] = self.usage[k].mean() * 0.5
-                    self.sums[k][dead] = pick * self.usage[k][dead][:, None]
-                q = book[index]
-                self.codebooks[k] = self.sums[k] / self.usage[k][:, None]
-            else:
-                q = book[index]
-            total = total + q
-            residual = residual - q
-            codes.append(index)
-            sums.append(total)
-        return torch.stack(codes), torch.stack(sums)
-
-
-class SpectralCodec(nn.Module):
-    def __init__(self, config: SpectralConfig) -> None:
-        super().__init__()
-        c = self.config = config
-        self.hop, self.window_size = c.hop, 4 * c.hop
-        bins = 2 * c.hop + 1
-        self.bins = bins
+        self.config, self.name = config, name
+        self._describe(config)
+        c = config
+        bins = _OVERLAP * c.hop // 2 + 1
+        self._bins = bins
+        bands = erb_bands(bins, c.bands, c.sample_rate)
+        window = torch.hann_window(_OVERLAP * c.hop)
         self.register_buffer("mdct", mdct_basis(c.hop), persistent=False)
-        self.register_buffer("window", torch.hann_window(self.window_size), persistent=False)
-        bands = band_matrix(bins, c.bands, c.sample_rate)
-        self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T.contiguous(), persistent=False)
-        self.register_buffer("band_spread", bands / bands.sum(0, keepdim=True), persistent=False)
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
+        shape = {"expansion": c.expansion, "kernel": c.kernel}
         self.analysis = nn.Linear(c.bands + c.hop, c.latent)
-        self.encoder = Stack(bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, c.expansion, c.kernel)
-        self.quantizer = Quantizer(c.codebooks, c.cardinality, c.latent)
+        self.encoder = FrameNet(
+            bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape
+        )
+        self.quantizer = ResidualCodebooks(c.codebooks, c.cardinality, c.latent)
         self.synthesis = nn.Linear(c.latent, bins + c.hop)
-        self.decoder = Stack(c.latent, c.decoder_width, c.decoder_depth, 2 * bins + c.hop, c.expansion, c.kernel)
+        self.decoder = FrameNet(
+            c.latent, c.decoder_width, c.decoder_depth, 2 * bins + c.hop, **shape
+        )
+        self._initialise()
+
+    def _describe(self, c: SpectralConfig) -> None:
+        self.sample_rate, self.channels, self.hop = c.sample_rate, 1, c.hop
+        self.total_codebooks = c.codebooks
+        self.codebook_sizes = (c.cardinality,) * c.codebooks
+        layer = math.log2(c.cardinality) * c.sample_rate / c.hop / 1000
+        self.bandwidths = tuple(layer * (k + 1) for k in range(c.codebooks))
+        self.postroll_frames = _OVERLAP - 1
+        self.latency_samples = self.postroll_frames * c.hop
+        self.preroll_frames = c.decoder_depth * (c.kernel - 1)
+        frames = c.encoder_depth * (c.kernel - 1) + self.preroll_frames + 2 * _OVERLAP
+        self.receptive_field = frames * c.hop
+
+    def _initialise(self) -> None:
+        """Start both nets at (almost) nothing around the linear path, with phases as of noise."""
         nn.init.zeros_(self.encoder.output.weight)
         nn.init.zeros_(self.encoder.output.bias)
+        real = self._bins + self.hop
         with torch.no_grad():
-            self.decoder.output.weight[: bins + c.hop] *= 0.1
-            nn.init.normal_(self.decoder.output.weight[bins + c.hop :], std=2.0 / math.sqrt(c.decoder_width))
+            self.decoder.output.weight[:real] *= 0.1
+            nn.init.normal_(
+                self.decoder.output.weight[real:], std=2.0 / math.sqrt(self.config.decoder_width)
+            )
 
-    def features(self, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Audio `[B, T]` (T a multiple of hop) -> log magnitudes, log bands, companded MDCT."""
-        padded = F.pad(audio, (self.window_size - self.hop, 0))
-        frames = padded.unfold(-1, self.window_size, self.hop)
+    # Audio to latents
+
+    def features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames of samples `[B, F, 4 * hop]` to log magnitudes, log band envelope, companded MDCT."""
         spectrum = torch.fft.rfft(frames * self.window)
-        power = (spectrum.real.square() + spectrum.imag.square()) / (0.375 * self.window_size)
-        logmag = 0.5 * torch.log(power + 1e-9)
-        bands = 0.5 * torch.log(power @ self.band_mean + 1e-9)
-        coefs = frames[..., -2 * self.hop :] @ self.mdct
-        return logmag, bands, coefs / (coefs.abs() + 1e-4).sqrt()
+        power = spectrum.real.square() + spectrum.imag.square()
+        power = power / self._window_energy
+        magnitude = 0.5 * torch.log(power + _POWER_FLOOR)
+        bands = 0.5 * torch.log(power @ self.band_mean + _POWER_FLOOR)
+        mdct = frames[..., -2 * self.hop :] @ self.mdct
+        return magnitude, bands, mdct / (mdct.abs() + _COMPANDING_FLOOR).sqrt()
 
-    def encode_latent(self, audio: Tensor) -> Tensor:
-        logmag, bands, coefs = self.features(audio)
-        z = self.analysis(torch.cat([bands, coefs], -1))
-        return z + self.encoder(torch.cat([(logmag + 6) * 0.5, 2 * coefs], -1)).float()
+    @property
+    def _window_energy(self) -> float:
+        return 0.375 * _OVERLAP * self.hop  # the sum of a squared Hann window
 
-    def decode_latent(self, z: Tensor) -> Tensor:
-        """Latents `[B, F, D]` -> audio `[B, F * hop]`."""
-        c, bins = self.config, self.bins
-        frames = z.shape[1]
-        z = F.pad(z, (0, 0, 0, 3))
-        out = self.decoder(z).float()
-        linear = self.synthesis(z)
-        coefs = F.pad(linear[:, :-2, bins:], (0, 0, 2, 0)) + out[..., bins : bins + c.hop]
-        coefs = coefs * (coefs.abs() + 0.02)
-        logmag = (linear[..., :bins] + out[..., :bins]).clamp(max=4)
-        phase = out[..., bins + c.hop :]
-        spectrum = torch.polar(torch.exp(logmag), phase)
-        wave = torch.fft.irfft(spectrum, n=self.window_size) * (self.window * math.sqrt(0.375 * self.window_size) / 1.5)
-        first, rest = wave.split([2 * c.hop, 2 * c.hop], -1)
-        wave = torch.cat([first + coefs @ self.mdct.T, rest], -1)
-        return overlap_add(wave, c.hop)[:, 3 * c.hop : (frames + 3) * c.hop]
+    def analyse(
+        self, frames: Tensor, net: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Frames of samples `[B, F, 4 * hop]` to latents `[B, F, D]`, before quantization."""
+        magnitude, bands, mdct = self.features(frames)
+        # about zero mean and unit variance for the net
+        learned, net = self.encoder.step(torch.cat([(magnitude + 6) * 0.5, 2 * mdct], -1), net)
+        return self.analysis(torch.cat([bands, mdct], -1)).float() + learned.float(), net
 
+    def latents(self, audio: Tensor) -> Tensor:
+        """Whole signals `[B, 1, F * hop]` to latents `[B, F, D]`: what training quantizes."""
+        history = F.pad(audio[:, 0], (3 * self.hop, 0))
+        frames = history.unfold(-1, _OVERLAP * self.hop, self.hop)
+        return self.analyse(frames, self.encoder.initial_state(audio.shape[0], audio.device))[0]
 
-def overlap_add(frames: Tensor, hop: int) -> Tensor:
-    b, t, n = frames.shape
-    r = n // hop
-    parts = frames.view(b, t, r, hop)
-    y = F.pad(parts[:, :, 0], (0, 0, 0, r - 1))
-    for i in range(1, r):
-        y = y + F.pad(parts[:, :, i], (0, 0, i, r - 1 - i))
-    return y.reshape(b, -1)
+    def encode(self, audio: Tensor) -> tuple[Tensor, None]:
+        """Code whole signals `[B, 1, T]`: codes int64 `[B, num_codebooks, ceil(T / hop)]`."""
+        chunks, state = self.encode_step(audio, self.encoder_state(audio.shape[0], audio.device))
+        codes = [chunk.codes for chunk in [*chunks, *self.encode_flush(state)]]
+        if not codes:
+            return torch.zeros(audio.shape[0], state.codebooks, 0, dtype=torch.long), None
+        return torch.cat(codes, dim=-1), None
+
+    def encoder_state(
+        self, batch: int, device: torch.device | None = None, codebooks: int | None = None
+    ) -> EncoderState:
+        """Return the state before the first sample."""
+        return EncoderState(
+            torch.zeros(batch, 3 * self.hop, device=device),
+            self.encoder.initial_state(batch, device),
+            self.num_codebooks if codebooks is None else codebooks,
+        )
+
+    def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
+        """Take the next samples `[B, 1, T]`; return the frames that they complete."""
+        joined = torch.cat([state.audio, audio[:, 0]], dim=-1)
+        count = joined.shape[-1] // self.hop - 3
+        if count == 0:
+            return [], replace(state, audio=joined)
+        frames = joined.unfold(-1, _OVERLAP * self.hop, self.hop)
+        latent, net = self.analyse(frames, state.net)
+        codes = self.quantizer.encode(latent, state.codebooks)
+        rest = joined[:, count * self.hop :].clone()  # not a view that keeps the whole input alive
+        return [Chunk(codes, None)], replace(state, audio=rest, net=net)
+
+    def encode_flush(self, state: EncoderState) -> list[Chunk]:
+        """Complete the last frame with zeros."""
+        waiting = state.audio.shape[-1] - 3 * self.hop
+        if not waiting:
+            return []
+        zeros = state.audio.new_zeros(state.audio.shape[0], 1, self.hop - waiting)
+        return self.encode_step(zeros, state)[0]
+
+    # Latents to audio
+
+    def synthesise(
+        self, latent: Tensor, net: tuple[Tensor, ...], waveform: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Latents `[B, F, D]` to frames of samples `[B, F, 4 * hop]` to overlap and add."""
+        bins, frames = self._bins, latent.shape[1]
+        learned, net = self.decoder.step(latent, net)
+        learned, linear = learned.float(), self.synthesis(latent).float()
+        # the MDCT frame of the code before last lies in the older half of this STFT frame
+        waveform = torch.cat([waveform, linear[..., bins:]], dim=1)
+        mdct = waveform[:, :frames] + learned[..., bins : bins + self.hop]
+        mdct = mdct * (mdct.abs() + _EXPANSION_SLOPE)
+        magnitude = (linear[..., :bins] + learned[..., :bins]).clamp(max=_MAX_LOG_MAGNITUDE)
+        spectrum = torch.polar(magnitude.exp(), learned[..., bins + self.hop :])
+        samples = torch.fft.irfft(spectrum, n=_OVERLAP * self.hop)
+        # squared Hann windows a quarter apart sum to 1.5
+        samples = samples * (self.window * (math.sqrt(self._window_energy) / 1.5))
+        older, newer = samples.split(2 * self.hop, dim=-1)
+        samples = torch.cat([older + mdct @ self.mdct.T, newer], dim=-1)
+        return samples, net, waveform[:, frames:]
+
+    def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Decode `[B, K, F]`, any 1 <= K <= `total_codebooks`, to audio `[B, 1, F * hop]`."""
+        return self.audio(self.quantizer.decode(codes))
+
+    def audio(self, latent: Tensor) -> Tensor:
+        """Whole latents `[B, F, D]` to audio `[B, 1, F * hop]`; training calls it too."""
+        state = self.decoder_state(latent.shape[0], latent.device)
+        y, state = self._decode(latent, state)
+        return torch.cat([y, self.decode_flush(state)], dim=-1)
+
+    def decode_latent(self, codes: Tensor) -> Tensor:
+        """Sum the codebook entries: `[B, K, F]` to the latent `[B, D, F]`."""
+        return self.quantizer.decode(codes).transpose(1, 2)
+
+    def decoder_state(self, batch: int, device: torch.device | None = None) -> DecoderState:
+        """Return the state before the first frame."""
+        return DecoderState(
+            self.decoder.initial_state(batch, device),
+            torch.zeros(batch, 2, self.hop, device=device),
+            torch.zeros(batch, 3 * self.hop, device=device),
+            skip=self.postroll_frames,
+        )
+
+    def decode_latent_step(
+        self, latent: Tensor, scale: Tensor | None, state: DecoderState
+    ) -> tuple[Tensor, DecoderState]:
+        """Take the next latents `[B, D, F]`; return the audio that is final, three frames behind."""
+        return self._decode(latent.transpose(1, 2), state)
+
+    def _decode(self, latent: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        samples, net, waveform = self.synthesise(latent, state.net, state.waveform)
+        y, tail = overlap_add(samples, self.hop, state.tail)
+        skip = min(state.skip, latent.shape[1])
+        after = DecoderState(net, waveform, tail, state.skip - skip)
+        return y[:, None, skip * self.hop :], after
+
+    def decode_flush(self, state: DecoderState) -> Tensor:
+        """Let frames of zero latents push out the samples that wait."""
+        batch = state.tail.shape[0]
+        if state.skip == self.postroll_frames:  # nothing has come
+            return state.tail.new_zeros(batch, 1, 0)
+        zeros = state.tail.new_zeros(batch, self.postroll_frames, self.config.latent)
+        return self._decode(zeros, state)[0]
