@@ -158,3 +158,48 @@ class EncodecLMConfig(Config):
     layers: int = 5
     heads: int = 8
     past_context: int = 262
+
+
+@dataclass(frozen=True)
+class SpectralConfig(Config):
+    """SpectralCodec, the family of the embedded model; defaults are `ncodec_24khz`.
+
+    Attributes:
+        sample_rate: In Hz.
+        hop: Samples a frame.
+        codebooks: Residual codebooks.
+        cardinality: Entries of each.
+        latent: Width of the latent.
+        envelope: Latent dimensions that start as the band envelope; the others start as the MDCT.
+        bands: ERB bands of that envelope.
+        encoder_width: Channels of the encoder's net.
+        encoder_depth: Its blocks.
+        decoder_width: Channels of the decoder's net.
+        decoder_depth: Its blocks.
+        expansion: Hidden width of a block's MLP over its channels.
+        kernel: Frames that a block sees, its own included.
+    """
+
+    sample_rate: int = 24000
+    hop: int = 320
+    codebooks: int = 16
+    cardinality: int = 1024
+    latent: int = 80
+    envelope: int = 20
+    bands: int = 32
+    encoder_width: int = 256
+    encoder_depth: int = 4
+    decoder_width: int = 384
+    decoder_depth: int = 5
+    expansion: int = 3
+    kernel: int = 7
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise ArgumentError(f"{name} {value}: must be at least 1")
+        if self.envelope >= self.latent or self.envelope > self.bands:
+            raise ArgumentError(
+                f"envelope {self.envelope}: must be below latent ({self.latent}) and at most "
+                f"bands ({self.bands})"
+            )

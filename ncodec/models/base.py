@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ncodec.errors import ArgumentError
 from ncodec.streaming import State
 
 
@@ -26,8 +29,9 @@ class Chunk(NamedTuple):
 class CompressionModel(nn.Module, ABC):
     """A neural audio codec: audio `[B, C, T]` to codes `[B, K, F]` and back.
 
-    Models that code overlapping segments (EnCodec 48 kHz) set `segment = (length, stride)` in samples: then
-    each chunk is one segment with its scale. All others emit chunks of any number of frames.
+    Models that code overlapping segments (EnCodec 48 kHz) set `segment = (length, stride)` in
+    samples: then each chunk is one segment with its scale. All others emit chunks of any number of
+    frames.
     """
 
     name: str
@@ -43,12 +47,55 @@ class CompressionModel(nn.Module, ABC):
     postroll_frames: int = 0
     segment: tuple[int, int] | None = None
 
-    # ... see the abstract methods below; concrete shared parts (set_num_codebooks, frame_rate, fingerprint,
-    # bandwidth arithmetic) belong here too.
+    config: Any  # the family's frozen dataclass, of type `config_type`
+    config_type: ClassVar[Any]
+    _num_codebooks: int | None = None
+
+    @property
+    def cardinality(self) -> int:
+        """Entries of a codebook."""
+        return self.codebook_sizes[0]
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.hop
+
+    @property
+    def num_codebooks(self) -> int:
+        """How many codebooks `encode` uses: `total_codebooks` until set."""
+        return self.total_codebooks if self._num_codebooks is None else self._num_codebooks
+
+    def set_num_codebooks(self, n: int) -> None:
+        """Make `encode` use the first `n` codebooks.
+
+        Raises:
+            ArgumentError: `n` is not in 1..`total_codebooks`.
+        """
+        if not 1 <= n <= self.total_codebooks:
+            raise ArgumentError(f"{n} codebooks: {self.name} has 1 to {self.total_codebooks}")
+        self._num_codebooks = n
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over the configuration and all weights: what a file says it was coded with."""
+        digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
+        for key, tensor in sorted(self.state_dict().items()):
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{key} {values.dtype} {list(values.shape)}".encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.digest()
+
+    @staticmethod
+    def get_pretrained(name: str, device: torch.device | str = "cpu") -> CompressionModel:
+        """Load a model by name or path, as `ncodec.load_model` does."""
+        from ncodec.checkpoints import load
+
+        return load(name, device)
 
     @abstractmethod
     def encode(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Code whole signals `[B, C, T]`: codes int64 `[B, K, F]`, K = `num_codebooks`, and the scale."""
+        """Code whole signals `[B, C, T]`: codes int64 `[B, num_codebooks, F]`, and the scale."""
 
     @abstractmethod
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -56,7 +103,7 @@ class CompressionModel(nn.Module, ABC):
 
     @abstractmethod
     def decode_latent(self, codes: Tensor) -> Tensor:
-        """Sum the codebook entries, frame by frame: `[B, K, F]` to the latent `[B, D, F]`; F may be 0."""
+        """Sum the entries, frame by frame: `[B, K, F]` to the latent `[B, D, F]`; F may be 0."""
 
     @abstractmethod
     def encoder_state(
@@ -64,13 +111,13 @@ class CompressionModel(nn.Module, ABC):
     ) -> State:
         """Return the encoder's state before the first sample of `batch` streams.
 
-        `codebooks` is how many these streams use, `num_codebooks` if None: it belongs to the streams,
-        since one model serves many at once.
+        `codebooks` is how many these streams use, `num_codebooks` if None: it belongs to the
+        streams, since one model serves many at once.
         """
 
     @abstractmethod
     def encode_step(self, audio: Tensor, state: State) -> tuple[list[Chunk], State]:
-        """Take the next samples; return the chunks that are ready (none is possible) and the new state."""
+        """Take the next samples; return the chunks that are ready (if any) and the new state."""
 
     @abstractmethod
     def encode_flush(self, state: State) -> list[Chunk]:
@@ -88,7 +135,7 @@ class CompressionModel(nn.Module, ABC):
     def decode_latent_step(
         self, latent: Tensor, scale: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
-        """Take the next latents `[B, D, F]` (concealment makes its own); otherwise as decode_step."""
+        """Take the next latents `[B, D, F]` (concealment makes its own); else as decode_step."""
 
     @abstractmethod
     def decode_flush(self, state: State) -> Tensor:

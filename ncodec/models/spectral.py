@@ -14,76 +14,23 @@ decoder ends where its newest code's samples end, so the look-ahead is its overl
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncodec.errors import ArgumentError
+from ncodec.config import SpectralConfig
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.spectral_net import FrameNet, erb_bands, mdct_basis, overlap_add
+from ncodec.quantize import ResidualVQ
 
 _OVERLAP = 4  # hops in an STFT frame
 _POWER_FLOOR = 1e-9  # -90 dB full scale
 _COMPANDING_FLOOR = 1e-4
 _EXPANSION_SLOPE = 0.02  # of the expander at 0, so that coefficients near 0 have a gradient
 _MAX_LOG_MAGNITUDE = 4.0  # 35 dB over full scale: bounds the exponential on codes never seen
-
-
-@dataclass(frozen=True)
-class SpectralConfig:
-    """What a SpectralCodec is.
-
-    Attributes:
-        sample_rate: In Hz.
-        hop: Samples a frame.
-        codebooks: Residual codebooks.
-        cardinality: Entries of each.
-        latent: Width of the latent.
-        envelope: Latent dimensions that start as the band envelope; the others start as the MDCT.
-        bands: ERB bands of that envelope.
-        encoder_width: Channels of the encoder's net.
-        encoder_depth: Its blocks.
-        decoder_width: Channels of the decoder's net.
-        decoder_depth: Its blocks.
-        expansion: Hidden width of a block's MLP over its channels.
-        kernel: Frames that a block sees, its own included.
-    """
-
-    sample_rate: int = 24000
-    hop: int = 320
-    codebooks: int = 16
-    cardinality: int = 1024
-    latent: int = 80
-    envelope: int = 20
-    bands: int = 32
-    encoder_width: int = 256
-    encoder_depth: int = 4
-    decoder_width: int = 384
-    decoder_depth: int = 5
-    expansion: int = 3
-    kernel: int = 7
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise ArgumentError(f"{name} {value}: must be at least 1")
-        if self.envelope >= self.latent or self.envelope > self.bands:
-            raise ArgumentError(
-                f"envelope {self.envelope}: must be below latent ({self.latent}) and at most "
-                f"bands ({self.bands})"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> SpectralConfig:
-        """Build from `to_dict`'s result."""
-        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -107,7 +54,7 @@ class DecoderState:
 
     Attributes:
         net: The net's past frames.
-        waveform: `[B, 2, hop]`: the linear path's last MDCT coefficients, two frames behind the net.
+        waveform: `[B, 2, hop]`: the linear path's last MDCT coefficients, two behind the net.
         tail: `[B, 3 * hop]`: samples not yet final.
         skip: Frames whose samples lie before the start of the stream.
     """
@@ -118,40 +65,11 @@ class DecoderState:
     skip: int
 
 
-class ResidualCodebooks(nn.Module):
-    """Codebooks `[K, N, D]`, each for what the ones before it left over."""
-
-    codebooks: Tensor
-
-    def __init__(self, count: int, size: int, width: int) -> None:
-        super().__init__()
-        self.register_buffer("codebooks", torch.randn(count, size, width) * 0.1)
-
-    def nearest(self, residual: Tensor, k: int) -> Tensor:
-        """Indices `[...]` into codebook k of the entries nearest to `residual` `[..., D]`."""
-        book = self.codebooks[k]
-        return (residual @ book.T - 0.5 * book.square().sum(dim=1)).argmax(dim=-1)
-
-    def encode(self, latent: Tensor, count: int) -> Tensor:
-        """Latents `[B, F, D]` to codes `[B, count, F]`."""
-        codes: list[Tensor] = []
-        for k in range(count):
-            codes.append(self.nearest(latent, k))
-            latent = latent - self.codebooks[k][codes[-1]]
-        return torch.stack(codes, dim=1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes `[B, K, F]` to latents `[B, F, D]`, summed from the first codebook on."""
-        latent = self.codebooks.new_zeros(codes.shape[0], codes.shape[2], self.codebooks.shape[2])
-        for k in range(codes.shape[1]):
-            latent = latent + self.codebooks[k][codes[:, k]]
-        return latent
-
-
 class SpectralCodec(CompressionModel):
     """The codec of the embedded model `ncodec_24khz`; see the module for how it works."""
 
-    config_type: ClassVar[type[SpectralConfig]] = SpectralConfig
+    config: SpectralConfig
+    config_type: ClassVar[Any] = SpectralConfig
     mdct: Tensor
     window: Tensor
     band_mean: Tensor
@@ -170,10 +88,8 @@ class SpectralCodec(CompressionModel):
         self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
         shape = {"expansion": c.expansion, "kernel": c.kernel}
         self.analysis = nn.Linear(c.bands + c.hop, c.latent)
-        self.encoder = FrameNet(
-            bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape
-        )
-        self.quantizer = ResidualCodebooks(c.codebooks, c.cardinality, c.latent)
+        self.encoder = FrameNet(bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape)
+        self.quantizer = ResidualVQ(c.latent, c.codebooks, c.cardinality)
         self.synthesis = nn.Linear(c.latent, bins + c.hop)
         self.decoder = FrameNet(
             c.latent, c.decoder_width, c.decoder_depth, 2 * bins + c.hop, **shape
@@ -206,7 +122,7 @@ class SpectralCodec(CompressionModel):
     # Audio to latents
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames of samples `[B, F, 4 * hop]` to log magnitudes, log band envelope, companded MDCT."""
+        """Frames `[B, F, 4 * hop]` to log magnitudes, log band envelope and companded MDCT."""
         spectrum = torch.fft.rfft(frames * self.window)
         power = spectrum.real.square() + spectrum.imag.square()
         power = power / self._window_energy
@@ -219,9 +135,7 @@ class SpectralCodec(CompressionModel):
     def _window_energy(self) -> float:
         return 0.375 * _OVERLAP * self.hop  # the sum of a squared Hann window
 
-    def analyse(
-        self, frames: Tensor, net: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def analyse(self, frames: Tensor, net: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Frames of samples `[B, F, 4 * hop]` to latents `[B, F, D]`, before quantization."""
         magnitude, bands, mdct = self.features(frames)
         # about zero mean and unit variance for the net
@@ -260,7 +174,7 @@ class SpectralCodec(CompressionModel):
             return [], replace(state, audio=joined)
         frames = joined.unfold(-1, _OVERLAP * self.hop, self.hop)
         latent, net = self.analyse(frames, state.net)
-        codes = self.quantizer.encode(latent, state.codebooks)
+        codes = self.quantizer.encode(latent.transpose(1, 2), state.codebooks)
         rest = joined[:, count * self.hop :].clone()  # not a view that keeps the whole input alive
         return [Chunk(codes, None)], replace(state, audio=rest, net=net)
 
@@ -296,7 +210,7 @@ class SpectralCodec(CompressionModel):
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """Decode `[B, K, F]`, any 1 <= K <= `total_codebooks`, to audio `[B, 1, F * hop]`."""
-        return self.audio(self.quantizer.decode(codes))
+        return self.audio(self.decode_latent(codes).transpose(1, 2))
 
     def audio(self, latent: Tensor) -> Tensor:
         """Whole latents `[B, F, D]` to audio `[B, 1, F * hop]`; training calls it too."""
@@ -306,7 +220,7 @@ class SpectralCodec(CompressionModel):
 
     def decode_latent(self, codes: Tensor) -> Tensor:
         """Sum the codebook entries: `[B, K, F]` to the latent `[B, D, F]`."""
-        return self.quantizer.decode(codes).transpose(1, 2)
+        return self.quantizer.decode(codes)
 
     def decoder_state(self, batch: int, device: torch.device | None = None) -> DecoderState:
         """Return the state before the first frame."""
@@ -320,7 +234,7 @@ class SpectralCodec(CompressionModel):
     def decode_latent_step(
         self, latent: Tensor, scale: Tensor | None, state: DecoderState
     ) -> tuple[Tensor, DecoderState]:
-        """Take the next latents `[B, D, F]`; return the audio that is final, three frames behind."""
+        """Take the next latents `[B, D, F]`; return the audio that is final, 3 frames behind."""
         return self._decode(latent.transpose(1, 2), state)
 
     def _decode(self, latent: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class FrameBlock(nn.Module):
-    """Residual block after ConvNeXt (Liu et al., 2022), causal: taps over frames, then a small MLP."""
+    """Causal residual block after ConvNeXt (Liu et al., 2022): taps over frames, then an MLP."""
 
     def __init__(self, width: int, expansion: int, kernel: int) -> None:
         super().__init__()
@@ -65,8 +65,9 @@ class FrameNet(nn.Module):
         x = self.input(x)
         after: list[Tensor] = []
         for block, past in zip(self.blocks, state, strict=True):
-            x, past = block.step(x, past)  # noqa: PLW2901 (each block's own past)
-            after.append(past)
+            assert isinstance(block, FrameBlock)
+            x, newer = block.step(x, past)
+            after.append(newer)
         return self.output(self.norm(x)), tuple(after)
 
 
@@ -85,7 +86,7 @@ def erb_rate(frequency: Tensor) -> Tensor:
 
 
 def erb_bands(bins: int, bands: int, sample_rate: int) -> Tensor:
-    """Triangles `[bands, bins]` evenly spaced in ERB-rate, over the bins from 0 Hz to half the rate.
+    """Triangles `[bands, bins]` evenly spaced in ERB-rate, over bins from 0 Hz to half the rate.
 
     They sum to one at every bin: the lowest and the highest band reach to the edges.
     """
