@@ -1,11 +1,15 @@
 """Readers and writers of ncodec's file formats: bytes only, never torch."""
 
+from .check import Report, repair, verify
 from .ending import End, Index
 from .errors import NcodecError
 from .follow import Losses
 from .header import Header
+from .info import info, sniff
+from .operations import peel, set_tags
 from .packets import Loss, Packet, encode_packet
 from .reader import EcdcReader, open_links
+from .splice import cat, cut
 from .writer import EcdcWriter
 
 __all__ = [
@@ -18,6 +22,15 @@ __all__ = [
     "Losses",
     "NcodecError",
     "Packet",
+    "Report",
+    "cat",
+    "cut",
     "encode_packet",
+    "info",
     "open_links",
+    "peel",
+    "repair",
+    "set_tags",
+    "sniff",
+    "verify",
 ]

@@ -2,16 +2,15 @@
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import limits
 from .ending import DIGEST_SIZE, End
 from .errors import BadFileError, LimitError
 from .header import Header
-from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss
+from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
 from .peeling import copies
 from .scanner import SKIPPED, Element, Scanner, Source
-from .wire import get_varint
 
 
 @dataclass
@@ -35,8 +34,11 @@ class Losses:
     mismatch: bool = False
     """The totals or the digest in the end packet are not those of what was read."""
 
+    gone: int = 0
+    """Frames that a repaired file says it has lost before."""
+
     def __bool__(self) -> bool:
-        return self != Losses()
+        return replace(self, gone=0) != Losses()
 
 
 @dataclass(frozen=True)
@@ -186,17 +188,16 @@ class Follower:
 
     def _take_gap(self, payload: bytes) -> None:
         try:
-            begin, pos = get_varint(payload, 0, limits.MAX_COUNT)
-            frames, _ = get_varint(payload, pos, limits.MAX_COUNT)
-        except (IndexError, ValueError):
-            self._fault("a gap packet is malformed")
+            begin, stop = get_gap(payload)
+        except BadFileError as error:
+            self._fault(str(error))
             return
-        if begin < self.expected or frames == 0:
-            self._fault(f"a gap of {frames} frames at {begin} overlaps what is there")
+        if begin < self.expected:
+            self._fault(f"a gap from frame {begin} on overlaps what is there")
             return
-        self._close_gap(begin, frames)
-        self._queue.append(Loss(begin, frames, "gone before repair"))
-        self.losses.frames += frames
+        self._close_gap(begin, stop - begin)
+        self._queue.append(Loss(begin, stop - begin, "gone before repair"))
+        self.losses.gone += stop - begin
 
     def _close_gap(self, first_frame: int, frames: int) -> None:
         """Accounts for the stretch up to a packet, and for the packet's own."""

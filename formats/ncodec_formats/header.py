@@ -79,7 +79,7 @@ class Header:
     kinds: tuple[int, ...] = ()
     """Payload kind of each layer; empty means all 0, packed bits. Others are for later."""
     peeled: bool = False
-    """Layers have been dropped from this file."""
+    """Layers have been dropped from this file. Always written, so that it is one byte's change."""
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -161,10 +161,9 @@ _OPTIONAL: dict[str, object] = {
     "segment": None,
     "gain_db": 0.0,
     "kinds": (),
-    "peeled": False,
     "tags": (),
 }
-_REQUIRED = set(_KEYS.values()) - set(_OPTIONAL) - {"source_samples"}
+_REQUIRED = set(_KEYS.values()) - set(_OPTIONAL) - {"source_samples", "peeled"}
 
 
 def header_size(prefix: bytes) -> int:

@@ -2,10 +2,11 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import limits
+from .errors import BadFileError
 from .header import Header
 from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
 
@@ -105,6 +106,12 @@ class Layout:
             out += head.scale
         out = SYNC + bytes([kind]) + put_varint(head.sequence) + out
         return out + crc16(out).to_bytes(2, "big")
+
+    def put_lower(self, head: Head, data: bytes, layers: int) -> bytes:
+        """Returns a packet of codes with at most its first `layers` layers."""
+        lengths = head.lengths[:layers]
+        end = head.size + sum(lengths) + len(lengths)
+        return self.put_head(replace(head, lengths=lengths)) + data[head.size : end]
 
     def get_head(self, data: bytes, pos: int) -> Head:
         """Parses the head of a packet of codes that begins at `pos` with its sync word.
@@ -218,3 +225,24 @@ def get_other(data: bytes, pos: int) -> tuple[int, int]:
     if data[begin : begin + 2] != SYNC or crc16(data[begin:pos]) != crc:
         raise ValueError("the head of a packet is damaged")
     return pos + 2 - begin, length
+
+
+def put_gap(first_frame: int, frames: int) -> bytes:
+    """Returns a packet that says of a stretch of the timeline that its codes are gone."""
+    return put_other(GAP, put_varint(first_frame) + put_varint(frames))
+
+
+def get_gap(payload: bytes) -> tuple[int, int]:
+    """Reads a gap packet's payload: returns the first frame, and the frame after the last.
+
+    Raises:
+        BadFileError: it is malformed.
+    """
+    try:
+        first, pos = get_varint(payload, 0, limits.MAX_COUNT)
+        frames, _ = get_varint(payload, pos, limits.MAX_COUNT)
+    except (IndexError, ValueError) as error:
+        raise BadFileError(f"a gap packet is malformed: {error}") from error
+    if frames == 0:
+        raise BadFileError("a gap packet covers no frames")
+    return first, first + frames

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 
+from .bulk import Run
 from .ending import DIGEST_SIZE
 from .packets import REDUNDANCY, Head, Layout, get_other, put_other
 from .wire import SYNC, count_good_layers
@@ -18,18 +18,10 @@ def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) 
         return data
     if head is None:
         return _peel_copies(data, source, target) if data[2] == REDUNDANCY else data
-    lengths = head.lengths[: len(target.bits)]
-    end = head.size + sum(lengths) + len(lengths)
     if head.plain:
-        return data[:end]
-    return target.put_head(replace(head, lengths=lengths)) + data[head.size : end]
-
-
-def lowest_layers(head: Head, data: bytes, target: Layout, layers: int) -> bytes:
-    """Returns a packet of codes with at most `layers` layers and no sync word."""
-    lengths = head.lengths[:layers]
-    end = head.size + sum(lengths) + len(lengths)
-    return target.put_head(replace(head, lengths=lengths))[len(SYNC) :] + data[head.size : end]
+        lengths = head.lengths[: len(target.bits)]
+        return data[: head.size + sum(lengths) + len(lengths)]
+    return target.put_lower(head, data, len(target.bits))
 
 
 def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
@@ -54,7 +46,7 @@ def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
 def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:
     begin, length = get_other(data, 0)
     kept = [
-        lowest_layers(head, copy, target, len(target.bits))
+        target.put_lower(head, copy, len(target.bits))[len(SYNC) :]
         for head, copy in copies(data[begin : begin + length], source)
     ]
     return put_other(REDUNDANCY, b"".join(kept))
@@ -73,6 +65,11 @@ class Digests:
         """Takes in one packet; `head` is that of a packet of codes, None for any other."""
         for target, hasher in zip(self._targets, self._hashes, strict=True):
             hasher.update(peel_packet(head, data, self._source, target))
+
+    def add_run(self, run: Run) -> None:
+        """Takes in many packets of codes."""
+        for count, hasher in enumerate(self._hashes, 1):
+            hasher.update(run.peel(count).rows.tobytes())
 
     def values(self) -> tuple[bytes, ...]:
         """Returns the digests so far."""

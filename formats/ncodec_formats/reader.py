@@ -5,14 +5,13 @@ from functools import cached_property
 from typing import BinaryIO
 
 from . import limits
-from .ending import FOOTER, End, Index
+from .ending import End, Index
 from .errors import ArgumentError, BadFileError
 from .follow import Coded, Event, Follower, Losses
 from .header import Header
-from .packets import INDEX, Loss, Packet
+from .packets import Layout, Loss, Packet
 from .scanner import Source, read_header
 from .tail import Tail, find_tail
-from .wire import FOOTER_MAGIC, LINK_START, SYNC
 
 
 class EcdcReader:
@@ -55,6 +54,26 @@ class EcdcReader:
                 return event
         raise StopIteration
 
+    @property
+    def layout(self) -> Layout:
+        """Sizes that follow from the header."""
+        return self._follower.layout
+
+    @property
+    def packets(self) -> int:
+        """Packets of codes met so far."""
+        return self._follower.packets
+
+    @property
+    def offset(self) -> int:
+        """Bytes read so far, from where the reading of the file began."""
+        return self._source.offset
+
+    @property
+    def end_frame(self) -> int:
+        """The frame after the last one that was read."""
+        return self._follower.expected
+
     def events(self) -> Iterator[Event]:
         """Yields the rest of the link as it stands, for those who copy packets."""
         while (event := self._follower.next()) is not None:
@@ -74,7 +93,7 @@ class EcdcReader:
     def end(self) -> End | None:
         """The link's totals: at once where the file can be searched, else when they are reached."""
         if self._follower.end is None and self._tail is not None:
-            return self._tail.end
+            return self._tail.end(len(self.header.codebook_sizes))
         return self._follower.end
 
     @property
@@ -108,13 +127,7 @@ class EcdcReader:
     def pass_tail(self) -> None:
         """Reads on to the end of the link: what is left of it, index and footer."""
         self._follower.drain()
-        source = self._source
-        source.fill(3)
-        if source.data.startswith(SYNC + bytes([INDEX]), source.pos):
-            self._follower.scanner.next()
-        source.fill(FOOTER.size)
-        if source.data.startswith(FOOTER_MAGIC, source.pos):
-            source.take(FOOTER.size)
+        self._follower.scanner.pass_tail()
 
     def find_link(self) -> bool:
         """Passes over anything up to the next link; tells whether there is one."""
@@ -127,8 +140,7 @@ class EcdcReader:
         if self._source.origin is None:
             return None
         position = self._file.tell()
-        codebooks = len(self.header.codebook_sizes)
-        tail = find_tail(self._file, self._source.origin + self._area, codebooks)
+        tail = find_tail(self._file, self._source.origin + self._area)
         self._file.seek(position)
         return tail
 
@@ -149,11 +161,11 @@ def open_links(
         reader = EcdcReader(file, keep_going, max_seconds=max_seconds, source=source)
         yield reader
         reader.pass_tail()
-        if not source.fill(1):
-            return
-        source.fill(len(LINK_START))
-        if not source.data.startswith(LINK_START, source.pos):
+        try:
+            if not source.at_link():
+                return
+        except BadFileError:
             if not keep_going:
-                raise BadFileError(f"what follows the link at byte {source.offset} is no link")
+                raise
             if not reader.find_link():
                 return

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from .bulk import WORTH_IT, Run, find_run
+from .ending import FOOTER
 from .errors import BadFileError, NcodecError
 from .header import PREFIX, Header, header_size
-from .packets import CODES, Head, Layout, get_other
+from .packets import CODES, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC
 
 CHUNK = 1 << 18
@@ -56,6 +58,19 @@ class Source:
         data = self.data[self.pos : self.pos + count]
         self.pos += len(data)
         return data
+
+    def at_link(self) -> bool:
+        """Tells whether another link follows.
+
+        Raises:
+            BadFileError: something else does.
+        """
+        if not self.fill(1):
+            return False
+        self.fill(len(LINK_START))
+        if not self.data.startswith(LINK_START, self.pos):
+            raise BadFileError(f"what follows the link at byte {self.offset} is no link")
+        return True
 
     def jump(self, offset: int) -> None:
         """Goes on from another offset of a file that can seek."""
@@ -121,6 +136,29 @@ class Scanner:
         if source.available == 0:
             return None
         return self._packet() or (None if self._at_link() else self._skip())
+
+    def next_run(self) -> Run | None:
+        """Returns many packets of codes at once, where that is possible and worth it."""
+        source = self._source
+        if source.available < WORTH_IT or not self._layout.exact:
+            return None
+        sizes = self._measure()
+        if sizes is None or sizes[0] is None:
+            return None
+        run = find_run(source.data, source.pos, sizes[0])
+        if run is not None:
+            source.pos += run.rows.size
+        return run
+
+    def pass_tail(self) -> None:
+        """Passes over index and footer, which follow the end packet."""
+        source = self._source
+        source.fill(3)
+        if source.data.startswith(SYNC + bytes([INDEX]), source.pos):
+            self.next()
+        source.fill(FOOTER.size)
+        if source.data.startswith(FOOTER_MAGIC, source.pos):
+            source.take(FOOTER.size)
 
     def _packet(self) -> Element | None:
         """Takes the packet at the current position; None if there is none."""

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,40 +15,53 @@ from .wire import FOOTER_MAGIC, SYNC
 
 @dataclass(frozen=True)
 class Tail:
-    """What closes a link, and where it stands in the file."""
+    """What closes a link, and where the link stands in the file."""
 
-    end: End
+    end_payload: bytes
     index: Index
     begin: int
     """Where the end packet begins."""
     stop: int
     """Where the link ends."""
 
+    @property
+    def area(self) -> int:
+        """Where the packets begin."""
+        return self.begin - self.index.area
 
-def find_tail(file: BinaryIO, area: int, codebooks: int) -> Tail | None:
-    """Returns the tail of the link whose packets begin at byte `area`; None if there is none.
+    @property
+    def start(self) -> int:
+        """Where the header begins."""
+        return self.area - self.index.header_size
 
-    In a chained file it hops back from the last link, by the lengths in each link's index.
-    """
+    def end(self, codebooks: int) -> End | None:
+        """Returns the totals; None if they are not what they should be."""
+        try:
+            return End.parse(self.end_payload, codebooks)
+        except NcodecError:
+            return None
+
+
+def tails(file: BinaryIO) -> Iterator[Tail]:
+    """Yields the tails of a file's links from the last one on back, as far as they lead."""
     stop = file.seek(0, io.SEEK_END)
-    while stop - FOOTER.size > area:
-        found = _read_tail(file, stop)
-        if found is None:
-            return None
-        begin, end, index = found
-        if begin - index.area == area:
-            try:
-                return Tail(End.parse(end, codebooks), index, begin, stop)
-            except NcodecError:
-                return None
-        before = begin - index.area - index.header_size
-        if before >= stop:
-            return None
-        stop = before
+    while stop > FOOTER.size:
+        tail = _read_tail(file, stop)
+        if tail is None or not 0 <= tail.start < stop:
+            return
+        yield tail
+        stop = tail.start
+
+
+def find_tail(file: BinaryIO, area: int) -> Tail | None:
+    """Returns the tail of the link whose packets begin at byte `area`; None if there is none."""
+    for tail in tails(file):
+        if tail.area <= area:
+            return tail if tail.area == area else None
     return None
 
 
-def _read_tail(file: BinaryIO, stop: int) -> tuple[int, bytes, Index] | None:
+def _read_tail(file: BinaryIO, stop: int) -> Tail | None:
     file.seek(stop - FOOTER.size)
     magic, size = FOOTER.unpack(file.read(FOOTER.size))
     if magic != FOOTER_MAGIC or not FOOTER.size < size <= min(2 * limits.MAX_PACKET, stop):
@@ -60,7 +74,7 @@ def _read_tail(file: BinaryIO, stop: int) -> tuple[int, bytes, Index] | None:
         parsed = Index.parse(index)
     except (IndexError, ValueError, NcodecError):
         return None
-    return (stop - size, end, parsed) if pos == len(data) else None
+    return Tail(end, parsed, stop - size, stop) if pos == len(data) else None
 
 
 def _payload(data: bytes, pos: int, kind: int) -> tuple[bytes, int]:

@@ -3,12 +3,13 @@
 from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
+from .bulk import Run
 from .ending import FOOTER, End, Index
 from .errors import ArgumentError
 from .header import Header
 from .packets import REDUNDANCY, Head, Layout, Packet, put_other
-from .peeling import Digests, lowest_layers
-from .wire import FOOTER_MAGIC
+from .peeling import Digests
+from .wire import FOOTER_MAGIC, SYNC
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,18 @@ class LinkWriter:
             self._digests.add(head, data)
         self.index.area += len(data)
         self._file.write(data)
+
+    def add_run(self, run: Run) -> None:
+        """Writes many packets of codes."""
+        head, stride = run.head, run.rows.shape[1]
+        for number in range(run.count):
+            self.index.add(head.first_frame + number * head.frames, self.index.area)
+            self.index.area += stride
+        self.packets += run.count
+        self.end_frame = run.end_frame
+        if self._digests is not None:
+            self._digests.add_run(run)
+        self._file.write(run.rows.tobytes())
 
     def finish(self, end: End) -> None:
         """Writes end packet, index and footer."""
@@ -112,7 +125,8 @@ class EcdcWriter:
             self._writer.add(None, put_other(REDUNDANCY, b"".join(self._recent)))
         self._writer.add(head, data)
         if self._layers:
-            self._recent.append(lowest_layers(head, data, self._layout, self._layers))
+            copy = self._layout.put_lower(head, data, self._layers)
+            self._recent.append(copy[len(SYNC) :])
         self._sequence += 1
         return self._writer.index.area - before
 

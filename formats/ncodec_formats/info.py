@@ -1,0 +1,170 @@
+"""Telling what a file is: its kind, header and totals, from as few bytes as possible."""
+
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+from .check import played_samples
+from .dac import MAGIC as DAC_MAGIC
+from .dac import read_dac
+from .ecdc0 import Ecdc0Reader
+from .errors import BadFileError
+from .header import PREFIX, Header
+from .packets import Layout
+from .reader import open_links
+from .scanner import Source, read_header
+from .tail import tails
+from .wire import LINK_START, MAGIC
+
+
+def sniff(start: bytes) -> str:
+    """Returns the kind of a file from its first bytes: "ecdc", "ecdc0" or "dac".
+
+    Raises:
+        BadFileError: it is none of these.
+    """
+    if start.startswith(MAGIC):
+        return "ecdc0" if start[len(MAGIC) : len(LINK_START)] == b"\0" else "ecdc"
+    if start.startswith(DAC_MAGIC):
+        return "dac"
+    raise BadFileError("neither an ECDC nor a .dac file" if start else "the file is empty")
+
+
+def info(src: BinaryIO) -> dict[str, Any]:
+    """Returns what a seekable file says of itself, as plain values fit for JSON.
+
+    Of an ECDC file only headers, end packets and indices are read, if it has an index.
+
+    Raises:
+        BadFileError, UnsupportedVersionError, LimitError: it is no such file, or can't be read.
+    """
+    kind = sniff(src.read(PREFIX.size))
+    src.seek(0, 2)
+    size = src.tell()
+    src.seek(0)
+    report = {"ecdc": _ecdc, "ecdc0": _ecdc0, "dac": _dac}[kind](src)
+    seconds = report["seconds"]
+    rate = 8 * size / seconds / 1000 if seconds else None
+    return {
+        "format": kind,
+        "bytes": size,
+        "kbps": None if rate is None else round(rate, 3),
+        **report,
+    }
+
+
+def _ecdc(src: BinaryIO) -> dict[str, Any]:
+    links = _indexed_links(src) or _scanned_links(src)
+    return {"version": 1, "seconds": sum(link["seconds"] for link in links), "links": links}
+
+
+def _indexed_links(src: BinaryIO) -> list[dict[str, Any]]:
+    """Returns what headers, end packets and indices say; nothing if they don't span the file."""
+    links: list[dict[str, Any]] = []
+    start = src.seek(0, 2)
+    for tail in tails(src):
+        src.seek(tail.start)
+        try:
+            header = read_header(Source(src))
+        except BadFileError:
+            break
+        end = tail.end(len(header.codebook_sizes))
+        if end is None:
+            break
+        start = tail.start
+        size = tail.stop - start
+        links.insert(0, _link(header, end.packets, end.end_frame, end.source_samples, size))
+        links[0]["indexed"] = True
+        links[0]["digest"] = end.digests[-1].hex()
+    src.seek(0)
+    return [] if start else links
+
+
+def _scanned_links(src: BinaryIO) -> list[dict[str, Any]]:
+    links: list[dict[str, Any]] = []
+    before = 0
+    for reader in open_links(src, keep_going=True, max_seconds=None):
+        for _ in reader.events():
+            pass
+        reader.pass_tail()
+        link = _link(
+            reader.header,
+            reader.packets,
+            reader.end_frame,
+            played_samples(reader),
+            reader.offset - before,
+        )
+        end = reader.end
+        link["indexed"] = False
+        link["digest"] = None if end is None else end.digests[-1].hex()
+        link["losses"] = asdict(reader.losses)
+        link["problems"] = reader.problems
+        before = reader.offset
+        links.append(link)
+    return links
+
+
+def _link(header: Header, packets: int, end_frame: int, samples: int, size: int) -> dict[str, Any]:
+    frames = end_frame - header.first_frame
+    bits = sum(Layout(header).bits) * header.streams
+    frame_rate = header.sample_rate / header.hop
+    if header.segment is not None:
+        frame_rate = header.packet_frames * header.sample_rate / header.segment[1]
+    codes = frames * bits / 8
+    return {
+        "model": header.model,
+        "model_hash": header.model_hash.hex(),
+        "sample_rate": header.sample_rate,
+        "hop": header.hop,
+        "streams": header.streams,
+        "codebooks": len(header.codebook_sizes),
+        "codebook_sizes": list(header.codebook_sizes),
+        "bandwidth_kbps": round(bits * frame_rate / 1000, 3),
+        "packet_frames": header.packet_frames,
+        "preroll_frames": header.preroll_frames,
+        "postroll_frames": header.postroll_frames,
+        "segment": header.segment and list(header.segment),
+        "source_rate": header.source_rate,
+        "source_channels": header.source_channels,
+        "start": header.start,
+        "samples": max(samples - header.start, 0),
+        "seconds": max(samples - header.start, 0) / header.source_rate,
+        "frames": frames,
+        "packets": packets,
+        "bytes": size,
+        "overhead": round((size - codes) / codes, 4) if codes else None,
+        "gain_db": header.gain_db,
+        "peeled": header.peeled,
+        "tags": [list(tag) for tag in header.tags],
+        "unknown_keys": sorted(header.extra),
+    }
+
+
+def _ecdc0(src: BinaryIO) -> dict[str, Any]:
+    header = Ecdc0Reader(src).header
+    layout = header.layout
+    return {
+        "version": 0,
+        "model": header.model,
+        "sample_rate": layout.sample_rate,
+        "channels": layout.channels,
+        "codebooks": header.codebooks,
+        "language_model": header.use_lm,
+        "bandwidth_kbps": header.codebooks * 10 * layout.frame_rate / 1000,
+        "samples": header.audio_length,
+        "seconds": header.audio_length / layout.sample_rate,
+    }
+
+
+def _dac(src: BinaryIO) -> dict[str, Any]:
+    dac = read_dac(src)
+    return {
+        "version": dac.dac_version,
+        "source_rate": dac.sample_rate,
+        "source_channels": dac.channels,
+        "codebooks": dac.codes.shape[1],
+        "frames": dac.codes.shape[2],
+        "chunk_frames": dac.chunk_length,
+        "padding": dac.padding,
+        "samples": dac.original_length,
+        "seconds": dac.original_length / dac.sample_rate,
+    }

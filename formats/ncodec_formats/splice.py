@@ -1,0 +1,224 @@
+"""Cutting a part out of ECDC files and joining parts again, by copying packets.
+
+As `operations` does: streaming, in constant memory, and only from sound sources.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import BinaryIO
+from zlib import crc32
+
+from .bulk import Run
+from .copying import Item, RawLink, raw_links, span
+from .ending import End
+from .errors import ArgumentError
+from .header import Header
+from .operations import copy_item
+from .peeling import Digests
+from .writer import LinkWriter
+
+MARGIN_FRAMES = 4
+"""Kept on both sides of a cut beyond what the model needs, for a resampling filter's reach."""
+
+
+def cut(src: BinaryIO, dst: BinaryIO, start: int, end: int | None = None) -> None:
+    """Keeps what plays from sample `start` to before sample `end`, at the source's rate.
+
+    Whole packets are kept, with as many before as the model needs to play exactly from `start`;
+    the header and the end packet say where playback begins and ends. The result keeps its place
+    on the timeline, so that `cat` can join such parts again. Samples count from the first that
+    plays, through all links of a chained file.
+
+    Raises:
+        ArgumentError: the range is empty or lies beyond the end.
+        BadFileError: the source is damaged.
+    """
+    if start < 0 or (end is not None and end <= start):
+        raise ArgumentError(f"from sample {start} to {end}: the first must be below the last")
+    before, written = 0, False
+    for link in raw_links(src):
+        # What is sample 0 of the whole playback, on this link's own timeline.
+        origin = link.header.start - before
+        stop = None if end is None else origin + end
+        written |= _cut_link(link, dst, max(origin + start, link.header.start), stop)
+        if not link.finished:
+            break
+        before += max(link.end.source_samples - link.header.start, 0)
+        if end is not None and before >= end:
+            break
+    if not written:
+        raise ArgumentError(f"sample {start} lies beyond the end, at {before}")
+
+
+def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> bool:
+    """Writes the part of a link; returns whether there is one."""
+    known = link.known_end()
+    first, last = _frames(link.header, begin, stop)
+    if known is not None and begin >= known.source_samples:
+        first = last = known.end_frame
+    writer: LinkWriter | None = None
+    attached: list[Item] = []
+    for item in link.items():
+        place = span(item)
+        if place is None:
+            attached.append(item)
+            continue
+        if last is not None and place[0] >= last:
+            break
+        if place[1] > first:
+            part = _within(item, first, last)
+            if writer is None:
+                (at, _) = span(part) or (0, 0)
+                header = replace(link.header, start=begin, first_frame=at)
+                writer = LinkWriter(dst, header, Digests(link.layout))
+            for other in attached:
+                copy_item(writer, other)
+            copy_item(writer, part)
+        attached.clear()
+    if writer is None:
+        return False
+    end, extra = stop, known.extra if known is not None else {}
+    if link.finished:
+        total, extra = link.end.source_samples, link.end.extra
+        end = total if stop is None else min(stop, total)
+        for other in attached if end == total else ():
+            copy_item(writer, other)
+    assert end is not None
+    if end <= begin:
+        raise ArgumentError(f"sample {begin} lies beyond the end, at {end}")
+    writer.finish(replace(writer.end(end), extra=extra))
+    return True
+
+
+def _frames(header: Header, begin: int, stop: int | None) -> tuple[int, int | None]:
+    """Returns the frames needed to play a range of samples: the first, and after the last."""
+    below = begin * header.sample_rate // header.source_rate
+    above = None if stop is None else -(-stop * header.sample_rate // header.source_rate)
+    if header.segment is None:
+        first = below // header.hop
+        last = None if above is None else -(-above // header.hop)
+    else:
+        length, stride = header.segment
+        first = max(below - length, 0) // stride * header.packet_frames
+        last = None if above is None else -(-above // stride) * header.packet_frames
+    first = max(first - header.preroll_frames - MARGIN_FRAMES, 0)
+    return first, None if last is None else last + header.postroll_frames + MARGIN_FRAMES
+
+
+def _within(item: Item, first: int, last: int | None) -> Item:
+    """Returns those packets of a run that overlap a range of frames."""
+    if not isinstance(item, Run):
+        return item
+    begin, frames = item.head.first_frame, item.head.frames
+    low = max(first - begin, 0) // frames
+    high = item.count if last is None else min(-(-(last - begin) // frames), item.count)
+    return item.part(low, high)
+
+
+def cat(sources: Iterable[BinaryIO], dst: BinaryIO) -> None:
+    """Joins files: parts cut from one file become one again, others become links of a chain.
+
+    Parts that touch, in order, give the original byte for byte.
+
+    Raises:
+        BadFileError: a source is damaged.
+    """
+    joiner = _Joiner(dst)
+    for src in sources:
+        for link in raw_links(src):
+            joiner.add(link)
+    joiner.finish()
+
+
+class _Joiner:
+    """Writes links one after another, and goes on with the last one where it can."""
+
+    def __init__(self, dst: BinaryIO) -> None:
+        self._dst = dst
+        self._writer: LinkWriter | None = None
+        self._end: End | None = None
+        self._recent: dict[int, int] = {}
+        """First frame and CRC-32 of the last packets written, as many as parts can share."""
+
+    def add(self, link: RawLink) -> None:
+        items = link.items()
+        joined, ready = False, list[Item]()
+        if self._continues(link.header):
+            joined, ready = self._pass_overlap(items)
+        if not joined:
+            self.finish()
+            self._writer = LinkWriter(self._dst, link.header, Digests(link.layout))
+            self._recent.clear()
+        for item in chain(ready, items):
+            self._copy(item)
+        self._end = link.end
+
+    def finish(self) -> None:
+        if self._writer is not None and self._end is not None:
+            end = self._writer.end(self._end.source_samples)
+            self._writer.finish(replace(end, extra=self._end.extra))
+
+    def _continues(self, header: Header) -> bool:
+        if self._writer is None or self._end is None:
+            return False
+        before = replace(self._writer.header, start=0, first_frame=0)
+        return (
+            replace(header, start=0, first_frame=0) == before
+            and header.start == self._end.source_samples
+            and header.start > self._writer.header.start
+        )
+
+    def _pass_overlap(self, items: Iterator[Item]) -> tuple[bool, list[Item]]:
+        """Passes over packets that are written already.
+
+        Returns whether what follows goes on from them, and what was read and is to be written.
+        """
+        assert self._writer is not None
+        frame = self._writer.end_frame
+        held: list[Item] = []
+        attached: list[Item] = []
+        for item in items:
+            held.append(item)
+            if span(item) is None:
+                attached.append(item)
+                continue
+            packets = list(_packets(item))
+            shared = sum(first < frame for first, _ in packets)
+            if any(self._recent.get(first) != crc32(data) for first, data in packets[:shared]):
+                return False, held
+            if shared == len(packets):
+                attached.clear()
+                continue
+            if packets[shared][0] != frame:
+                return False, held
+            if isinstance(item, Run) and shared:
+                return True, [item.part(shared, item.count)]
+            return True, [*attached, item]
+        return True, attached
+
+    def _copy(self, item: Item) -> None:
+        assert self._writer is not None
+        copy_item(self._writer, item)
+        if span(item) is None:
+            return
+        header = self._writer.header
+        reach = header.preroll_frames + header.postroll_frames + 2 * MARGIN_FRAMES
+        most = reach // header.packet_frames + 4
+        if header.segment is not None:
+            most += header.segment[0] // header.segment[1]
+        tail = item.part(max(item.count - most, 0), item.count) if isinstance(item, Run) else item
+        for first, data in _packets(tail):
+            self._recent[first] = crc32(data)
+        for first in list(self._recent)[:-most]:
+            del self._recent[first]
+
+
+def _packets(item: Item) -> Iterator[tuple[int, bytes]]:
+    """Yields first frame and bytes of each packet of an item."""
+    first, _ = span(item) or (0, 0)
+    if isinstance(item, Run):
+        for number in range(item.count):
+            yield first + number * item.head.frames, item.rows[number].tobytes()
+    else:
+        yield first, item.data
