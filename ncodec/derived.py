@@ -12,25 +12,28 @@ T = TypeVar("T")
 
 
 class Derived(Generic[T]):
-    """Keeps `compute(*sources)`, say a re-laid weight, until a source is replaced or written to.
+    """Keeps `compute(source)` until the source is replaced or written to (not through `.data`).
 
     While gradients are wanted the value is computed anew, so that they flow. Copies of a module and
     pickles of it start without the kept value.
     """
 
-    def __init__(self, compute: Callable[..., T]) -> None:
+    def __init__(self, compute: Callable[[Tensor], T]) -> None:
         self._compute = compute
-        self._kept: tuple[tuple[object, ...], T] | None = None
+        self._kept: tuple[Tensor, int, T] | None = None
 
-    def __call__(self, *sources: Tensor) -> T:
-        """Return the value for these sources."""
-        if torch.is_grad_enabled() and any(s.requires_grad for s in sources):
-            return self._compute(*sources)
-        kept, stamp = self._kept, tuple(_stamp(s) for s in sources)
-        if kept is None or kept[0] != stamp:
-            kept = (stamp, self._compute(*(s.detach() for s in sources)))
-            self._kept = kept
-        return kept[1]
+    def __call__(self, source: Tensor) -> T:
+        """Return the value for this source."""
+        if torch.is_grad_enabled() and source.requires_grad:
+            return self._compute(source)
+        version = 0 if source.is_inference() else source._version
+        kept = self._kept
+        if kept is None or kept[1] != version or not _same(kept[0], source):
+            alias = (
+                source.detach()
+            )  # held, so that its address cannot come back as another tensor's
+            kept = self._kept = (alias, version, self._compute(alias))
+        return kept[2]
 
     def __deepcopy__(self, memo: dict[int, object]) -> Derived[T]:
         return Derived(self._compute)
@@ -39,6 +42,5 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-def _stamp(tensor: Tensor) -> tuple[object, ...]:
-    version = 0 if tensor.is_inference() else tensor._version
-    return (tensor.data_ptr(), version, tensor.dtype, tensor.shape)
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.data_ptr() == b.data_ptr() and a.dtype == b.dtype and a.device == b.device

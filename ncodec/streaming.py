@@ -8,10 +8,12 @@ was fed (look-ahead, start-up, stride groups); whatever it holds back comes out 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from ncodec.errors import ArgumentError
 
 State = Any
 """An immutable tree (tuples, frozen dataclasses) of tensors, numbers and None."""
@@ -31,7 +33,7 @@ class Streamable(nn.Module, ABC):
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take the next samples `x` `[B, C, T]` (T may be 0); return what is ready and the new state."""
+        """Take the next samples `[B, C, T]`, T >= 0; return what is ready and the new state."""
 
     @abstractmethod
     def flush(self, state: State) -> Tensor:
@@ -40,5 +42,120 @@ class Streamable(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Map a whole signal: `step` from the initial state, then `flush`."""
         y, state = self.step(x, self.initial_state(x.shape[0], x.device, x.dtype))
-        tail = self.flush(state)
-        return torch.cat([y, tail], dim=-1) if tail.shape[-1] else y
+        return join_time(y, self.flush(state))
+
+
+class Sequential(Streamable):
+    """Layers one after another; what one releases, in a step or a flush, is fed to the next.
+
+    Args:
+        *layers: At least one.
+
+    Raises:
+        ArgumentError: There is no layer.
+    """
+
+    def __init__(self, *layers: Streamable) -> None:
+        super().__init__()
+        if not layers:
+            raise ArgumentError("Sequential needs at least one layer")
+        self.layers = nn.ModuleList(layers)
+
+    def __iter__(self) -> Any:
+        return iter(self.layers)
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return the layers' states."""
+        return tuple(layer.initial_state(batch, device, dtype) for layer in self._all())
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Feed `x` through the layers."""
+        states: list[State] = []
+        for layer, before in zip(self._all(), state, strict=True):
+            x, after = layer.step(x, before)
+            states.append(after)
+        return x, tuple(states)
+
+    def flush(self, state: State) -> Tensor:
+        """End the layers from first to last, each fed what those before it released."""
+        x = None
+        for layer, after in zip(self._all(), state, strict=True):
+            if x is None or x.shape[2] == 0:
+                x = layer.flush(after)
+            else:
+                y, last = layer.step(x, after)
+                x = join_time(y, layer.flush(last))
+        assert x is not None
+        return x
+
+    def _all(self) -> list[Streamable]:
+        return cast("list[Streamable]", list(self.layers))
+
+
+class Residual(Streamable):
+    """The sum of a branch and a shortcut, which may start and look ahead differently.
+
+    What the earlier of the two has released waits for the other.
+
+    Args:
+        branch: Gives as many samples as it takes.
+        shortcut: Likewise; the identity if None.
+    """
+
+    def __init__(self, branch: Streamable, shortcut: Streamable | None = None) -> None:
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return both states and the empty queues."""
+        shortcut = self.shortcut and self.shortcut.initial_state(batch, device, dtype)
+        return (self.branch.initial_state(batch, device, dtype), shortcut, None, None)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the sums that both sides are ready for."""
+        branch, shortcut, waiting_a, waiting_b = state
+        a, branch = self.branch.step(x, branch)
+        b = x
+        if self.shortcut is not None:
+            b, shortcut = self.shortcut.step(x, shortcut)
+        a, b = _queued(waiting_a, a), _queued(waiting_b, b)
+        ready = min(a.shape[2], b.shape[2])
+        y = a[..., :ready] + b[..., :ready]
+        return y, (branch, shortcut, _rest(a, ready), _rest(b, ready))
+
+    def flush(self, state: State) -> Tensor:
+        """Return the last sums."""
+        branch, shortcut, waiting_a, waiting_b = state
+        a = _queued(waiting_a, self.branch.flush(branch))
+        b = waiting_b
+        if self.shortcut is not None:
+            b = _queued(waiting_b, self.shortcut.flush(shortcut))
+        if b is None:
+            b = a[..., :0]
+        assert a.shape[2] == b.shape[2], "branch and shortcut must give equally many samples"
+        return a + b
+
+
+def join_time(a: Tensor, b: Tensor) -> Tensor:
+    """Concatenate `[B, C, T]` in time, channels staying side by side; no copy if one is empty."""
+    if a.shape[2] == 0 or b.shape[2] == 0:
+        return b if a.shape[2] == 0 else a
+    return torch.cat([a.transpose(1, 2), b.transpose(1, 2)], dim=1).transpose(1, 2)
+
+
+def _queued(waiting: Tensor | None, x: Tensor) -> Tensor:
+    return x if waiting is None else join_time(waiting, x)
+
+
+def _rest(x: Tensor, taken: int) -> Tensor | None:
+    return x[..., taken:].clone() if x.shape[2] > taken else None

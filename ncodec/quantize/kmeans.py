@@ -25,7 +25,7 @@ def cluster_sums(x: Tensor, codes: Tensor, bins: int) -> tuple[Tensor, Tensor]:
 
 
 def kmeans(x: Tensor, bins: int, steps: int) -> Tensor:
-    """Return `bins` centres `[bins, D]` of rows `[N, D]`; an empty cluster restarts at a random row."""
+    """Return `bins` centres `[bins, D]` of rows `[N, D]`; empty clusters restart at random rows."""
     x = sample_rows(x.float(), min(len(x), bins * ROWS_PER_CLUSTER))
     centres = sample_rows(x, bins)
     for _ in range(steps):

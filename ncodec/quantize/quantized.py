@@ -14,7 +14,7 @@ class Quantized(NamedTuple):
     """A quantizer's output in training.
 
     Attributes:
-        latent: `[B, D, F]`, the sum of the chosen entries; its gradient is the input's (straight-through).
+        latent: `[B, D, F]`, the sum of the entries; its gradient is the input's (straight-through).
         codes: int64 `[B, K, F]`.
         commitment: Scalar, pulls the input towards its entries; the mean over the K codebooks.
         codebook: Scalar, pulls entries towards their inputs; zero where averages do that.

@@ -1,0 +1,159 @@
+"""Convolution that can be fed piece by piece, with any padding, causal or with look-ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ncodec.errors import ArgumentError
+from ncodec.nn.padding import PadMode, pad_left, pad_right, pad_short, samples_to_start
+from ncodec.nn.products import convolve, convolve_groups, new_weight
+from ncodec.streaming import State, Streamable
+
+
+@dataclass(frozen=True)
+class ConvState:
+    """What a convolution remembers.
+
+    Attributes:
+        samples: `[B, n, C]`, the samples of windows that are not complete.
+        skip: How many of them are before the next window, kept only to be reflected at the end.
+        started: Whether the left padding stands before them.
+    """
+
+    samples: Tensor
+    skip: int
+    started: bool
+
+
+class Conv1d(Streamable):
+    """Convolution of `[B, C, T]` with `weight` `[out, in / groups, kernel]`.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps.
+        stride: Samples from window to window.
+        dilation: Samples from tap to tap.
+        groups: Groups of channels that do not mix.
+        bias: Whether a bias is added.
+        padding: Samples added before the first and after the last. Right padding is the layer's
+            look-ahead: as many outputs wait for samples to come.
+        pad_mode: "constant" (zeros), "replicate" or "reflect".
+        ceil_mode: Whether the right is padded further, so that the last window covers the last
+            sample (EnCodec's rule; with `seanet_padding`, T samples give ceil(T / stride)).
+
+    Raises:
+        ArgumentError: A size is below 1, a padding below 0, or the mode unknown.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding: tuple[int, int] = (0, 0),
+        pad_mode: PadMode = "constant",
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(in_channels, out_channels, kernel_size, stride, dilation, groups) < 1:
+            raise ArgumentError("channels, kernel, stride, dilation and groups must be at least 1")
+        if min(padding) < 0 or pad_mode not in ("constant", "replicate", "reflect"):
+            raise ArgumentError(f"padding {padding} {pad_mode!r} is not possible")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.span = (kernel_size - 1) * dilation + 1
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.pad_mode: PadMode = pad_mode
+        self.weight = new_weight(out_channels, in_channels // groups, kernel_size)
+        bound = (in_channels // groups * kernel_size) ** -0.5
+        self.bias = (
+            nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
+        )
+        # Reflection at the end reads this many samples, some of which no window needs any more.
+        self.keep = padding[1] + stride if pad_mode == "reflect" else 0
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return the state before the first sample."""
+        started = samples_to_start(self.padding[0], self.pad_mode) == 0
+        zeros = torch.zeros(
+            batch,
+            self.padding[0] if started else 0,
+            self.in_channels,
+            device=device if device is not None else self.weight.device,
+            dtype=dtype if dtype is not None else self.weight.dtype,
+        )
+        return ConvState(zeros, 0, started)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the outputs of all windows that are complete."""
+        assert isinstance(state, ConvState)
+        samples, started = _join(state.samples, x.transpose(1, 2)), state.started
+        if not started:
+            if samples.shape[1] < samples_to_start(self.padding[0], self.pad_mode):
+                return self._convolve(samples, 0), ConvState(samples, 0, started=False)
+            samples = pad_left(samples, self.padding[0], self.pad_mode)
+        windows = max(0, (samples.shape[1] - state.skip - self.span) // self.stride + 1)
+        y = self._convolve(samples[:, state.skip :], windows)
+        following = state.skip + windows * self.stride
+        drop = max(0, min(following, samples.shape[1]) - self.keep)
+        rest = samples[:, drop:].clone() if drop else samples
+        return y, ConvState(rest, following - drop, started=True)
+
+    def flush(self, state: State) -> Tensor:
+        """Return the outputs of the windows that reach beyond the end."""
+        assert isinstance(state, ConvState)
+        samples = state.samples
+        left, right = self.padding
+        length = samples.shape[1] - state.skip + (0 if state.started else left)
+        beyond = length + right - self.span
+        windows = max(
+            0, (-(-beyond // self.stride) if self.ceil_mode else beyond // self.stride) + 1
+        )
+        if windows == 0 or (samples.shape[1] == 0):
+            return self._convolve(samples, 0)
+        right = max(0, (windows - 1) * self.stride + self.span - length)
+        if not state.started:
+            samples = pad_short(samples, left, right, self.pad_mode)
+        else:
+            samples = pad_right(samples, right, self.pad_mode)
+        return self._convolve(samples[:, state.skip :], windows)
+
+    def _convolve(self, x: Tensor, windows: int) -> Tensor:
+        steps = {"stride": self.stride, "dilation": self.dilation}
+        if self.groups == 1:
+            y = convolve(x, self.weight, self.bias, windows=windows, **steps)
+        else:
+            y = convolve_groups(
+                x, self.weight, self.bias, windows=windows, groups=self.groups, **steps
+            )
+        return y.transpose(1, 2)
+
+
+def seanet_padding(
+    kernel_size: int, stride: int = 1, dilation: int = 1, *, causal: bool
+) -> tuple[int, int]:
+    """Return EnCodec's padding, with which T samples give ceil(T / stride) in `ceil_mode`."""
+    total = (kernel_size - 1) * dilation + 1 - stride
+    right = 0 if causal else total // 2
+    return total - right, right
+
+
+def _join(a: Tensor, b: Tensor) -> Tensor:
+    """Concatenate `[B, n, C]` in time, without a copy where one is empty."""
+    if a.shape[1] == 0:
+        return b
+    return torch.cat([a, b], dim=1) if b.shape[1] else a

@@ -1,0 +1,52 @@
+"""Normalisation over a whole segment: it must see the segment's end before it can begin."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ncodec.streaming import State, Streamable, join_time
+
+
+class SegmentNorm(Streamable):
+    """Group norm with one group: zero mean and unit variance over channels and time together.
+
+    All output comes from `flush`, so a model with this layer is fed one segment at a time.
+
+    Args:
+        channels: Channels of the input.
+        epsilon: Added to the variance (PyTorch's default for group norm).
+    """
+
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return the empty segment."""
+        return torch.zeros(
+            batch,
+            len(self.weight),
+            0,
+            device=device if device is not None else self.weight.device,
+            dtype=dtype if dtype is not None else self.weight.dtype,
+        )
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Collect `x`; return nothing."""
+        return x[..., :0], join_time(state, x)
+
+    def flush(self, state: State) -> Tensor:
+        """Return the whole segment, normalised."""
+        if state.shape[2] == 0:
+            return state
+        variance, mean = torch.var_mean(state.float(), dim=(1, 2), correction=0, keepdim=True)
+        gain = self.weight[:, None] * (variance + self.epsilon).rsqrt().to(state)
+        return torch.addcmul(self.bias[:, None] - mean.to(state) * gain, state, gain)

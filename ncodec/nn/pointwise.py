@@ -1,0 +1,68 @@
+"""Functions of single samples; they remember nothing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ncodec.streaming import State, Streamable
+
+
+class Pointwise(Streamable):
+    """A function of single samples, `[B, C, T]` to `[B, C, T]`."""
+
+    @abstractmethod
+    def apply_to(self, x: Tensor) -> Tensor:
+        """Return the function's values; their memory is new, or a gradient can flow."""
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return an empty signal."""
+        return torch.zeros(batch, 0, 0, device=device, dtype=dtype)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the values for `x`."""
+        return self.apply_to(x), x.new_zeros(x.shape[0], x.shape[1], 0)
+
+    def flush(self, state: State) -> Tensor:
+        """Return nothing: an empty signal with the channels of those before."""
+        return state
+
+
+class ELU(Pointwise):
+    """x above 0, exp(x) - 1 below."""
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """Return the values."""
+        return functional.elu(x)
+
+
+class Tanh(Pointwise):
+    """The hyperbolic tangent."""
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """Return the values."""
+        return torch.tanh(x)
+
+
+class Snake(Pointwise):
+    """x + sin(alpha x)^2 / alpha, alpha for each channel (Ziyin et al. 2020, arXiv:2006.08195).
+
+    Args:
+        channels: Channels of the input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """Return the values; 1e-9 keeps DAC's formula finite at alpha = 0."""
+        return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
