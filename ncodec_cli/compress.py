@@ -89,8 +89,8 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
 
     INPUT is anything libsndfile reads, a folder (its tree is kept), or - for a pipe of WAV, FLAC
     or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
-    beside the inputs. The same input, model and options give the same bytes on every run of one machine,
-    with any number of threads; other processors and GPUs may round otherwise.
+    beside the inputs. The same input, model and options give the same bytes on every run of one
+    machine, with any number of threads; other processors and GPUs may round otherwise.
 
     \b
     Examples:

@@ -29,6 +29,7 @@ Progress = Callable[[float, float | None], None]
 """Called with the seconds of audio done and their total, None while it is unknown."""
 
 READ_SECONDS = 0.5
+"""Samples are read in pieces of this length, or of a packet if that is shorter."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,19 @@ class Decompressed:
 
 
 class _Counted:
-    """A file that counts what is written to it."""
+    """A file that counts what is written to it, and does not let a pipe's reader wait."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._live = not file.seekable()
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
         self.bytes += len(data)
-        return self._file.write(data)
+        written = self._file.write(data)
+        if self._live:
+            self._file.flush()
+        return written
 
 
 def compress(
@@ -174,7 +179,9 @@ def _encode(
 ) -> None:
     rate, channels = reader.sample_rate, encoder.header.source_channels
     total = None if reader.samples is None else reader.samples / rate
-    block = max(1, round(READ_SECONDS * rate))
+    header = encoder.header
+    packet_seconds = header.packet_frames * header.hop / header.sample_rate
+    block = max(1, round(min(READ_SECONDS, packet_seconds) * rate))
     while (samples := reader.read(block)).shape[1]:
         for packet in encoder.push(mix_channels(samples, channels)):
             writer.write(packet.codes, packet.scale)
@@ -268,9 +275,11 @@ def decompress(
                 channels=channels,
                 encoding=encoding,
             )
-            samples = 0
+            samples, live = 0, not out.seekable()
             for block in decoder:
                 writer.write(mix_channels(block, channels))
+                if live:
+                    out.flush()
                 samples += block.shape[1]
                 if progress is not None:
                     progress(samples / decoder.sample_rate, decoder.seconds)
