@@ -36,7 +36,7 @@ class STFTDiscriminator(Discriminator):
         length = x.shape[-1]
         if length < self.n_fft:
             raise ArgumentError(f"a signal of {length} samples: n_fft {self.n_fft} needs as many")
-        frames = x.float().unfold(-1, self.n_fft, self.n_fft // 4)
+        frames = x.unfold(-1, self.n_fft, self.n_fft // 4)
         spectrum = torch.fft.rfft(frames * self.window)
         return torch.cat([spectrum.real, spectrum.imag], dim=1)
 

@@ -103,7 +103,9 @@ def test_shared_spectra_change_neither_value_nor_gradient(loss):
     gradients = [torch.autograd.grad(value, fake)[0] for value in values]
     assert values[0] == values[1]
     torch.testing.assert_close(gradients[0], gradients[1])
-    assert shared.stft(512) is shared.stft(512)
+    before = shared.stft(512)
+    shared.stft(1024)
+    assert shared.stft(512) is before
 
 
 def test_noise_keeps_its_rms_at_every_window_length():
@@ -169,6 +171,14 @@ def test_spectra_made_in_inference_mode_do_not_spoil_training():
             loss(x, x)
     for loss in losses:
         loss(x.clone().requires_grad_(), noise(1, 1200)).backward()
+
+
+@pytest.mark.parametrize("loss", SPECTRAL, ids=lambda loss: type(loss).__name__)
+def test_autocast_does_not_coarsen_spectra(loss):
+    fake, real = noise(1), noise(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = loss(fake, real)
+    assert coarse == loss(fake, real)
 
 
 def test_l1_is_the_mean_difference():
