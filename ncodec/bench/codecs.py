@@ -73,9 +73,9 @@ def find(names: Sequence[str] | None = None, model: str | None = None) -> Found:
     """
     from ncodec.bench.neural import ModelCodec, pulled_models
     from ncodec.bench.tools import TOOLS, missing_programs
-    from ncodec.checkpoints import known
+    from ncodec.checkpoints import known, stored_names
 
-    models = [entry.name for entry in known()]
+    models = list(dict.fromkeys([*(entry.name for entry in known()), *stored_names()]))
     asked = list(names) if names is not None else [*TOOLS, *pulled_models()]
     codecs: list[Codec] = [] if model is None else [ModelCodec(model)]
     left_out = list[str]()

@@ -40,7 +40,7 @@ def plot(found: Sequence[Point], measure: Measure, codecs: Sequence[str], ident:
         ident: for the title's id.
     """
     here = [(p, p.values[measure.key]) for p in found if measure.key in p.values]
-    x, y, ticks = _axes(here)
+    x, y, ticks = _axes(here, -math.inf if measure.floor is None else measure.floor)
     series = "".join(
         _series([item for item in here if item[0].codec == codec], index, measure, x, y)
         for index, codec in enumerate(codecs)
@@ -53,16 +53,17 @@ def plot(found: Sequence[Point], measure: Measure, codecs: Sequence[str], ident:
     )
 
 
-def _axes(here: Sequence[tuple[Point, Estimate]]) -> tuple[Axis, Axis, list[float]]:
+def _axes(here: Sequence[tuple[Point, Estimate]], floor: float) -> tuple[Axis, Axis, list[float]]:
     rates = [math.log(p.kbps.mean) for p, _ in here]
     spread = max(0.15, 0.06 * (max(rates) - min(rates)))
     x = Axis(min(rates) - spread, max(rates) + spread, LEFT, WIDTH - RIGHT)
     lows = [v.mean - (v.margin or 0) for _, v in here]
     highs = [v.mean + (v.margin or 0) for _, v in here]
     # A few wild intervals must not flatten the rest: means always show, margins up to their spread.
-    means = [v.mean for _, v in here]
+    means = [max(v.mean, floor) for _, v in here]
     reach = max(max(means) - min(means), 1e-3) * 0.6
-    low, high = max(min(lows), min(means) - reach), min(max(highs), max(means) + reach)
+    low = max(min(lows), min(means) - reach, floor)
+    high = max(min(max(highs), max(means) + reach), low + 1e-3)
     ticks = nice_ticks(low, high)
     step = ticks[1] - ticks[0]
     y = Axis(min(low, ticks[0]), max(high, ticks[-1]) + step * 0.2, HEIGHT - BOTTOM, TOP)
@@ -107,7 +108,7 @@ def _series(
     here: Sequence[tuple[Point, Estimate]], index: int, measure: Measure, x: Axis, y: Axis
 ) -> str:
     here = sorted(here, key=lambda item: item[0].kbps.mean)
-    spots = [(x(math.log(p.kbps.mean)), y(v.mean), p, v) for p, v in here]
+    spots = [(x(math.log(p.kbps.mean)), _inside(y(v.mean)), p, v) for p, v in here]
     line = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b, _, _ in spots)
     parts = [f'<path class="line" d="{line}"/>']
     for a, b, point, value in spots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Measure:
         digits: after the point, in tables.
         function: of `ncodec.metrics`.
         speech_only: it rates speech and nothing else.
+        modules: that the function needs, beyond what ncodec does.
+        floor: plots end here: what is below tells nothing more.
     """
 
     key: str
@@ -34,6 +37,8 @@ class Measure:
     digits: int
     function: Function
     speech_only: bool = False
+    modules: tuple[str, ...] = ()
+    floor: float | None = None
 
     @property
     def heading(self) -> str:
@@ -43,16 +48,27 @@ class Measure:
 
 
 def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
-    """SI-SDR in dB: energy of the fitted reference over that of the rest; higher is better."""
+    """Energy of the fitted reference over that of the rest in dB (scale-invariant SDR)."""
     return metrics.si_sdr(reference, decoded)
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("visqol_audio", "ViSQOL audio", "", "higher", 2, metrics.visqol_audio),
-    Measure("visqol_speech", "ViSQOL speech", "", "higher", 2, metrics.visqol_speech, True),
-    Measure("pesq_wb", "PESQ wideband", "", "higher", 2, metrics.pesq_wb, True),
-    Measure("stoi", "STOI", "", "higher", 3, metrics.stoi, True),
-    Measure("si_sdr", "SI-SDR", "dB", "higher", 1, _si_sdr),
+    Measure(
+        "visqol_audio", "ViSQOL audio", "", "higher", 2, metrics.visqol_audio, modules=("visqol",)
+    ),
+    Measure(
+        "visqol_speech",
+        "ViSQOL speech",
+        "",
+        "higher",
+        2,
+        metrics.visqol_speech,
+        True,
+        ("visqol", "ai_edge_litert"),
+    ),
+    Measure("pesq_wb", "PESQ wideband", "", "higher", 2, metrics.pesq_wb, True, ("pesq",)),
+    Measure("stoi", "STOI", "", "higher", 3, metrics.stoi, True, ("pystoi",)),
+    Measure("si_sdr", "SI-SDR", "dB", "higher", 1, _si_sdr, floor=-20.0),
     Measure("log_mel", "Log-mel distance", "dB", "lower", 2, metrics.log_mel_distance),
     Measure(
         "multi_stft", "Multi-res. STFT", "", "lower", 2, metrics.multi_resolution_stft_distance
@@ -66,20 +82,13 @@ def measures_for(kind: str) -> tuple[Measure, ...]:
     return tuple(m for m in MEASURES if kind in ("speech", "other") or not m.speech_only)
 
 
-def available_measures() -> tuple[tuple[Measure, ...], tuple[str, ...]]:
-    """Return the measures whose packages are installed, and a line for each of the others."""
-    import numpy as np
-
-    silence = np.zeros(16)
-    there, missing = list[Measure](), list[str]()
-    for measure in MEASURES:
-        try:
-            measure.function(silence, silence, 16000)
-        except metrics.MissingExtraError as error:
-            missing.append(f"{measure.title}: {error}")
-        else:
-            there.append(measure)
-    return tuple(there), tuple(missing)
+def missing_measures() -> list[str]:
+    """Return a line for each measure whose package is not installed."""
+    return [
+        f"{m.title}: {' and '.join(gone)} not installed; pip install 'ncodec[metrics]'"
+        for m in MEASURES
+        if (gone := [name for name in m.modules if importlib.util.find_spec(name) is None])
+    ]
 
 
 def measure(kind: str, reference: Signal, decoded: Signal, sample_rate: int) -> dict[str, float]:

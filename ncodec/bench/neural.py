@@ -6,8 +6,7 @@ import functools
 from pathlib import Path
 
 from ncodec.bench.codecs import Coded, Samples
-from ncodec.checkpoints import known, load
-from ncodec.errors import CheckpointError
+from ncodec.checkpoints import DEFAULT_MODEL, load, stored_names
 from ncodec.models.base import CompressionModel
 
 
@@ -51,12 +50,5 @@ class ModelCodec:
 
 
 def pulled_models() -> list[str]:
-    """Return the names of the registry's models whose weights are on this machine."""
-    there = list[str]()
-    for entry in known():
-        try:
-            loaded(entry.name)
-        except CheckpointError:
-            continue
-        there.append(entry.name)
-    return there
+    """Return the names of the models on this machine, the embedded one first."""
+    return [DEFAULT_MODEL, *stored_names()]

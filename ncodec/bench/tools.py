@@ -115,7 +115,7 @@ def _version(*command: str, word: int) -> str:
         )
     except OSError:
         return ""
-    return (done.stdout + done.stderr).split("\n", 1)[0].split()[word].strip("()")
+    return (done.stdout + done.stderr).split("\n", 1)[0].split()[word].strip("()").split("-")[0]
 
 
 def missing_programs(tool: Tool) -> Sequence[str]:

@@ -1,0 +1,154 @@
+"""`ncodec bench`: measure quality against bitrate, speed, and the container."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ncodec_cli.common import jobs_option, quiet_option, say
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: must be numbers with commas between them, such as 1.5,3,6")
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names."""
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+
+@click.group()
+def bench() -> None:
+    """Measure quality against bitrate, speed, and the container."""
+
+
+@bench.command()
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--bw",
+    "bandwidths",
+    type=Numbers(),
+    default="1.5,3,6,12",
+    show_default=True,
+    metavar="KBPS,...",
+    help="Bitrates asked for; each codec takes its nearest, and the real one is told.",
+)
+@click.option(
+    "--against",
+    type=Names(),
+    metavar="NAME,...",
+    help="opus, mp3, aac, codec2, speex, and models by name. [default: all on this machine]",
+)
+@click.option(
+    "--model",
+    default="ncodec_24khz",
+    show_default=True,
+    metavar="NAME",
+    help='Model under test, or a checkpoint file; "none" for none.',
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="bench-output",
+    show_default=True,
+    help="Folder for tables and report; an interrupted run goes on in it.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.5),
+    default=10.0,
+    show_default=True,
+    help="How much of each recording is used.",
+)
+@click.option(
+    "--clips",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Recordings of each kind to look at and listen to in the report.",
+)
+@jobs_option
+@quiet_option
+def quality(
+    *,
+    recordings: tuple[Path, ...],
+    bandwidths: tuple[float, ...],
+    against: tuple[str, ...] | None,
+    model: str,
+    out: Path,
+    seconds: float,
+    clips: int,
+    jobs: int | None,
+    quiet: bool,
+) -> None:
+    """Compare codecs on RECORDINGS (files or folders) by bitrate and quality.
+
+    Writes results.csv, results.json, results.md and report.html, one page with curves,
+    spectrograms, players and blind listening tests. Recordings in folders (or with names that
+    begin with) speech, music and sound are reported by kind.
+    """
+    from ncodec.bench.compare import compare
+    from ncodec.bench.tables import to_markdown
+
+    progress = Lines(quiet=quiet)
+    results = compare(
+        recordings,
+        out,
+        bandwidths=bandwidths,
+        against=against,
+        model=None if model == "none" else model,
+        seconds=seconds,
+        clips_per_kind=clips,
+        jobs=jobs,
+        progress=progress,
+    )
+    progress.close()
+    click.echo(to_markdown(results))
+    say(f"{out / 'report.html'}", quiet=quiet)
+
+
+class Lines:
+    """Jobs done on one line of a terminal; every tenth part of them as a line elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Begin."""
+        self._quiet, self._terminal, self._told = quiet, sys.stderr.isatty(), -1
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Tell that `done` of `total` jobs are done."""
+        if self._quiet:
+            return
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{done} / {total}  {what}")
+            sys.stderr.flush()
+        elif done * 10 // max(total, 1) > self._told:
+            self._told = done * 10 // max(total, 1)
+            click.echo(f"{done} / {total}", err=True)
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._terminal and not self._quiet:
+            sys.stderr.write("\r\x1b[K")
