@@ -20,12 +20,12 @@ class ConvState:
     Attributes:
         samples: `[B, n, C]`, the samples of windows that are not complete.
         skip: How many of them are before the next window, kept only to be reflected at the end.
-        started: Whether the left padding stands before them.
+        padded: How many of them are left padding; None while that still waits for samples.
     """
 
     samples: Tensor
     skip: int
-    started: bool
+    padded: int | None
 
 
 class Conv1d(Streamable):
@@ -96,40 +96,41 @@ class Conv1d(Streamable):
             device=device if device is not None else self.weight.device,
             dtype=dtype if dtype is not None else self.weight.dtype,
         )
-        return ConvState(zeros, 0, started)
+        return ConvState(zeros, 0, zeros.shape[1] if started else None)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the outputs of all windows that are complete."""
         assert isinstance(state, ConvState)
-        samples, started = _join(state.samples, x.transpose(1, 2)), state.started
-        if not started:
+        samples, padded = _join(state.samples, x.transpose(1, 2)), state.padded
+        if padded is None:
             if samples.shape[1] < samples_to_start(self.padding[0], self.pad_mode):
-                return self._convolve(samples, 0), ConvState(samples, 0, started=False)
-            samples = pad_left(samples, self.padding[0], self.pad_mode)
+                return self._convolve(samples, 0), ConvState(samples.clone(), 0, None)
+            samples, padded = pad_left(samples, self.padding[0], self.pad_mode), self.padding[0]
         windows = max(0, (samples.shape[1] - state.skip - self.span) // self.stride + 1)
         y = self._convolve(samples[:, state.skip :], windows)
         following = state.skip + windows * self.stride
         drop = max(0, min(following, samples.shape[1]) - self.keep)
-        rest = samples[:, drop:].clone() if drop else samples
-        return y, ConvState(rest, following - drop, started=True)
+        rest = samples[:, drop:].clone()  # neither the caller's memory nor the whole block's
+        return y, ConvState(rest, following - drop, max(0, padded - drop))
 
     def flush(self, state: State) -> Tensor:
         """Return the outputs of the windows that reach beyond the end."""
         assert isinstance(state, ConvState)
-        samples = state.samples
+        samples, padded = state.samples, state.padded
         left, right = self.padding
-        length = samples.shape[1] - state.skip + (0 if state.started else left)
+        length = samples.shape[1] - state.skip + (left if padded is None else 0)
         beyond = length + right - self.span
         windows = max(
             0, (-(-beyond // self.stride) if self.ceil_mode else beyond // self.stride) + 1
         )
-        if windows == 0 or (samples.shape[1] == 0):
+        if windows == 0 or samples.shape[1] == 0:
             return self._convolve(samples, 0)
         right = max(0, (windows - 1) * self.stride + self.span - length)
-        if not state.started:
+        if padded is None:
             samples = pad_short(samples, left, right, self.pad_mode)
         else:
-            samples = pad_right(samples, right, self.pad_mode)
+            signal = pad_right(samples[:, padded:], right, self.pad_mode)
+            samples = _join(samples[:, :padded], signal)
         return self._convolve(samples[:, state.skip :], windows)
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:

@@ -16,11 +16,14 @@ class SegmentNorm(Streamable):
     Args:
         channels: Channels of the input.
         epsilon: Added to the variance (PyTorch's default for group norm).
+        trim: Samples cut from the start and the end once they have been counted.
     """
 
-    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+    def __init__(
+        self, channels: int, epsilon: float = 1e-5, trim: tuple[int, int] = (0, 0)
+    ) -> None:
         super().__init__()
-        self.epsilon = epsilon
+        self.epsilon, self.trim = epsilon, trim
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -49,4 +52,5 @@ class SegmentNorm(Streamable):
             return state
         variance, mean = torch.var_mean(state.float(), dim=(1, 2), correction=0, keepdim=True)
         gain = self.weight[:, None] * (variance + self.epsilon).rsqrt().to(state)
-        return torch.addcmul(self.bias[:, None] - mean.to(state) * gain, state, gain)
+        kept = state[..., self.trim[0] : state.shape[2] - self.trim[1]]
+        return torch.addcmul(self.bias[:, None] - mean.to(state) * gain, kept, gain)
