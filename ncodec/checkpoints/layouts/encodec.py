@@ -1,6 +1,6 @@
 """EnCodec: the `encodec` package, AudioCraft, Hugging Face, and the package's language models.
 
-ncodec's keys are those of the `encodec` package, weight norm folded, and a codebook's table only.
+All go by way of the `encodec` package's keys, weight norm folded, and a codebook's table only.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ncodec.checkpoints.layouts.common import (
     shape,
     unfold_weight_norm,
 )
+from ncodec.checkpoints.layouts.encodec_keys import to_own, to_package
 from ncodec.config import EncodecConfig, EncodecLMConfig
 from ncodec.errors import CheckpointError
 
@@ -53,20 +54,20 @@ def _read_encodec(
     content: Mapping[str, Any], beside: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Tensors]:
     """The package has two kinds: a causal one, and one of normalised stereo segments."""
-    tensors = _own_tensors(content)
+    tensors = _package_tensors(content)
     config = _config(tensors)
     if config["norm"] == "time_group_norm":
         config |= {"sample_rate": 48000, "causal": False, "normalize": True, "segment": 1.0}
     else:
         config |= {"sample_rate": 24000}
-    return config | {"bandwidths": _bandwidths(config)}, tensors
+    return _with_own_keys(config | {"bandwidths": _bandwidths(config)}, tensors)
 
 
 def _read_audiocraft(
     content: Mapping[str, Any], beside: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Tensors]:
     state = content["best_state"]
-    tensors = _own_tensors(state.get("model", state))
+    tensors = _package_tensors(state.get("model", state))
     try:
         settings: dict[str, Any] = yaml.safe_load(content["xp.cfg"])
         seanet, encodec = settings["seanet"], settings["encodec"]
@@ -78,13 +79,13 @@ def _read_audiocraft(
         }
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"AudioCraft checkpoint with unreadable xp.cfg: {error!r}") from error
-    return config | {"bandwidths": _bandwidths(config)}, tensors
+    return _with_own_keys(config | {"bandwidths": _bandwidths(config)}, tensors)
 
 
 def _read_hf(
     content: Mapping[str, Any], beside: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Tensors]:
-    tensors = _own_tensors(rename(only_tensors(content), _hf_to_own(content)))
+    tensors = _package_tensors(rename(only_tensors(content), _hf_to_package(content)))
     config = _config(tensors)
     stereo = config["norm"] == "time_group_norm"
     config |= {
@@ -95,10 +96,15 @@ def _read_hf(
         "segment": beside.get("chunk_length_s", 1.0 if stereo else None),
         "overlap": beside.get("overlap") or 0.01,
     }
-    return config | {"bandwidths": beside.get("target_bandwidths", _bandwidths(config))}, tensors
+    bandwidths = beside.get("target_bandwidths", _bandwidths(config))
+    return _with_own_keys(config | {"bandwidths": bandwidths}, tensors)
 
 
-def _own_tensors(content: Mapping[str, Any]) -> Tensors:
+def _with_own_keys(config: dict[str, Any], tensors: Tensors) -> tuple[dict[str, Any], Tensors]:
+    return config, to_own(EncodecConfig.from_dict(config), tensors)
+
+
+def _package_tensors(content: Mapping[str, Any]) -> Tensors:
     folded = fold_weight_norm(only_tensors(content))
     return {key: value for key, value in folded.items() if not key.endswith(_TRAINING_ONLY)}
 
@@ -134,7 +140,7 @@ def _bandwidths(config: Mapping[str, Any]) -> list[float]:
 
 
 _PLACE = r"((?:block\.\d+|shortcut)\.)?"  # within a residual block, or not
-_OWN_TO_HF: Rules = (
+_PACKAGE_TO_HF: Rules = (
     (r"quantizer\.vq\.layers\.(\d+)\._codebook\.(.*)", r"quantizer.layers.\1.codebook.\2"),
     (r"decoder\.model\.(\d+)\.convtr\.convtr\.(.*)", r"decoder.layers.\1.conv.\2"),
     (r"decoder\.model\.(\d+)\.convtr\.norm\.(.*)", r"decoder.layers.\1.norm.\2"),
@@ -143,7 +149,7 @@ _OWN_TO_HF: Rules = (
 )
 
 
-def _hf_to_own(keys: Iterable[str]) -> Rules:
+def _hf_to_package(keys: Iterable[str]) -> Rules:
     """Transposed convolutions have no name of their own: they are neither first nor last."""
     direct = sorted(int(m[1]) for key in keys if (m := _DECODER_BIAS.fullmatch(key)))
     upsampling = "|".join(str(i) for i in direct[1:-1])
@@ -172,11 +178,15 @@ def _buffers(tensors: Tensors) -> Tensors:
 
 
 def _write_encodec(config: EncodecConfig, tensors: Tensors) -> Written:
-    return Written("model.th", _normed(config, _buffers(tensors), old_spelling=True))
+    return Written(
+        "model.th", _normed(config, _buffers(to_package(config, tensors)), old_spelling=True)
+    )
 
 
 def _write_hf(config: EncodecConfig, tensors: Tensors) -> Written:
-    state = rename(_normed(config, _buffers(tensors), old_spelling=False), _OWN_TO_HF)
+    state = rename(
+        _normed(config, _buffers(to_package(config, tensors)), old_spelling=False), _PACKAGE_TO_HF
+    )
     beside = {
         "architectures": ["EncodecModel"],
         "model_type": "encodec",
