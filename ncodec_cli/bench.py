@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ncodec_cli.common import jobs_option, quiet_option, say
+from ncodec_cli.common import jobs_option, json_option, quiet_option, say
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -128,6 +130,76 @@ def quality(
     progress.close()
     click.echo(to_markdown(results))
     say(f"{out / 'report.html'}", quiet=quiet)
+
+
+@bench.command()
+@click.option("--model", default="ncodec_24khz", show_default=True, metavar="NAME")
+@click.option("--bw", type=float, default=6.0, show_default=True, metavar="KBPS")
+@click.option("--seconds", type=click.FloatRange(1.0), default=10.0, show_default=True)
+@click.option("--threads", type=Numbers(), default="1", show_default=True, metavar="N,...")
+@click.option(
+    "--blocks",
+    type=Numbers(),
+    default="1,4,75",
+    show_default=True,
+    metavar="FRAMES,...",
+    help="Frames a block: 1 to 4 as in live streams, 75 (a second) as in files.",
+)
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
+@json_option
+def speed(
+    *,
+    model: str,
+    bw: float,
+    seconds: float,
+    threads: tuple[float, ...],
+    blocks: tuple[float, ...],
+    runs: int,
+    as_json: bool,
+) -> None:
+    """Time encoding and decoding, block by block, against the `encodec` package."""
+    from ncodec.bench import machine
+    from ncodec.bench.speed import Plan, measure_speeds, to_markdown
+
+    for count in (*threads, *blocks):
+        if count < 1 or count != int(count):
+            raise click.BadParameter(f"{count:g}: threads and blocks must be whole numbers, 1 up")
+    whole = (tuple(map(int, threads)), tuple(map(int, blocks)))
+    speeds, left_out = measure_speeds(Plan(model, bw, seconds, *whole, runs))
+    about = machine.describe()
+    if as_json:
+        found = [asdict(one) for one in speeds]
+        click.echo(json.dumps({"about": about, "speeds": found, "left_out": left_out}, indent=1))
+        return
+    click.echo(", ".join(f"{key} {value}" for key, value in about.items()) + "\n")
+    click.echo(to_markdown(speeds), nl=False)
+    for line in left_out:
+        say(f"left out: {line}", quiet=False)
+
+
+@bench.command()
+@click.option("--codebooks", type=Numbers(), default="2,8,16", show_default=True, metavar="N,...")
+@click.option("--packet-frames", type=Numbers(), default="1,4,75", show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.1), default=600.0, show_default=True)
+@json_option
+def container(
+    *,
+    codebooks: tuple[float, ...],
+    packet_frames: tuple[float, ...],
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Measure the container: overhead, and the time to write, verify and seek."""
+    from ncodec.bench.container import measure_container, to_markdown
+
+    found = [
+        measure_container(int(count), int(frames), seconds)
+        for count in codebooks
+        for frames in packet_frames
+    ]
+    click.echo(
+        json.dumps([asdict(one) for one in found], indent=1) if as_json else to_markdown(found)
+    )
 
 
 class Lines:

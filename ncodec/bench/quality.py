@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import numpy as np
 from ncodec import metrics
 from ncodec.bench.codecs import Codec, find
 from ncodec.bench.measures import measure
+from ncodec.bench.processes import workers
 from ncodec.bench.sources import Source
 from ncodec.errors import NcodecError
 from ncodec.metrics.signal import channels_of, resample
@@ -107,13 +105,13 @@ def plan(
 
 
 def run(
-    jobs: Sequence[Job], workers: int = 1, progress: Progress | None = None
+    jobs: Sequence[Job], processes: int = 1, progress: Progress | None = None
 ) -> tuple[list[Row], list[str]]:
     """Run the jobs whose results are not kept yet; return all rows and a line for each failure.
 
     Args:
         jobs: from `plan`, all with the same folder, which is made.
-        workers: processes; each uses one thread.
+        processes: how many work side by side; each uses one thread.
         progress: called with (done, all, what was done last).
     """
     for folder in {job.folder for job in jobs}:
@@ -123,7 +121,7 @@ def run(
     failures = list[str]()
     if progress:
         progress(len(rows), len(jobs), f"{len(rows)} kept from before")
-    for job, result in _each(waiting, workers):
+    for job, result in _each(waiting, processes):
         what = f"{job.source.name} {job.codec} {job.setting:g} kbps"
         if isinstance(result, Row):
             rows[job.key] = result
@@ -134,28 +132,19 @@ def run(
     return [rows[job.key] for job in jobs if job.key in rows], failures
 
 
-def _each(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row | NcodecError]]:
+def _each(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Row | NcodecError]]:
     if not jobs:
         return
-    context = multiprocessing.get_context("spawn")
-    with (
-        _one_thread(),
-        ProcessPoolExecutor(
-            min(workers, len(jobs)), context, _quiet, (str(jobs[0].folder / "workers.log"),)
-        ) as pool,
-    ):
+    with workers(min(count, len(jobs)), log=jobs[0].folder / "workers.log") as pool:
         futures: dict[Future[Row], Job] = {pool.submit(execute, job): job for job in jobs}
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    try:
-                        yield futures[future], future.result()
-                    except NcodecError as error:
-                        yield futures[future], error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    yield futures[future], future.result()
+                except NcodecError as error:
+                    yield futures[future], error
 
 
 def execute(job: Job) -> Row:
@@ -202,24 +191,3 @@ def _kept(job: Job) -> Row | None:
 @functools.cache
 def _codec(name: str) -> Codec:
     return find([name]).codecs[0]
-
-
-def _quiet(log: str) -> None:
-    """Send what libraries print in a worker to a log."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(file, 2)
-    os.dup2(file, 1)
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """Let the processes that start here use one thread each: the cores are shared out already."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before

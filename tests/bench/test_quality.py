@@ -47,7 +47,7 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> Coarse:
     """One codec, and jobs done in this process."""
     codec = Coarse()
 
-    def here(jobs, workers):
+    def here(jobs, processes):
         for job in jobs:
             try:
                 yield job, quality.execute(job)
@@ -138,7 +138,7 @@ def test_real_workers(recordings: Path, tmp_path: Path) -> None:
         pytest.skip("codec2 not installed")
     found = sources.find_sources([recordings / "speech"], 2.0)
     jobs = quality.plan(found, codecs, [3], tmp_path / "work")
-    rows, failures = quality.run(jobs, workers=2)
+    rows, failures = quality.run(jobs, processes=2)
     assert not failures
     assert rows[0].values["stoi"] > 0.7
 
