@@ -40,6 +40,19 @@ class Losses:
     def __bool__(self) -> bool:
         return replace(self, gone=0) != Losses()
 
+    def __str__(self) -> str:
+        """What was lost, in words."""
+        counts = {
+            f"{self.frames} frames lost": self.frames,
+            f"{self.layers} layers lost": self.layers,
+            f"{self.recovered} packets recovered from copies": self.recovered,
+            f"{self.late} packets late or repeated": self.late,
+            f"{self.skipped} bytes skipped": self.skipped,
+            "no end: cut short": self.truncated,
+            "totals or digest differ": self.mismatch,
+        }
+        return ", ".join(text for text, count in counts.items() if count) or "nothing lost"
+
 
 @dataclass(frozen=True)
 class Coded:

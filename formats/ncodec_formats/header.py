@@ -105,6 +105,27 @@ class Header:
         data = PREFIX.pack(MAGIC, VERSION, len(packed)) + packed
         return data + struct.pack("!I", zlib.crc32(data)) + HEADER_TAIL
 
+    @property
+    def bandwidth(self) -> float:
+        """Bitrate of the codes in kbps, without overhead or the overlap of segments."""
+        return self._bandwidth(len(self.codebook_sizes))
+
+    def codebooks_within(self, bandwidth: float) -> int:
+        """Returns the most codebooks whose bitrate is at most `bandwidth`, in kbps.
+
+        Raises:
+            ArgumentError: one codebook is already more.
+        """
+        if not bandwidth >= self._bandwidth(1) - 1e-9:
+            least = self._bandwidth(1)
+            raise ArgumentError(f"bandwidth {bandwidth:g} kbps: must be at least {least:g}")
+        counts = range(1, len(self.codebook_sizes) + 1)
+        return sum(self._bandwidth(count) <= bandwidth + 1e-9 for count in counts)
+
+    def _bandwidth(self, codebooks: int) -> float:
+        bits = sum((size - 1).bit_length() for size in self.codebook_sizes[:codebooks])
+        return bits * self.streams * self.sample_rate / self.hop / 1000
+
     def peel(self, codebooks: int) -> "Header":
         """Returns the header of the same file with only its first `codebooks` layers.
 

@@ -11,28 +11,41 @@ from typing import BinaryIO
 
 from .bulk import Run
 from .copying import Item, raw_links
+from .errors import ArgumentError
+from .header import Header
 from .peeling import peel_packet
 from .writer import LinkWriter
 
 
-def peel(src: BinaryIO, dst: BinaryIO, codebooks: int) -> None:
-    """Keeps the first `codebooks` layers.
+def peel(
+    src: BinaryIO, dst: BinaryIO, codebooks: int | None = None, *, bandwidth: float | None = None
+) -> Header:
+    """Keeps the first `codebooks` layers, or as many as fit in `bandwidth` kbps.
 
     The result equals, but for a flag in the header, what coding with so many codebooks gives.
+    Returns the header that was written, the first one in a chained file.
 
     Raises:
-        ArgumentError: the file has fewer layers.
+        ArgumentError: not one of both is given, or it does not fit the file.
         BadFileError: the source is damaged.
     """
+    if (codebooks is None) == (bandwidth is None):
+        raise ArgumentError("codebooks and bandwidth: one of them must be given")
+    written: Header | None = None
     for link in raw_links(src):
-        writer = LinkWriter(dst, link.header.peel(codebooks))
+        kept = link.header.codebooks_within(bandwidth) if bandwidth is not None else codebooks
+        assert kept is not None
+        writer = LinkWriter(dst, link.header.peel(kept))
+        written = written or writer.header
         for item in link.items():
             if isinstance(item, Run):
-                writer.add_run(item.peel(codebooks))
+                writer.add_run(item.peel(kept))
             else:
                 data = peel_packet(item.head, item.data, link.layout, writer.layout)
                 writer.add(item.head, data)
-        writer.finish(replace(link.end, digests=link.end.digests[:codebooks]))
+        writer.finish(replace(link.end, digests=link.end.digests[:kept]))
+    assert written is not None
+    return written
 
 
 Tags = Sequence[tuple[str, str]]

@@ -5,6 +5,7 @@ As `operations` does: streaming, in constant memory, and only from sound sources
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import chain
 from typing import BinaryIO
 from zlib import crc32
@@ -22,33 +23,43 @@ MARGIN_FRAMES = 4
 """Kept on both sides of a cut beyond what the model needs, for a resampling filter's reach."""
 
 
-def cut(src: BinaryIO, dst: BinaryIO, start: int, end: int | None = None) -> None:
+def cut(
+    src: BinaryIO,
+    dst: BinaryIO,
+    start: float,
+    end: float | None = None,
+    *,
+    seconds: bool = False,
+) -> None:
     """Keeps what plays from sample `start` to before sample `end`, at the source's rate.
+
+    With `seconds` both are times, which count rightly through links of different rates.
 
     Whole packets are kept, with as many before as the model needs to play exactly from `start`;
     the header and the end packet say where playback begins and ends. The result keeps its place
-    on the timeline, so that `cat` can join such parts again. Samples count from the first that
-    plays, through all links of a chained file.
+    on the timeline, so that `cat` can join such parts again. Both count from the first sample
+    that plays, through all links of a chained file.
 
     Raises:
         ArgumentError: the range is empty or lies beyond the end.
         BadFileError: the source is damaged.
     """
-    if start < 0 or (end is not None and end <= start):
-        raise ArgumentError(f"from sample {start} to {end}: the first must be below the last")
-    before, written = 0, False
+    unit = "second" if seconds else "sample"
+    if not start >= 0 or (end is not None and not end > start):
+        raise ArgumentError(f"from {unit} {start} to {end}: the first must be below the last")
+    before, written = Fraction(0), False
     for link in raw_links(src):
-        # What is sample 0 of the whole playback, on this link's own timeline.
-        origin = link.header.start - before
-        stop = None if end is None else origin + end
-        written |= _cut_link(link, dst, max(origin + start, link.header.start), stop)
+        header, rate = link.header, link.header.source_rate if seconds else 1
+        stop = None if end is None else header.start + round((end - before) * rate)
+        begin = header.start + max(round((start - before) * rate), 0)
+        written |= _cut_link(link, dst, begin, stop)
         if not link.finished:
             break
-        before += max(link.end.source_samples - link.header.start, 0)
+        before += Fraction(max(link.end.source_samples - header.start, 0), rate)
         if end is not None and before >= end:
             break
     if not written:
-        raise ArgumentError(f"sample {start} lies beyond the end, at {before}")
+        raise ArgumentError(f"{unit} {start} lies beyond the end, at {float(before):g}")
 
 
 def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> bool:

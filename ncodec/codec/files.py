@@ -19,7 +19,6 @@ from ncodec.audio import (
 )
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.links import Damage, FileDecoder, ModelLike, find_model
-from ncodec.codec.plan import kbps_of
 from ncodec.errors import BadFileError, LimitError, ModelMismatchError, UnsupportedVersionError
 from ncodec.files import atomic_output
 from ncodec_formats import EcdcReader, EcdcWriter
@@ -163,11 +162,10 @@ def compress(
     finally:
         reader.close()
     header = encoder.header
-    frame_rate = header.sample_rate / header.hop
     return Compressed(
         model=header.model,
         codebooks=len(header.codebook_sizes),
-        kbps=kbps_of(header.codebook_sizes, header.streams, frame_rate),
+        kbps=header.bandwidth,
         seconds=encoder.samples / header.source_rate,
         bytes=counted.bytes,
         source_bytes=encoder.samples * reader.channels * 2,

@@ -11,7 +11,6 @@ import torch
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
-from ncodec.codec.plan import kbps_of
 from ncodec.errors import ArgumentError, DeviceError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, Losses, open_links
@@ -30,19 +29,9 @@ class Damage:
 
     def __str__(self) -> str:
         """One line: what was lost, and the first fault."""
-        losses = self.losses
-        gone = losses.frames * self.frame_seconds
-        counts = {
-            f"{gone:.3f} s ({losses.frames} frames) lost": losses.frames,
-            f"{losses.layers} layers lost": losses.layers,
-            f"{losses.recovered} packets recovered from copies": losses.recovered,
-            f"{losses.late} packets late or repeated": losses.late,
-            f"{losses.skipped} bytes skipped": losses.skipped,
-            "no end: cut short": losses.truncated,
-            "totals or digest differ": losses.mismatch,
-        }
-        said = [text for text, count in counts.items() if count] or ["nothing lost"]
-        return ", ".join([*said, *self.problems[:1]])
+        gone = self.losses.frames * self.frame_seconds
+        lost = f"{gone:.3f} s lost" if gone else ""
+        return ", ".join(filter(None, [lost, str(self.losses), *self.problems[:1]]))
 
 
 def find_model(model: ModelLike, named: str | None, device: str) -> CompressionModel:
@@ -155,22 +144,9 @@ class FileDecoder:
         )
 
     def _layers(self, reader: EcdcReader) -> int | None:
-        header = reader.header
-        sizes = header.codebook_sizes
-        if self._codebooks is not None:
-            return self._codebooks
         if self._bandwidth is None:
-            return None
-        rate = header.sample_rate / header.hop
-        fits = [
-            k
-            for k in range(1, len(sizes) + 1)
-            if kbps_of(sizes[:k], header.streams, rate) <= self._bandwidth + 1e-9
-        ]
-        if not fits:
-            least = kbps_of(sizes[:1], header.streams, rate)
-            raise ArgumentError(f"bandwidth {self._bandwidth:g} kbps: must be at least {least:g}")
-        return fits[-1]
+            return self._codebooks
+        return reader.header.codebooks_within(self._bandwidth)
 
     def _decode(self, reader: EcdcReader) -> Iterator[Samples]:
         decoder = self._decoder
