@@ -1,0 +1,130 @@
+"""`ncodec live`: microphone to speaker through the codec."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ncodec_cli import common
+from ncodec_cli.keys import Keys, keys
+from ncodec_cli.line import Line, meter
+from ncodec_cli.sound import input_option, open_recording, output_option, quiet_libraries
+
+if TYPE_CHECKING:
+    from ncodec.live.engine import LiveStats
+    from ncodec.live.session import LiveSession
+
+HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
+
+
+@click.command()
+@common.bw_option
+@common.codebooks_option
+@common.model_option
+@common.device_option
+@common.threads_option
+@input_option
+@output_option
+@click.option("--block", type=click.IntRange(1), default=1, metavar="FRAMES", show_default=True,
+              help="Frames of codes that go through the model together.")  # fmt: skip
+@click.option("--latency", default="medium", show_default=True, metavar="low|medium|high|SECONDS",
+              help="Buffering: less is quicker, more forgives a busy machine.")  # fmt: skip
+@click.option("--record", metavar="OUT.ecdc", help="Keep what was coded.")
+@click.option("--duration", type=common.SECONDS, help="Stop by itself after this time.")
+@click.option("--bypass", is_flag=True, help="Begin without the codec (key b switches).")
+@common.json_option
+@common.force_option
+@common.quiet_option
+def live(**options: Any) -> None:
+    """Hear yourself through the codec: microphone, encoder, packets, decoder, speaker.
+
+    Use headphones, or the speaker will feed the microphone. Keys: 1 to 8 choose the number of
+    codebooks, m mutes the microphone, b bypasses the codec (at the same delay, to compare),
+    q quits. A summary ends the session; --json prints it for programs.
+    """
+    from ncodec.codec.links import find_model, pick_device
+    from ncodec.live.devices import hurry
+    from ncodec.live.session import LiveSession, parse_latency, wait
+
+    latency = parse_latency(options["latency"])
+    common.use_threads(options["threads"] or 1)
+    hurry()
+    with ExitStack() as stack:
+        stack.enter_context(quiet_libraries())
+        session = LiveSession(
+            find_model(options["model"], None, pick_device(options["device"])),
+            input_device=options["source"],
+            output_device=options["sink"],
+            bandwidth=options["bw"],
+            codebooks=options["codebooks"],
+            packet_frames=options["block"],
+            latency=latency,
+        )
+        if options["record"] is not None:
+            file = open_recording(options["record"], options["force"])
+            session.record_to(stack.enter_context(file))
+        session.path.bypass = options["bypass"]
+        line = stack.enter_context(Line(quiet=options["quiet"]))
+        pressed = stack.enter_context(keys())
+        duration = options["duration"]
+
+        def each() -> bool:
+            stats = session.stats()
+            line.show(_describe(stats))
+            over = duration is not None and stats.seconds >= duration
+            return not over and _react(session, pressed)
+
+        try:
+            with session:
+                names = " -> ".join(device.name for device in session.devices)
+                line.say(f"{names}; use headphones; {HELP_KEYS}")
+                wait(session, each)
+        except KeyboardInterrupt:
+            pass  # as good a way to end it as q
+        finally:
+            _summarize(session.stats(), as_json=options["as_json"], line=line)
+
+
+def _react(session: LiveSession, pressed: Keys) -> bool:
+    """Do what the keys say; return False to quit."""
+    while (key := pressed.read()) is not None:
+        if key == "q":
+            return False
+        if key in "12345678":
+            session.choose_codebooks(int(key))
+        elif key == "m":
+            session.path.muted = not session.path.muted
+        elif key == "b":
+            session.path.bypass = not session.path.bypass
+    return True
+
+
+def _describe(stats: LiveStats) -> str:
+    """Return the live line."""
+    flags = ("  MUTED" if stats.muted else "") + ("  BYPASS" if stats.bypass else "")
+    late = "..." if stats.latency is None else f"{1000 * stats.latency:.0f} ms"
+    return (
+        f"{common.clock(stats.seconds)}  in {meter(stats.input_db)} {stats.input_db:3.0f} dB"
+        f"  out {meter(stats.output_db)} {stats.output_db:3.0f} dB"
+        f"  {stats.kbps:g} kbps ({stats.codebooks})  x{stats.realtime_factor:.2f}"
+        f"  buffer {1000 * stats.fill:.0f} ms  latency {late}"
+        f"  under {stats.underruns} over {stats.overruns}{flags}"
+    )
+
+
+def _summarize(stats: LiveStats, *, as_json: bool, line: Line) -> None:
+    """Say what the session was like."""
+    if as_json:
+        click.echo(json.dumps(asdict(stats)))
+        return
+    late = "unknown" if stats.latency is None else f"{1000 * stats.latency:.0f} ms"
+    line.say(
+        f"{stats.seconds:.1f} s at {stats.kbps:g} kbps, {stats.codebooks} codebooks;"
+        f" latency {late} end to end, {1000 * stats.algorithmic_latency:.1f} ms of it algorithmic;"
+        f" real-time factor {stats.realtime_factor:.3f} (99 %: {stats.realtime_factor_p99:.3f});"
+        f" underruns {stats.underruns}, overruns {stats.overruns}"
+    )
