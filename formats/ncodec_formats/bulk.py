@@ -2,7 +2,8 @@
 
 import binascii
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 from .packets import Head
 from .wire import BELOW_MODULUS, CHECK_MODULUS, SYNC
@@ -61,10 +62,9 @@ class Run:
         for length in self.head.lengths:
             layer = values[:, pos : pos + length]
             pos += length + 1
-            check = _remainder(layer, below, CHECK_MODULUS)
-            if not np.array_equal(check, self.rows[:, pos - 1]):
+            checks, below = _remainders(layer, below).T
+            if (checks != self.rows[:, pos - 1]).any():
                 return False
-            below = _remainder(layer, below, BELOW_MODULUS)
         return True
 
 
@@ -97,22 +97,32 @@ def find_run(data: bytes, pos: int, head: Head) -> Run | None:
     return Run(head, rows[: length - 1]) if length > 1 else None
 
 
+@cache
 def _crc_table() -> "NDArray[np.int64]":
     import numpy as np
 
     return np.array([binascii.crc_hqx(bytes([byte]), 0) for byte in range(256)], np.int64)
 
 
-def _remainder(
-    layer: "NDArray[np.float32]", below: "NDArray[np.int64]", modulus: int
-) -> "NDArray[np.int64]":
-    """Returns, for each row, the remainder of the number `below` followed by the row's bytes."""
+@cache
+def _weights(length: int) -> "NDArray[np.float32]":
+    """Returns the place values of a layer's bytes, `[length, 2]`, as remainders of both moduli."""
+    import numpy as np
+
+    moduli = (CHECK_MODULUS, BELOW_MODULUS)
+    powers = [[pow(256, length - 1 - at, modulus) for modulus in moduli] for at in range(length)]
+    return np.array(powers, np.float32)
+
+
+def _remainders(layer: "NDArray[np.float32]", below: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Returns both remainders, `[rows, 2]`, of the numbers `below` followed by the rows' bytes."""
     import numpy as np
 
     length = layer.shape[1]
-    powers: list[Any] = [pow(256, length - 1 - at, modulus) for at in range(length)]
-    weights = np.array(powers, np.float32)
-    total = below * pow(256, length, modulus)
+    weights = _weights(length)
+    moduli = np.array([CHECK_MODULUS, BELOW_MODULUS])
+    place = [pow(256, length, modulus) for modulus in moduli.tolist()]
+    total = below[:, None] * np.array(place)
     for at in range(0, length, _BLOCK):
         total = total + (layer[:, at : at + _BLOCK] @ weights[at : at + _BLOCK]).astype(np.int64)
-    return total % modulus
+    return total % moduli

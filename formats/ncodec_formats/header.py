@@ -99,7 +99,10 @@ class Header:
                 value = [text for tag in value for text in tag]
             values[key] = value
         values.update(self.extra)
-        packed = bytes(msgpack.packb(values) or b"")
+        try:
+            packed = bytes(msgpack.packb(values) or b"")
+        except (OverflowError, TypeError, ValueError) as error:
+            raise ArgumentError(f"extra can't be written: {error}") from error
         if len(packed) > limits.MAX_HEADER:
             raise LimitError(f"a header of {len(packed)} bytes; at most {limits.MAX_HEADER}")
         data = PREFIX.pack(MAGIC, VERSION, len(packed)) + packed
@@ -143,7 +146,7 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes) -> "Header":
-        """Reads a header from exactly its bytes.
+        """Reads the header that data begin with.
 
         Raises:
             BadFileError: it is damaged or says something impossible.
@@ -152,9 +155,9 @@ class Header:
         """
         size = header_size(data[: PREFIX.size])
         body, tail = data[: size - 6], data[size - 6 : size]
-        if tail[4:] in (b"\n" + SYNC[:1], b"\r\r"):
-            raise BadFileError("line endings were changed: the file went through a text-mode copy")
-        if len(data) != size or tail != struct.pack("!I", zlib.crc32(body)) + HEADER_TAIL:
+        if tail != struct.pack("!I", zlib.crc32(body)) + HEADER_TAIL:
+            if tail[4:] == b"\n" + SYNC[:1] or b"\r" + HEADER_TAIL in data[size - 2 :]:
+                raise BadFileError("line endings were changed, as by a copy in text mode")
             raise BadFileError("the header is damaged: its CRC does not match")
         return cls._from_map(unpack_map(body[PREFIX.size :], "the header"))
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from . import limits
 from .bulk import WORTH_IT, Run, find_run
 from .ending import FOOTER
 from .errors import BadFileError, NcodecError
 from .header import PREFIX, Header, header_size
 from .packets import CODES, INDEX, Head, Layout, get_other
-from .wire import FOOTER_MAGIC, LINK_START, SYNC
+from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 
 CHUNK = 1 << 18
 SKIPPED = -1
@@ -118,7 +119,9 @@ def read_header(source: Source) -> Header:
     source.fill(size)
     if source.available < size:
         raise BadFileError("the file ends inside its header")
-    return Header.parse(source.take(size))
+    header = Header.parse(source.data[source.pos : source.pos + size + 64])
+    source.pos += size
+    return header
 
 
 class Scanner:
@@ -128,6 +131,7 @@ class Scanner:
         self._source = source
         self._layout = layout
         self._no_link_before = 0
+        self._spent = 0
 
     def next(self) -> Element | None:
         """Returns the next element; None at the end of the file or where another link begins."""
@@ -142,7 +146,7 @@ class Scanner:
         source = self._source
         if source.available < WORTH_IT or not self._layout.exact:
             return None
-        sizes = self._measure()
+        sizes = self._measure(0)
         if sizes is None or sizes[0] is None:
             return None
         run = find_run(source.data, source.pos, sizes[0])
@@ -163,22 +167,38 @@ class Scanner:
     def _packet(self) -> Element | None:
         """Takes the packet at the current position; None if there is none."""
         source = self._source
-        sizes = self._measure()
+        sizes = self._measure(0)
         if sizes is None:
             return None
         head, begin, size = sizes
         kind, offset = source.data[source.pos + 2] & 0x0F, source.offset
-        length = size if source.fill(size) and self._followed(size) else self._up_to_next(size)
+        whole = source.fill(size)
+        # Checking costs as much as a packet claims to be long. Heads inside heads may not make
+        # that more than a multiple of the bytes there are.
+        afford = self._spent <= 16 * (offset + limits.MAX_PACKET)
+        if whole and afford and self._sound(head, begin, size):
+            length = size
+        else:
+            length = self._up_to_next(size)
+            self._spent += size - length
         return Element(kind, offset, source.take(length), size, head, begin)
 
-    def _measure(self) -> tuple[Head | None, int, int] | None:
-        """Returns head, its size and the packet's size, if a sound head begins here."""
+    def _sound(self, head: Head | None, begin: int, size: int) -> bool:
+        source = self._source
+        body = source.data[source.pos + begin : source.pos + size]
+        if head is None:
+            return int.from_bytes(body[-4:], "big") == zlib.crc32(body[:-4])
+        return count_good_layers(body, head.lengths) == len(head.lengths)
+
+    def _measure(self, ahead: int) -> tuple[Head | None, int, int] | None:
+        """Returns head, its size and the packet's size, if a sound head is so many bytes ahead.
+
+        Reads no more than it needs: a live stream must not wait for its next packet.
+        """
         source = self._source
         while True:
-            if not source.data.startswith(SYNC, source.pos):
-                return None
             try:
-                return self._sizes(source.pos)
+                return self._sizes(source.pos + ahead)
             except IndexError:
                 if not source.fill(source.available + 1):
                     return None
@@ -187,33 +207,26 @@ class Scanner:
 
     def _sizes(self, pos: int) -> tuple[Head | None, int, int]:
         data = self._source.data
+        if data[pos] != SYNC[0] or data[pos + 1] != SYNC[1]:
+            raise ValueError("no sync word")
         if data[pos + 2] & 0x0F != CODES:
             begin, length = get_other(data, pos)
             return None, begin, begin + length + 4
         head = self._layout.get_head(data, pos)
         return head, head.size, head.size + head.body_size
 
-    def _followed(self, size: int) -> bool:
-        """Tells whether a packet's end is the end of what is there, or something else begins.
-
-        Only looks at what is there already: a live stream must not wait for its next packet.
-        """
-        end = self._source.pos + size
-        after = self._source.data[end : end + 2]
-        return len(after) < 2 or after in _FOLLOWERS
-
     def _up_to_next(self, size: int) -> int:
         """Returns the bytes up to a packet that begins inside this one: some bytes were lost."""
         source = self._source
         size = min(size, source.available)
-        pos, end = source.pos, source.pos + size
-        while (pos := source.data.find(SYNC, pos + 1, end)) >= 0:
-            try:
-                self._sizes(pos)
-            except (IndexError, ValueError):
-                continue
-            return pos - source.pos
-        return size
+        ahead = 0
+        while True:
+            begin = source.pos
+            ahead = source.data.find(SYNC[:1], begin + ahead + 1, begin + size) - begin
+            if ahead < 0:
+                return size
+            if self._measure(ahead) is not None:
+                return ahead
 
     def _at_link(self) -> bool:
         source = self._source
@@ -225,11 +238,14 @@ class Scanner:
         try:
             source.fill(PREFIX.size)
             size = header_size(source.data[source.pos : source.pos + PREFIX.size])
+        except NcodecError:
+            return False
+        try:
             source.fill(size)
-            # Bounds the work that a file full of false beginnings can ask for.
-            self._no_link_before = source.offset + size // 16
             Header.parse(source.data[source.pos : source.pos + size])
         except NcodecError:
+            # Bounds the work that a file full of false beginnings can ask for.
+            self._no_link_before = source.offset + size // 16
             return False
         return True
 
@@ -243,7 +259,7 @@ class Scanner:
             found = min((hit for hit in hits if hit >= 0), default=-1)
             if found >= 0:
                 source.pos = found
-                if self._measure() is not None or self._at_link():
+                if self._measure(0) is not None or self._at_link():
                     break
                 source.pos += 1
                 continue
@@ -252,6 +268,3 @@ class Scanner:
                 source.pos = len(source.data)
                 break
         return Element(SKIPPED, begin, b"", source.offset - begin)
-
-
-_FOLLOWERS = (SYNC, LINK_START[:2], FOOTER_MAGIC[:2])

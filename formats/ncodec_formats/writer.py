@@ -24,7 +24,7 @@ class LinkWriter:
         self.layout = Layout(header)
         self.index = Index.for_layout(self.layout)
         self.packets = 0
-        self.end_frame = 0
+        self.end_frame = header.first_frame
         self._digests = digests
         self._file = file
         data = header.to_bytes()

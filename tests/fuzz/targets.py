@@ -1,0 +1,145 @@
+"""What is fuzzed: functions of bytes. Anything but NcodecError that comes out is a fault.
+
+`run.py` drives them by coverage for hours; `test_fuzz.py` by mutation of the corpus, in CI.
+"""
+
+import io
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from ncodec_formats import (
+    EcdcReader,
+    Loss,
+    NcodecError,
+    cut,
+    info,
+    open_links,
+    peel,
+    repair,
+    verify,
+)
+from ncodec_formats.arithmetic import quantize_cdf
+from ncodec_formats.dac import read_dac, write_dac
+from ncodec_formats.ecdc0 import Ecdc0Reader
+
+UNIFORM = quantize_cdf(np.full(1024, 1 / 1024, np.float32))
+
+
+class Pipe:
+    """Bytes that can't seek and come in pieces."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, 1000))
+
+    def seekable(self) -> bool:
+        return False
+
+
+def read(data: bytes) -> None:
+    """Reads with and without damage allowed, from a file and a pipe; seeks."""
+    frames: dict[bool, int] = {}
+    for seekable in (True, False):
+        file = io.BytesIO(data) if seekable else Pipe(data)
+        total = 0
+        for reader in open_links(file, keep_going=True):
+            place = reader.header.first_frame
+            for item in reader:
+                assert item.first_frame == place, "the timeline has a hole or an overlap"
+                place = item.first_frame + item.frames
+                most = len(reader.header.codebook_sizes)
+                assert isinstance(item, Loss) or len(item.codes) <= most
+            total += place
+        frames[seekable] = total
+    assert frames[True] == frames[False], "a pipe reads otherwise than a file"
+    reader = EcdcReader(io.BytesIO(data), keep_going=True)
+    reader.seek(100)
+    next(reader, None)
+    for item in EcdcReader(io.BytesIO(data)):
+        assert item.frames > 0
+
+
+def mend(data: bytes) -> None:
+    """Repairs: the result is sound, and repairing it changes nothing."""
+    first, second = io.BytesIO(), io.BytesIO()
+    repair(io.BytesIO(data), first)
+    report = verify(io.BytesIO(first.getvalue()))
+    assert report.ok, f"repaired, but {report.problems}"
+    repair(io.BytesIO(first.getvalue()), second)
+    assert first.getvalue() == second.getvalue(), "repairing twice is not repairing once"
+    peeled = io.BytesIO()
+    peel(io.BytesIO(first.getvalue()), peeled, 1)
+    assert verify(io.BytesIO(peeled.getvalue())).ok, "repaired and peeled, not sound"
+
+
+def check(data: bytes) -> None:
+    """Verifies and describes; a file said to be sound can be read."""
+    info(io.BytesIO(data))
+    report = verify(io.BytesIO(data))
+    slow = verify(Pipe(data))  # type: ignore[arg-type]
+    assert report.ok == slow.ok, f"a pipe is judged otherwise than a file: {slow.problems}"
+    if report.ok:
+        for reader in open_links(io.BytesIO(data), max_seconds=None):
+            for _ in reader:
+                pass
+
+
+def split(data: bytes) -> None:
+    """Peels and cuts."""
+    for action in (
+        lambda out: peel(io.BytesIO(data), out, 1),
+        lambda out: cut(io.BytesIO(data), out, 700, 30000),
+    ):
+        out = io.BytesIO()
+        try:
+            action(out)
+        except NcodecError:
+            continue
+
+
+def old(data: bytes) -> None:
+    """Reads `.ecdc` version 0, raw or with an arithmetic code."""
+    reader = Ecdc0Reader(io.BytesIO(data))
+    for segment in reader.header.segments():
+        reader.read_scale()
+        if reader.header.use_lm:
+            decoder = reader.decoder()
+            for _ in itertools.repeat(None, segment.frames * reader.header.codebooks):
+                decoder.pull(UNIFORM)
+        else:
+            for block in reader.read_codes(segment.frames):
+                assert block.max() < 1024
+
+
+def dac(data: bytes) -> None:
+    """Reads `.dac`; what was read can be written and read again."""
+    found = read_dac(io.BytesIO(data))
+    out = io.BytesIO()
+    write_dac(out, found)
+    again = read_dac(io.BytesIO(out.getvalue()))
+    assert np.array_equal(found.codes, again.codes)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "read": read,
+    "mend": mend,
+    "check": check,
+    "split": split,
+    "old": old,
+    "dac": dac,
+}
+
+FOLDERS = {"old": "old", "dac": "dac"}
+"""Where in the corpus a target's seeds are; "ecdc" for all others."""
+
+
+def one_input(target: str, data: bytes) -> None:
+    """Runs a target; what a reader may say of bad bytes is caught."""
+    try:
+        TARGETS[target](data)
+    except NcodecError:
+        return
