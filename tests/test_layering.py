@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "formats")])}
@@ -22,7 +26,7 @@ def modules_of(package: str, folder: Path) -> list[str]:
 
 
 def loaded_after(statement: str) -> set[str]:
-    """Return the names of the top-level modules that a fresh interpreter holds after a statement."""
+    """Return the modules that a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -80,3 +84,37 @@ def test_help_needs_no_torch(arguments: list[str]) -> None:
         "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code, e.code\n"
     )
     assert "torch" not in loaded_after(code)
+
+
+def third_party_imports(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Return the packages from outside that a file imports: at its top, and anywhere."""
+    own = {"ncodec", "ncodec_cli", "ncodec_formats"} | set(sys.stdlib_module_names)
+
+    def packages(nodes: Iterable[ast.AST]) -> set[str]:
+        names: set[str] = set()
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+        return names - own
+
+    return packages(tree.body), packages(ast.walk(tree))
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+
+    def modules(requirements: list[str]) -> set[str]:
+        names = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in requirements}  # type: ignore[index]
+        other = {"pyyaml": "yaml", "visqol_python": "visqol"}
+        return {other.get(name, name) for name in names}
+
+    required = modules(project["dependencies"])
+    extras = modules([r for lines in project["optional-dependencies"].values() for r in lines])
+    for folder in ("ncodec", "ncodec_cli", "formats/ncodec_formats"):
+        for path in (ROOT / folder).rglob("*.py"):
+            top, anywhere = third_party_imports(ast.parse(path.read_text(encoding="utf-8")))
+            assert top <= required, f"{path}: {top - required} must be a dependency"
+            assert anywhere <= required | extras, f"{path}: {anywhere - required - extras}"
