@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ncodec.config import EncodecLMConfig
-
-CDF_BITS = 24
-"""The distributions' total is 2 ** CDF_BITS (`encodec` 0.1.1, quantization/ac.py)."""
-
-_ROUND_OFF = 1e-8
-_MIN_RANGE = 2
+from ncodec_formats.arithmetic import quantize_cdf
 
 
 class LMState(NamedTuple):
@@ -80,7 +77,7 @@ class EncodecLM(nn.Module):
         return torch.softmax(logits, dim=1)[..., 0], state
 
     @torch.no_grad()
-    def next_cdfs(self, previous: Tensor, state: LMState) -> tuple[Tensor, LMState]:
+    def next_cdfs(self, previous: Tensor, state: LMState) -> tuple[NDArray[np.int64], LMState]:
         """Predict the next frame of one stream as integer distributions.
 
         Args:
@@ -88,22 +85,10 @@ class EncodecLM(nn.Module):
             state: What has been seen before `previous`.
 
         Returns:
-            Cumulative counts int64 `[K, bins]`, at most 2 ** CDF_BITS, and the new state.
+            Cumulative counts int64 `[K, bins]` for the arithmetic coder, and the new state.
         """
         probabilities, state = self.step(previous[None], state)
-        return quantized_cdf(probabilities[0]).T, state
-
-
-def quantized_cdf(probabilities: Tensor) -> Tensor:
-    """Turn probabilities `[bins, ...]` into cumulative counts out of 2 ** CDF_BITS.
-
-    Each symbol gets at least 2 counts; probabilities are first rounded down to multiples of 1e-8.
-    """
-    rounded = (probabilities / _ROUND_OFF).floor() * _ROUND_OFF
-    total = 2**CDF_BITS
-    uniform_part = _MIN_RANGE * len(probabilities) / total
-    counts = (((1 - uniform_part) * total) * rounded).floor().long() + _MIN_RANGE
-    return torch.cumsum(counts, dim=0)
+        return quantize_cdf(probabilities[0].T.cpu().numpy()), state
 
 
 class _Transformer(nn.Module):
