@@ -1,4 +1,4 @@
-"""What every file of codes is turned into: an ECDC 1 header and packets, in whatever file they were."""
+"""What every file of codes is turned into: an ECDC 1 header and packets."""
 
 from __future__ import annotations
 

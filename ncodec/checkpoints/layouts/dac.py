@@ -1,6 +1,6 @@
 """DAC: Descript's pickle of state dict and constructor arguments, and Hugging Face's folder.
 
-ncodec's keys are Descript's with weight norm folded.
+Both are read by way of Descript's names with weight norm folded.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def _matches_hf(content: Mapping[str, Any]) -> bool:
 def _read_descript(
     content: Mapping[str, Any], beside: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Tensors]:
-    tensors = fold_weight_norm(only_tensors(content.get("state_dict", content)))
+    folded = fold_weight_norm(only_tensors(content.get("state_dict", content)))
     metadata = content.get("metadata")
     arguments = metadata.get("kwargs", {}) if isinstance(metadata, Mapping) else {}
-    return _config(tensors, arguments.get(_DESCRIPT_RATE)), tensors
+    return _config(folded, arguments.get(_DESCRIPT_RATE)), _to_own(folded)
 
 
 def _read_hf(
@@ -53,8 +53,8 @@ def _read_hf(
 ) -> tuple[dict[str, Any], Tensors]:
     folded = fold_weight_norm(only_tensors(content))
     blocks = count(folded, r"encoder\.block\.(\d+)\.conv1\.weight")
-    tensors = rename(folded, _from_hf(blocks))
-    return _config(tensors, beside.get(_HF_RATE)), tensors
+    descript = rename(folded, _from_hf(blocks))
+    return _config(descript, beside.get(_HF_RATE)), _to_own(descript)
 
 
 def _config(tensors: Tensors, sample_rate: object) -> dict[str, Any]:
@@ -74,6 +74,51 @@ def _config(tensors: Tensors, sample_rate: object) -> dict[str, Any]:
         "codebook_dim": width,
     }
     return config | ({"sample_rate": int(str(sample_rate))} if sample_rate else {})
+
+
+_BLOCK = r"encoder\.block\.(\d+)\.block"
+_MODEL = r"decoder\.model\.(\d+)\.block"
+_DESCRIPT_TO_OWN: Rules = (
+    (rf"{_BLOCK}\.(\d+)\.block\.(.*)", r"encoder.layers.\1.layers.\2.branch.layers.\3"),
+    (rf"{_BLOCK}\.(.*)", r"encoder.layers.\1.layers.\2"),
+    (r"encoder\.block\.(.*)", r"encoder.layers.\1"),
+    (rf"{_MODEL}\.(\d+)\.block\.(.*)", r"decoder.layers.\1.layers.\2.branch.layers.\3"),
+    (rf"{_MODEL}\.(.*)", r"decoder.layers.\1.layers.\2"),
+    (r"decoder\.model\.(.*)", r"decoder.layers.\1"),
+    (r"quantizer\.quantizers\.(\d+)\.codebook\.weight", r"quantizer.layers.\1.embed"),
+    (r"quantizer\.quantizers\.(.*)", r"quantizer.layers.\1"),
+)
+_OWN_TO_DESCRIPT: Rules = (
+    (
+        r"encoder\.layers\.(\d+)\.layers\.(\d+)\.branch\.layers\.(.*)",
+        r"encoder.block.\1.block.\2.block.\3",
+    ),
+    (r"encoder\.layers\.(\d+)\.layers\.(.*)", r"encoder.block.\1.block.\2"),
+    (r"encoder\.layers\.(.*)", r"encoder.block.\1"),
+    (
+        r"decoder\.layers\.(\d+)\.layers\.(\d+)\.branch\.layers\.(.*)",
+        r"decoder.model.\1.block.\2.block.\3",
+    ),
+    (r"decoder\.layers\.(\d+)\.layers\.(.*)", r"decoder.model.\1.block.\2"),
+    (r"decoder\.layers\.(.*)", r"decoder.model.\1"),
+    (r"quantizer\.layers\.(\d+)\.embed", r"quantizer.quantizers.\1.codebook.weight"),
+    (r"quantizer\.layers\.(.*)", r"quantizer.quantizers.\1"),
+)
+
+
+def _to_own(descript: Tensors) -> Tensors:
+    """The quantizer's 1 x 1 convolutions are linear maps here."""
+    return {
+        key: value.squeeze(-1) if "_proj.weight" in key else value
+        for key, value in rename(descript, _DESCRIPT_TO_OWN).items()
+    }
+
+
+def _to_descript(own: Tensors) -> Tensors:
+    return {
+        key: value.unsqueeze(-1) if "_proj.weight" in key else value
+        for key, value in rename(own, _OWN_TO_DESCRIPT).items()
+    }
 
 
 _UNIT = (("snake1", 0), ("conv1", 1), ("snake2", 2), ("conv2", 3))
@@ -122,7 +167,8 @@ def _to_hf(blocks: int) -> Rules:
 
 
 def _write_descript(config: DacConfig, tensors: Tensors) -> Written:
-    stems = [key.removesuffix(".bias") for key in tensors if key.endswith(".bias")]
+    descript = _to_descript(tensors)
+    stems = [key.removesuffix(".bias") for key in descript if key.endswith(".bias")]
     arguments = {
         "encoder_dim": config.encoder_dim,
         "encoder_rates": list(config.ratios),
@@ -135,7 +181,7 @@ def _write_descript(config: DacConfig, tensors: Tensors) -> Written:
         "quantizer_dropout": False,
         _DESCRIPT_RATE: config.sample_rate,
     }
-    state = unfold_weight_norm(tensors, stems, old_spelling=True)
+    state = unfold_weight_norm(descript, stems, old_spelling=True)
     return Written("weights.pth", {"state_dict": state, "metadata": {"kwargs": arguments}})
 
 
@@ -154,7 +200,8 @@ def _write_hf(config: DacConfig, tensors: Tensors) -> Written:
         "quantizer_dropout": 0.0,
         _HF_RATE: config.sample_rate,
     }
-    return Written("model.safetensors", rename(tensors, _to_hf(len(config.ratios))), beside)
+    state = rename(_to_descript(tensors), _to_hf(len(config.ratios)))
+    return Written("model.safetensors", state, beside)
 
 
 DAC = Layout(

@@ -1,10 +1,11 @@
 """Mimi in Hugging Face's layout: kyutai/mimi's flat keys and the nested ones of newer versions.
 
-ncodec's keys are the flat ones, with each codebook as one table instead of sums and counts.
+Both are read by way of the flat keys, each codebook as one table instead of sums and counts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from ncodec.checkpoints.layouts.common import (
     Layout,
+    Rules,
     Tensors,
     Written,
     count,
@@ -44,7 +46,67 @@ def _read(content: Mapping[str, Any], beside: Mapping[str, Any]) -> tuple[dict[s
         use = tensors.pop(stem.removesuffix("embed") + "cluster_usage")
         tensors[stem] = tensors.pop(key) / use.clamp(min=_LEAST_USE)[:, None]
         tensors.pop(stem.removesuffix("embed") + "initialized", None)
-    return _config(tensors, beside), tensors
+    own = rename(tensors, _FLAT_TO_OWN)
+    return _config(tensors, beside), {
+        key: value.squeeze(-1) if re.search(r"\.(input|output)\.weight$", key) else value
+        for key, value in own.items()
+    }
+
+
+_SIDES = (("encoder", 0, 1), ("decoder", 2, 1))  # name, place of the SEANet, of the transformer
+_MODULES = (
+    ("self_attn.q_proj", "query"),
+    ("self_attn.k_proj", "key"),
+    ("self_attn.v_proj", "value"),
+    ("self_attn.o_proj", "output"),
+    ("input_layernorm", "attention_norm"),
+    ("post_attention_layernorm", "feed_norm"),
+    ("mlp.fc1", "feed_in"),
+    ("mlp.fc2", "feed_out"),
+)
+_SCALES = (("self_attn_layer_scale", "attention_scale"), ("mlp_layer_scale", "feed_scale"))
+
+
+def _both_ways() -> tuple[Rules, Rules]:
+    """Return the rules from the flat keys to ours and back."""
+    pairs = [
+        ("downsample.conv.weight", "encoder.layers.2.weight"),
+        ("upsample.conv.weight", "decoder.layers.0.weight"),
+    ]
+    for kind in ("semantic", "acoustic"):
+        flat, own = f"quantizer.{kind}_residual_vector_quantizer", f"quantizer.{kind}"
+        pairs += [
+            (f"{flat}.input_proj.weight", f"{own}.input.weight"),
+            (f"{flat}.output_proj.weight", f"{own}.output.weight"),
+            (f"{flat}.layers.#.codebook.embed", f"{own}.rvq.layers.#.embed"),
+        ]
+    for side, seanet, transformer in _SIDES:
+        own = f"{side}.layers.{seanet}.layers.#"
+        pairs += [
+            (f"{side}.layers.#.block.#.conv.$", f"{own}.branch.layers.#.$"),
+            (f"{side}.layers.#.conv.$", f"{own}.$"),
+        ]
+        flat = f"{side}_transformer.layers.#"
+        own = f"{side}.layers.{transformer}.layers.#"
+        pairs += [(f"{flat}.{a}.$", f"{own}.{b}.$") for a, b in _MODULES]
+        pairs += [(f"{flat}.{a}.scale", f"{own}.{b}") for a, b in _SCALES]
+    return (
+        tuple((_pattern(flat), _replacement(own)) for flat, own in pairs),
+        tuple((_pattern(own), _replacement(flat)) for flat, own in pairs),
+    )
+
+
+def _pattern(template: str) -> str:
+    """Turn "#" into any number and "$" into weight or bias."""
+    return re.escape(template).replace(r"\#", r"(\d+)").replace(r"\$", r"(weight|bias)")
+
+
+def _replacement(template: str) -> str:
+    count = iter(range(1, 9))
+    return re.sub(r"[#$]", lambda _: rf"\{next(count)}", template)
+
+
+_FLAT_TO_OWN, _OWN_TO_FLAT = _both_ways()
 
 
 def _config(tensors: Tensors, beside: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,14 +137,15 @@ def _config(tensors: Tensors, beside: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(config: MimiConfig, tensors: Tensors) -> Written:
     state: Tensors = {}
-    for key, value in tensors.items():
+    for key, value in rename(tensors, _OWN_TO_FLAT).items():
         if key.endswith(".codebook.embed"):
             stem = key.removesuffix("embed")
             state[f"{stem}embed_sum"] = value
             state[f"{stem}cluster_usage"] = torch.ones(config.bins)
             state[f"{stem}initialized"] = torch.ones(1)
         else:
-            state[key] = value
+            linear = key.endswith("put_proj.weight")
+            state[key] = value.unsqueeze(-1) if linear else value
     return Written("model.safetensors", state, _hf_config(config))
 
 

@@ -1,0 +1,173 @@
+"""Mimi, the codec of Moshi (Defossez et al. 2024, arXiv:2410.00037).
+
+A causal SEANet with a transformer on either side of the quantizer, which is split in two: the first
+codebook, distilled to be semantic, and the others beside it, not after it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ncodec.config import MimiConfig
+from ncodec.models.chain import ChainCodec
+from ncodec.nn import ELU, Conv1d, ConvTranspose1d
+from ncodec.nn.attention import Transformer
+from ncodec.nn.conv import seanet_padding
+from ncodec.quantize import ResidualVQ
+from ncodec.streaming import Residual, Sequential, Streamable
+
+KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
+"""Sizes that the released model and transformers' MimiConfig have."""
+
+
+class MimiModel(ChainCodec):
+    """Mimi: 24 kHz mono at 12.5 frames a second."""
+
+    config_type: ClassVar[Any] = MimiConfig
+    fills_last_frame = False
+
+    def __init__(self, config: MimiConfig, name: str = "mimi") -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.config, self.name = config, name
+        stride, width = config.frame_stride, config.latent_dim
+        down = _conv(width, width, 2 * stride, stride=stride, bias=False, replicate=True)
+        up = ConvTranspose1d(
+            width,
+            width,
+            2 * stride,
+            stride=stride,
+            groups=width,
+            bias=False,
+            trim=(0, stride),
+        )
+        self.encoder = Sequential(_seanet_encoder(config), _transformer(config), down)
+        self.quantizer = SplitVQ(config)
+        self.decoder = Sequential(up, _transformer(config), _seanet_decoder(config))
+        self._describe(config)
+
+    def _describe(self, config: MimiConfig) -> None:
+        self.sample_rate, self.channels = config.sample_rate, 1
+        self.hop = math.prod(config.ratios) * config.frame_stride
+        self.total_codebooks = config.codebooks
+        self.codebook_sizes = (config.bins,) * config.codebooks
+        each = math.log2(config.bins) * config.sample_rate / self.hop / 1000
+        self.bandwidths = tuple(each * (k + 1) for k in range(config.codebooks))
+        self.latency_samples = 0
+        # Every layer of the transformers looks further back: all of it is too far to count on.
+        self.receptive_field = 0
+        self.preroll_frames = math.ceil(config.context / config.frame_stride)
+
+
+class SplitVQ(nn.Module):
+    """Two residual quantizers of the same latent, whose sums are added.
+
+    The first has the semantic codebooks, the second the acoustic ones, each its own projection.
+    """
+
+    def __init__(self, config: MimiConfig) -> None:
+        """Build with random codebooks."""
+        super().__init__()
+        acoustic = config.codebooks - config.semantic_codebooks
+        self.semantic = ProjectedVQ(config, config.semantic_codebooks)
+        self.acoustic = ProjectedVQ(config, acoustic)
+
+    def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
+        """Code `[B, D, F]` with the first `n_q` codebooks, semantic ones first: `[B, K, F]`."""
+        first = self.semantic.count
+        count = first + self.acoustic.count if n_q is None else n_q
+        codes = self.semantic.encode(z, min(count, first))
+        if count <= first:
+            return codes
+        return torch.cat([codes, self.acoustic.encode(z, count - first)], dim=1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Sum the entries: `[B, K, F]`, any K up to the total, to `[B, D, F]`."""
+        first = self.semantic.count
+        z = self.semantic.decode(codes[:, :first])
+        return z + self.acoustic.decode(codes[:, first:]) if codes.shape[1] > first else z
+
+
+class ProjectedVQ(nn.Module):
+    """A residual quantizer in a narrower space."""
+
+    def __init__(self, config: MimiConfig, count: int) -> None:
+        """Build with random codebooks."""
+        super().__init__()
+        self.count = count
+        self.input = nn.Linear(config.latent_dim, config.codebook_dim, bias=False)
+        self.output = nn.Linear(config.codebook_dim, config.latent_dim, bias=False)
+        self.rvq = ResidualVQ(config.codebook_dim, count, config.bins)
+
+    def encode(self, z: Tensor, n_q: int) -> Tensor:
+        """Project and code."""
+        return self.rvq.encode(self.input(z.transpose(1, 2)).transpose(1, 2), n_q)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Sum the entries and project back."""
+        return self.output(self.rvq.decode(codes).transpose(1, 2)).transpose(1, 2)
+
+
+def _transformer(config: MimiConfig) -> Transformer:
+    return Transformer(
+        config.latent_dim,
+        layers=config.layers,
+        heads=config.heads,
+        feed_forward=config.feed_forward,
+        context=config.context,
+        rope_period=config.rope_period,
+    )
+
+
+def _seanet_encoder(config: MimiConfig) -> Sequential:
+    channels = config.filters
+    layers: list[Streamable] = [_conv(1, channels, KERNEL)]
+    for stride in reversed(config.ratios):
+        down = _conv(channels, 2 * channels, 2 * stride, stride=stride)
+        layers += [_residual(channels), ELU(), down]
+        channels *= 2
+    return Sequential(*layers, ELU(), _conv(channels, config.latent_dim, LAST_KERNEL))
+
+
+def _seanet_decoder(config: MimiConfig) -> Sequential:
+    channels = config.filters * 2 ** len(config.ratios)
+    layers: list[Streamable] = [_conv(config.latent_dim, channels, KERNEL)]
+    for stride in config.ratios:
+        up = ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=(0, stride))
+        layers += [ELU(), up, _residual(channels // 2)]
+        channels //= 2
+    return Sequential(*layers, ELU(), _conv(channels, 1, LAST_KERNEL))
+
+
+def _residual(channels: int) -> Residual:
+    hidden = channels // 2
+    return Residual(
+        Sequential(
+            ELU(), _conv(channels, hidden, RESIDUAL_KERNEL), ELU(), _conv(hidden, channels, 1)
+        )
+    )
+
+
+def _conv(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    bias: bool = True,
+    replicate: bool = False,
+) -> Conv1d:
+    return Conv1d(
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        bias=bias,
+        padding=seanet_padding(kernel, stride, causal=True),
+        pad_mode="replicate" if replicate else "constant",
+        ceil_mode=True,
+    )
