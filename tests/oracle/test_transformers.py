@@ -78,7 +78,7 @@ def test_dac(tmp_path: Path, rate: int, codebooks: int) -> None:
     codes, scale = ours.encode(x)
     assert scale is None
     assert torch.equal(codes, expected.audio_codes)
-    assert codes.unique().numel() > 4
+    assert codebooks == 1 or codes.unique().numel() > 8
     audio = theirs.decode(audio_codes=expected.audio_codes).audio_values[:, None]
     got = ours.decode(codes)
     assert got.shape == (2, 1, 12 * ours.hop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count as count_from
 from typing import Any
 
 import torch
@@ -94,6 +95,24 @@ def rename(tensors: Tensors, rules: Rules) -> Tensors:
         else:
             renamed[key] = value
     return renamed
+
+
+def two_ways(pairs: Iterable[tuple[str, str]]) -> tuple[Rules, Rules]:
+    """Return the rules of pairs of keys, and those back; "#" is any number, "$" any name."""
+    listed = list(pairs)
+    return (
+        tuple((_pattern(a), _replacement(b)) for a, b in listed),
+        tuple((_pattern(b), _replacement(a)) for a, b in listed),
+    )
+
+
+def _pattern(template: str) -> str:
+    return re.escape(template).replace(r"\#", r"(\d+)").replace(r"\$", r"(\w+)")
+
+
+def _replacement(template: str) -> str:
+    number = count_from(1)
+    return re.sub(r"[#$]", lambda _: rf"\{next(number)}", template)
 
 
 _SPELLINGS = (

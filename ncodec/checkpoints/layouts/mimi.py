@@ -21,6 +21,7 @@ from ncodec.checkpoints.layouts.common import (
     only_tensors,
     rename,
     shape,
+    two_ways,
 )
 from ncodec.config import MimiConfig
 
@@ -90,20 +91,7 @@ def _both_ways() -> tuple[Rules, Rules]:
         own = f"{side}.layers.{transformer}.layers.#"
         pairs += [(f"{flat}.{a}.$", f"{own}.{b}.$") for a, b in _MODULES]
         pairs += [(f"{flat}.{a}.scale", f"{own}.{b}") for a, b in _SCALES]
-    return (
-        tuple((_pattern(flat), _replacement(own)) for flat, own in pairs),
-        tuple((_pattern(own), _replacement(flat)) for flat, own in pairs),
-    )
-
-
-def _pattern(template: str) -> str:
-    """Turn "#" into any number and "$" into weight or bias."""
-    return re.escape(template).replace(r"\#", r"(\d+)").replace(r"\$", r"(weight|bias)")
-
-
-def _replacement(template: str) -> str:
-    count = iter(range(1, 9))
-    return re.sub(r"[#$]", lambda _: rf"\{next(count)}", template)
+    return two_ways(pairs)
 
 
 _FLAT_TO_OWN, _OWN_TO_FLAT = _both_ways()
