@@ -143,13 +143,13 @@ class Residual(Streamable):
         if b is None:
             b = a[..., :0]
         assert a.shape[2] == b.shape[2], "branch and shortcut must give equally many samples"
-        return a + b
+        return a + b if a.shape[2] else a
 
 
 def join_time(a: Tensor, b: Tensor) -> Tensor:
     """Concatenate `[B, C, T]` in time, channels staying side by side; no copy if one is empty."""
     if a.shape[2] == 0 or b.shape[2] == 0:
-        return b if a.shape[2] == 0 else a
+        return a if b.shape[2] == 0 else b
     return torch.cat([a.transpose(1, 2), b.transpose(1, 2)], dim=1).transpose(1, 2)
 
 

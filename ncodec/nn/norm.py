@@ -44,7 +44,7 @@ class SegmentNorm(Streamable):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Collect `x`; return nothing."""
-        return x[..., :0], join_time(state, x)
+        return x[..., :0], join_time(state, x.clone())
 
     def flush(self, state: State) -> Tensor:
         """Return the whole segment, normalised."""

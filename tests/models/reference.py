@@ -14,8 +14,12 @@ from ncodec.checkpoints.layouts.encodec_keys import to_own
 from ncodec.config import EncodecConfig
 from ncodec.models.encodec import EncodecModel
 
-# The package imports torchaudio, which has no build for every torch, for file access alone.
-sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+# The package imports torchaudio, which has no build for every torch, for file access alone;
+# transformers would take the stand-in for the real one.
+sys.modules["torchaudio"] = types.ModuleType("torchaudio")
+import encodec  # noqa: E402
+
+del sys.modules["torchaudio"]
 
 STEREO = EncodecConfig(
     sample_rate=48000,
@@ -41,10 +45,10 @@ MUSIC = EncodecConfig(
 
 def package_model(stereo: bool = False) -> Any:
     """Build the package's 24 kHz or 48 kHz model with random weights and scaled-up codebooks."""
-    from encodec import EncodecModel as Package
-
     torch.manual_seed(0)
-    build = Package.encodec_model_48khz if stereo else Package.encodec_model_24khz
+    build = encodec.EncodecModel.encodec_model_48khz
+    if not stereo:
+        build = encodec.EncodecModel.encodec_model_24khz
     model = build(pretrained=False).eval()
     with torch.no_grad():
         for layer in model.quantizer.vq.layers:
@@ -65,3 +69,32 @@ def ours(config: EncodecConfig, weights: dict[str, Tensor]) -> EncodecModel:
     model = EncodecModel(config)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def hub_model(config: EncodecConfig) -> Any:
+    """Build transformers' model of the same configuration with random weights."""
+    from transformers import EncodecConfig as HubConfig
+    from transformers import EncodecModel as HubModel
+
+    torch.manual_seed(0)
+    model = HubModel(
+        HubConfig(
+            sampling_rate=config.sample_rate,
+            audio_channels=config.channels,
+            num_filters=config.filters,
+            upsampling_ratios=list(config.ratios),
+            codebook_size=config.bins,
+            norm_type=config.norm,
+            use_causal_conv=config.causal,
+            pad_mode=config.pad_mode,
+            use_conv_shortcut=config.conv_shortcut,
+            normalize=config.normalize,
+            chunk_length_s=config.segment,
+            overlap=config.overlap if config.segment else None,
+            target_bandwidths=list(config.bandwidths),
+        )
+    ).eval()
+    with torch.no_grad():
+        for layer in model.quantizer.layers:
+            layer.codebook.embed.normal_(std=0.1)
+    return model
