@@ -47,7 +47,7 @@ def plan_jobs(
             paths, output = paths[:-1], last
     if len(paths) == 1 and not Path(paths[0]).is_dir():
         return [Job(paths[0], _single(paths[0], output, suffix))]
-    if output == "-" or (output is not None and Path(output).is_file()):
+    if output is not None and not _is_folder(output):
         raise click.UsageError(f"several inputs need a folder as output, not {output!r}")
     jobs = [job for path in paths for job in _expand(path, output, is_input, suffix)]
     if not jobs:
@@ -62,6 +62,13 @@ def plan_jobs(
     for job in jobs:
         Path(job.target).parent.mkdir(parents=True, exist_ok=True)
     return jobs
+
+
+def _is_folder(output: str) -> bool:
+    """Say whether an output is meant as a folder, which need not be there yet."""
+    path = Path(output)
+    named = output.endswith("/") or (output != "-" and not path.suffix)
+    return path.is_dir() or (named and not path.exists())
 
 
 def _single(source: str, output: str | None, suffix: str) -> str:
@@ -84,13 +91,60 @@ def _expand(
         folder = root.parent if output is None else Path(output)
         yield Job(path, str(folder / root.with_suffix(suffix).name))
         return
+    base = root if output is None else Path(output)
+    for file in _walk(root, is_input):
+        yield Job(str(file), str((base / file.relative_to(root)).with_suffix(suffix)))
+
+
+def _walk(root: Path, is_input: Callable[[Path], bool]) -> Iterable[Path]:
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
             file = Path(folder) / name
             if is_input(file) and not name.startswith("."):
-                base = root if output is None else Path(output)
-                yield Job(str(file), str((base / file.relative_to(root)).with_suffix(suffix)))
+                yield file
+
+
+def is_ecdc(path: Path) -> bool:
+    """Say whether a file in a folder is one of ours, by its name."""
+    return path.suffix.lower() == ".ecdc"
+
+
+def each_file(paths: tuple[str, ...], work: Callable[[str], None]) -> None:
+    """Do one file after another, those in folders too; one that fails is told, the others go on.
+
+    Raises:
+        NcodecError: some failed; a single file's own error comes through as it is.
+    """
+    files: list[str] = []
+    for path in paths:
+        found = (
+            [str(file) for file in _walk(Path(path), is_ecdc)] if Path(path).is_dir() else [path]
+        )
+        if not found:
+            raise ArgumentError(f"{path}: no .ecdc files to work on there")
+        files += found
+    failed = 0
+    for file in files:
+        try:
+            work(file)
+        except BrokenPipeError:
+            raise
+        except (NcodecError, OSError) as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            _report(file, error)
+    if failed:
+        raise NcodecError(f"{failed} of {len(files)} files failed")
+
+
+def _report(source: str, error: BaseException) -> None:
+    from ncodec_cli.main import describe
+
+    text = describe(error) if isinstance(error, Exception) else "cancelled"
+    text = text if source in text else f"{source}: {text}"
+    click.echo(f"ncodec: error: {text}", err=True)
 
 
 class Cancelled(BaseException):
@@ -125,8 +179,6 @@ def run_jobs(
 
 def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> int:
     """Return how many failed; on Ctrl-C the workers stop at their next block."""
-    from ncodec_cli.main import describe
-
     stop, done = threading.Event(), dict.fromkeys((job.source for job in jobs), 0.0)
 
     def run(job: Job) -> None:
@@ -149,9 +201,7 @@ def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> 
                     if error is not None:
                         failed += 1
                         progress.close()
-                        text = describe(error) if isinstance(error, Exception) else "cancelled"
-                        text = text if job.source in text else f"{job.source}: {text}"
-                        click.echo(f"ncodec: error: {text}", err=True)
+                        _report(job.source, error)
                 progress(sum(done.values()), None)
         except BaseException:
             stop.set()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -12,12 +14,18 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.files import atomic_output, same_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PATH = click.Path(readable=False)
+"""A path or "-". Shells complete it; whether it can be used, the command says."""
+
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+output_option = click.option(
+    "-o", "--output", type=PATH, metavar="PATH", help="The output, instead of a last argument."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 keep_going_option = click.option(
@@ -88,7 +96,25 @@ class Seconds(click.ParamType[float]):
         return total
 
 
+class KeyValue(click.ParamType[tuple[str, str]]):
+    """A tag, "key=value"."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the key and the value."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r}: must be KEY=VALUE")
+        return key, text
+
+
 SECONDS = Seconds()
+KEY_VALUE = KeyValue()
 
 
 @contextmanager
@@ -99,6 +125,33 @@ def open_input(path: str) -> Generator[BinaryIO]:
         return
     with Path(path).open("rb") as file:
         yield file
+
+
+@contextmanager
+def open_seekable(path: str) -> Generator[BinaryIO]:
+    """Open a path for reading in any order; a pipe is copied to a temporary file first."""
+    with open_input(path) as file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield copy
+
+
+def name_of(path: str) -> str:
+    """Return how messages call an input."""
+    return "standard input" if path == "-" else path
+
+
+@contextmanager
+def naming(path: str) -> Generator[None]:
+    """Let errors of a format say which input they mean."""
+    try:
+        yield
+    except NcodecError as error:
+        raise type(error)(f"{name_of(path)}: {error}") from error
 
 
 @contextmanager
@@ -129,11 +182,14 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def clock(seconds: float) -> str:
-    """Return 1:02:03 or 2:03."""
-    minutes, rest = divmod(int(seconds), 60)
+def clock(seconds: float, digits: int = 0) -> str:
+    """Return 1:02:03 or 2:03, with so many digits of the fraction of a second."""
+    units = int(seconds * 10**digits)
+    whole, fraction = divmod(units, 10**digits)
+    minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{text}.{fraction:0{digits}d}" if digits else text
 
 
 class Progress:

@@ -9,6 +9,8 @@ import click
 
 from ncodec_cli.batch import Job, plan_jobs, run_jobs
 from ncodec_cli.common import (
+    KEY_VALUE,
+    PATH,
     bw_option,
     codebooks_option,
     device_option,
@@ -16,8 +18,10 @@ from ncodec_cli.common import (
     jobs_option,
     keep_going_option,
     model_option,
+    name_of,
     open_input,
     open_output,
+    output_option,
     quiet_option,
     raw_options,
     say,
@@ -49,16 +53,9 @@ class Pair(click.ParamType[tuple[int, int]]):
         return int(parts[0]), int(parts[1])
 
 
-def _tags(_context: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Any:
-    for value in values:
-        if "=" not in value:
-            raise click.BadParameter(f"{value!r}: must be KEY=VALUE")
-    return tuple(tuple(value.split("=", 1)) for value in values)
-
-
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
-@click.option("-o", "--output", metavar="PATH", help="The output, instead of a last argument.")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... [OUTPUT]")
+@output_option
 @bw_option
 @codebooks_option
 @model_option
@@ -76,7 +73,7 @@ def _tags(_context: click.Context, _param: click.Parameter, values: tuple[str, .
     metavar="K,N",
     help="Repeat the first K codebooks of each packet with the N packets after it.",
 )
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=_tags, help="A tag.")
+@click.option("--tag", "tags", multiple=True, type=KEY_VALUE, metavar="KEY=VALUE", help="A tag.")
 @click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
 @keep_going_option
 @device_option
@@ -119,7 +116,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
             open_input(job.source) as source,
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
         ):
-            name = "standard input" if job.source == "-" else job.source
+            name = name_of(job.source)
             done = run(source, target, progress=progress, name=name, **settings)
         took = time.monotonic() - begin
         say(f"{name} -> {_described(job, done, options['bw'], took)}", quiet=quiet)

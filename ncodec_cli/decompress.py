@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec_cli.batch import Job, plan_jobs, run_jobs
+from ncodec_cli.batch import Job, is_ecdc, plan_jobs, run_jobs
 from ncodec_cli.common import (
+    PATH,
     SECONDS,
     bw_option,
     codebooks_option,
@@ -16,8 +17,10 @@ from ncodec_cli.common import (
     jobs_option,
     keep_going_option,
     model_option,
+    name_of,
     open_input,
     open_output,
+    output_option,
     quiet_option,
     say,
     threads_option,
@@ -30,8 +33,8 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
-@click.option("-o", "--output", metavar="PATH", help="The output, instead of a last argument.")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... [OUTPUT]")
+@output_option
 @bw_option
 @codebooks_option
 @click.option("--start", type=SECONDS, metavar="TIME", help="Where to begin: 90, 1:30, 1:02:03.5.")
@@ -82,7 +85,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
         paths,
         output,
         is_output=lambda path: not path.lower().endswith(".ecdc"),
-        is_input=lambda path: path.suffix.lower() == ".ecdc",
+        is_input=is_ecdc,
         suffix=f".{container or 'wav'}",
     )
     settings: dict[str, Any] = {
@@ -111,7 +114,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
             open_input(job.source) as source,
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
         ):
-            name = "standard input" if job.source == "-" else job.source
+            name = name_of(job.source)
             done = run(
                 source,
                 target,

@@ -1,0 +1,101 @@
+"""`ncodec info`: what a file holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import click
+
+from ncodec_cli.batch import each_file
+from ncodec_cli.common import PATH, clock, json_option, name_of, naming, open_seekable
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@json_option
+def info(files: tuple[str, ...], as_json: bool) -> None:
+    """Show what files hold: length, model, bitrate, packets, tags.
+
+    FILE is an .ecdc file of version 1 or 0, a .dac file, a folder of .ecdc files, or - for a pipe.
+    Only headers and indices are read, so it is quick; verify reads everything. With --json each
+    file is one line with one object.
+
+    \b
+    Examples:
+      ncodec info talk.ecdc
+      ncodec info coded/
+      ncodec info talk.ecdc --json
+    """
+
+    def show(path: str) -> None:
+        from ncodec_formats import info
+
+        with open_seekable(path) as file, naming(path):
+            found = info(file)
+        if as_json:
+            click.echo(json.dumps({"file": name_of(path), **found}))
+        else:
+            click.echo("\n".join(_lines(path, found)))
+
+    each_file(files, show)
+
+
+_KINDS = {"ecdc": "ECDC", "ecdc0": "EnCodec's ECDC", "dac": "DAC"}
+
+
+def _lines(path: str, found: dict[str, Any]) -> Iterator[str]:
+    kind = f"{_KINDS[found['format']]} version {found['version']}"
+    rate = f", {found['kbps']:.2f} kbps" if found["kbps"] is not None else ""
+    length = clock(found["seconds"], digits=3)
+    yield f"{name_of(path)}: {kind}, {length}, {found['bytes']} bytes{rate}"
+    links = found.get("links", [found])
+    for number, link in enumerate(links, 1):
+        if len(links) > 1:
+            yield f"  Link {number} of {len(links)}"
+        for label, text in _rows(link):
+            yield f"  {label:<10} {text}"
+
+
+def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield label and text of what is known of a link, or of a file of another format."""
+    channels = link.get("source_channels", link.get("channels"))
+    shape = f"{channels} channel{'s' if channels != 1 else ''}"
+    rate = link.get("source_rate", link.get("sample_rate"))
+    start = f", from sample {link['start']}" if link.get("start") else ""
+    yield "Audio", f"{link['samples']} samples, {rate} Hz, {shape}{start}"
+    if "model" in link:
+        known = f" ({link['model_hash'][:12]})" if "model_hash" in link else ""
+        yield "Model", link["model"] + known
+    yield "Codes", _codes(link)
+    if "packets" in link:
+        index = "indexed" if link["indexed"] else "no index"
+        yield "Packets", f"{link['packets']} of up to {link['packet_frames']} frames, {index}"
+    if link.get("digest"):
+        yield "Digest", link["digest"]
+    if link.get("gain_db"):
+        yield "Gain", f"{link['gain_db']:g} dB"
+    for key, value in link.get("tags", []):
+        yield "Tag", f"{key}={value}"
+    for problem in link.get("problems", []):
+        yield "Damage", problem
+
+
+def _codes(link: dict[str, Any]) -> str:
+    text = f"{link['codebooks']} codebook{'s' if link['codebooks'] != 1 else ''}"
+    if "codebook_sizes" in link:
+        bits = [(size - 1).bit_length() for size in link["codebook_sizes"]]
+        text += f" of {' + '.join(str(width) for width, _ in groupby(bits))} bits"
+    if link.get("streams", 1) > 1:
+        text += f", {link['streams']} streams"
+    if "hop" in link:
+        text += f", {link['sample_rate'] / link['hop']:g} frames/s"
+    if "bandwidth_kbps" in link:
+        text += f", {link['bandwidth_kbps']:g} kbps"
+    if link.get("overhead") is not None:
+        text += f" + {100 * link['overhead']:.1f} % overhead"
+    if link.get("language_model"):
+        text += ", entropy coded with a language model"
+    return text + (", peeled" if link.get("peeled") else "")

@@ -1,0 +1,88 @@
+"""`ncodec tag`: show and change tags."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ncodec_cli.batch import each_file
+from ncodec_cli.common import (
+    KEY_VALUE,
+    PATH,
+    json_option,
+    name_of,
+    naming,
+    open_input,
+    open_output,
+    open_seekable,
+)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    type=KEY_VALUE,
+    metavar="KEY=VALUE",
+    help="Give KEY this value only. Repeatable.",
+)
+@click.option(
+    "--add",
+    "added",
+    multiple=True,
+    type=KEY_VALUE,
+    metavar="KEY=VALUE",
+    help="Add a value beside those that KEY has. Repeatable.",
+)
+@click.option("--remove", "removed", multiple=True, metavar="KEY", help="Take KEY off. Repeatable.")
+@click.option("--clear", is_flag=True, help="Take all tags off first.")
+@json_option
+def tag(
+    *,
+    files: tuple[str, ...],
+    values: tuple[tuple[str, str], ...],
+    added: tuple[tuple[str, str], ...],
+    removed: tuple[str, ...],
+    clear: bool,
+    as_json: bool,
+) -> None:
+    """Show the tags of .ecdc files, or change them.
+
+    Files are changed in place: a new one takes the old one's place when it is whole. With - as FILE
+    the changed file goes from standard input to standard output. Keys are those of Vorbis comments
+    (title, artist, album, date, ...), with no regard to case. Links of a chain share the change.
+
+    \b
+    Examples:
+      ncodec tag talk.ecdc
+      ncodec tag talk.ecdc --set artist=Ada --set title="On engines"
+      ncodec tag talk.ecdc --remove comment
+      ncodec tag - --clear < talk.ecdc > plain.ecdc
+    """
+    changes = bool(values or added or removed or clear)
+    if changes and as_json:
+        raise click.UsageError("--json shows tags: not together with changes")
+
+    def change(path: str) -> None:
+        from ncodec_formats import set_tags
+
+        gone = {*removed, *(key for key, _ in values)}
+        with open_input(path) as source, open_output(path, force=True) as target, naming(path):
+            set_tags(source, target, () if clear else None, add=values + added, remove=gone)
+
+    def show(path: str) -> None:
+        from ncodec_formats import info
+
+        with open_seekable(path) as source, naming(path):
+            tags = [tag for link in info(source).get("links", []) for tag in link["tags"]]
+        if as_json:
+            click.echo(json.dumps({"file": name_of(path), "tags": tags}))
+            return
+        prefix = f"{name_of(path)}: " if len(files) > 1 else ""
+        for key, value in tags:
+            click.echo(f"{prefix}{key}={value}")
+
+    each_file(files, change if changes else show)
