@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -28,7 +29,7 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")
     if target.exists() and not target.is_file():
-        with target.open("wb") as device:
+        with _full_named(path), target.open("wb") as device:
             yield device
         return
     if target.exists() and not force:
@@ -38,7 +39,7 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
     with _named(path):
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _O_BINARY, mode)
     try:
-        with os.fdopen(handle, "w+b") as file:
+        with _full_named(path), os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -74,6 +75,20 @@ def _named(path: str | os.PathLike[str]) -> Generator[None]:
         yield
     except OSError as error:
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+
+
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@contextmanager
+def _full_named(path: str | os.PathLike[str]) -> Generator[None]:
+    """Let an error that there is no room say where; only writing meets it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        raise
 
 
 def same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:

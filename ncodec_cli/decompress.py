@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ncodec.errors import DamageError
 from ncodec_cli.batch import Job, is_ecdc, plan_jobs, run_jobs
 from ncodec_cli.common import (
     PATH,
@@ -115,15 +116,18 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
         ):
             name = name_of(job.source)
-            done = run(
-                source,
-                target,
-                container=kind,
-                device=device,
-                progress=progress,
-                name=name,
-                **settings,
-            )
+            try:
+                done = run(
+                    source,
+                    target,
+                    container=kind,
+                    device=device,
+                    progress=progress,
+                    name=name,
+                    **settings,
+                )
+            except DamageError as error:
+                raise DamageError(f"{error} (--keep-going decodes what is whole)") from error
         _tell(name, job, done, quiet)
 
     run_jobs(work, jobs, workers=options["jobs"], threads=options["threads"], quiet=quiet)

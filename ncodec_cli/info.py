@@ -94,7 +94,7 @@ def _codes(link: dict[str, Any]) -> str:
         text += f", {link['sample_rate'] / link['hop']:g} frames/s"
     if "bandwidth_kbps" in link:
         text += f", {link['bandwidth_kbps']:g} kbps"
-    if link.get("overhead") is not None:
+    if link.get("overhead") is not None and not link.get("problems"):
         text += f" + {100 * link['overhead']:.1f} % overhead"
     if link.get("language_model"):
         text += ", entropy coded with a language model"

@@ -9,6 +9,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+CLOSED_PIPE = 128 + 13
+"""The status that a shell shows for a program that SIGPIPE ended."""
+
 
 class LazyGroup(click.Group):
     """`commands` maps a name to ("module:attribute", one line of help)."""
@@ -28,6 +31,13 @@ class LazyGroup(click.Group):
             return None
         module, attribute = self._lazy[cmd_name][0].split(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; a closed pipe ends with status 141, which click itself would make 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(CLOSED_PIPE) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing any."""

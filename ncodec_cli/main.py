@@ -13,7 +13,7 @@ import click
 
 from ncodec import __version__
 from ncodec.errors import NcodecError
-from ncodec_cli.lazy import LazyGroup
+from ncodec_cli.lazy import CLOSED_PIPE, LazyGroup
 
 COMMANDS = {
     "compress": ("ncodec_cli.compress:compress", "Compress audio to .ecdc."),
@@ -59,15 +59,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.ERROR, "error")
     signal.signal(signal.SIGTERM, _terminate)
+    status = _run(args)
     try:
-        status: Any = _run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        status = 141
     except OSError as error:
-        status = _say(error)
-    if status == 141:
-        # The interpreter flushes standard output as it ends: let that go nowhere.
+        if status == 0:
+            status = CLOSED_PIPE if isinstance(error, BrokenPipeError) else _say(error)
+        # The interpreter flushes standard output again as it ends: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status)
 
@@ -83,8 +81,6 @@ def _run(args: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("ncodec: interrupted", err=True)
         return 130
-    except (BrokenPipeError, SystemExit):
-        raise
     except Exception as error:
         if os.environ.get("NCODEC_DEBUG"):
             raise

@@ -9,6 +9,10 @@ class BadFileError(NcodecError):
     """The bytes are not what the format says they must be."""
 
 
+class DamageError(BadFileError):
+    """A file is damaged in a way that a reader told to keep going would pass over."""
+
+
 class UnsupportedVersionError(NcodecError):
     """The file is of a version, or asks for a feature, that this reader does not know."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from . import limits
 from .ending import DIGEST_SIZE, End
-from .errors import BadFileError, LimitError
+from .errors import BadFileError, DamageError, LimitError
 from .header import Header
 from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
 from .peeling import copies
@@ -104,7 +104,7 @@ class Follower:
         """Returns what comes next; None at the end of the link.
 
         Raises:
-            BadFileError: a fault, and `keep_going` is off.
+            DamageError: a fault, and `keep_going` is off.
             LimitError: the timeline is longer than is allowed.
         """
         while not self._queue:
@@ -251,7 +251,7 @@ class Follower:
     def _fault(self, text: str) -> None:
         if not self._keep_going:
             self._done = True
-            raise BadFileError(text)
+            raise DamageError(text)
         if len(self.problems) < 100:
             self.problems.append(text)
 

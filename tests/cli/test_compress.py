@@ -210,4 +210,4 @@ def test_disk_full(tmp_path, run):
         pytest.skip("needs /dev/full")
     wav("a.wav", 3)
     status, said = run("compress", "a.wav", "-o", "/dev/full")
-    assert (status, said) == (1, "ncodec: error: No space left on device\n")
+    assert (status, said) == (1, "ncodec: error: /dev/full: No space left on device\n")
