@@ -1,4 +1,9 @@
-"""What is heard where packets are lost: the sound before it goes on for a moment and fades."""
+"""What is heard where packets are lost: the sound around the gap, continued into it, and silence.
+
+Latents are what is continued, so the model itself makes the sound. Where the far side of the gap
+is known, the last latent before it turns into the first one behind it; a live listener, who cannot
+wait, hears the last one go on. Both fade to the model's own silence away from what was received.
+"""
 
 from __future__ import annotations
 
@@ -10,54 +15,59 @@ from torch import Tensor
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header
 
-FADE_SECONDS = 0.12
-"""Time in which a bridged gap falls to silence."""
-HISTORY_SECONDS = 0.08
-"""How much of what was heard last is played, back and forth, while it fades."""
+FADE_SECONDS = 0.2
+"""Time in which what is continued falls to silence; shorter and longer ones scored lower."""
 
 _silences: WeakKeyDictionary[CompressionModel, Tensor] = WeakKeyDictionary()
 
 
 class Concealer:
-    """Keep the last latents `[S, D, F]` of a stream, and continue them."""
+    """Remember the last latent of each stream, and fill gaps with what may have been there."""
 
     def __init__(self, model: CompressionModel, header: Header, device: torch.device) -> None:
-        """Begin with silence."""
-        rate = header.sample_rate / header.hop
-        self._fade = max(1, round(FADE_SECONDS * rate))
-        self._keep = max(2, round(HISTORY_SECONDS * rate))
+        """Begin with silence before the first packet."""
+        self._fade = FADE_SECONDS * header.sample_rate / header.hop
         self._silent = silent_latent(model, device).expand(header.streams, -1, 1)
-        self._scaled = header.segment is not None
-        self._history = self._silent
-        self._scale = torch.zeros(header.streams) if self._scaled else None
-        self._since = self._fade
+        none = torch.zeros(header.streams)
+        self._no_scale = None if header.segment is None else none
+        self._last, self._scale = self._silent, self._no_scale
 
     def heard(self, latent: Tensor, scale: Tensor | None) -> None:
-        """Take note of latents that were received."""
-        joined = torch.cat([self._history, latent], dim=2) if self._since == 0 else latent
-        self._history = joined[:, :, -self._keep :]
-        self._scale = scale
-        self._since = 0
+        """Take note of latents `[S, D, F]`, F > 0, that were received."""
+        self._last, self._scale = latent[:, :, -1:], scale
 
-    def continued(self, frames: int) -> tuple[Tensor, Tensor | None]:
-        """Return latents and scale for the next `frames` frames of a gap."""
-        place = torch.arange(self._since, self._since + frames)
-        self._since += frames
-        last = self._history.shape[2] - 1
-        swing = place % (2 * last) if last else place * 0
-        index = (last - swing).abs()
-        # A cosine from 1 to 0 in the latents: the model turns them into a falling level.
-        weight = 0.5 + 0.5 * torch.cos(torch.pi * (place / self._fade).clamp(max=1))
-        weight = weight.to(self._history)
-        moved = self._history[:, :, index.to(self._history.device)]
-        latent = weight * moved + (1 - weight) * self._silent
-        scale = None if self._scale is None else self._scale * weight.mean().cpu()
-        return latent, scale
+    def bridge(
+        self, begin: int, count: int, gap: int, behind: tuple[Tensor, Tensor | None] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return latents and scale for `count` frames from frame `begin` of a gap of `gap` frames.
+
+        `behind` is what was received next, `[S, D, F]` with its scale; None if that is not known.
+        """
+        place = torch.arange(begin, begin + count, dtype=torch.float32)
+        left = self._level(place)
+        if behind is None:
+            latent, weight, scale = self._last, left, self._scale
+        else:
+            share = (place + 1) / (gap + 1)
+            weight = torch.maximum(left, self._level(gap - 1 - place))
+            line = share.to(self._last)
+            latent = (1 - line) * self._last + line * behind[0][:, :, :1]
+            scale = _between(self._scale, behind[1], float(share.mean()))
+        level = weight.to(self._last)
+        latent = level * latent + (1 - level) * self._silent
+        return latent, None if scale is None else scale * weight.mean()
 
     def silence(self, frames: int) -> tuple[Tensor, Tensor | None]:
         """Return latents and scale of silence that was meant."""
-        scale = torch.zeros(self._silent.shape[0]) if self._scaled else None
-        return self._silent.expand(-1, -1, frames), scale
+        return self._silent.expand(-1, -1, frames), self._no_scale
+
+    def _level(self, distance: Tensor) -> Tensor:
+        """Return 1 beside what was received, falling to 0 along a cosine."""
+        return 0.5 + 0.5 * torch.cos(torch.pi * (distance / self._fade).clamp(max=1))
+
+
+def _between(a: Tensor | None, b: Tensor | None, share: float) -> Tensor | None:
+    return None if a is None or b is None else (1 - share) * a + share * b
 
 
 def silent_latent(model: CompressionModel, device: torch.device) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -46,8 +47,9 @@ class StreamDecoder:
             sample_rate: of the output in Hz; the source's by default.
             start: first source sample to give; `header.start` by default.
             end: source sample to stop before.
-            gapless: hold back the last frame, which may reach beyond the end of the source, until
-                the end is known. A live listener does without that delay.
+            gapless: wait where that makes the output better: hold back the last frame, which may
+                reach beyond the end of the source, and bridge a gap when its far side is known. A
+                live listener does without these delays.
 
         Raises:
             ModelMismatchError: `model` is another one.
@@ -71,7 +73,8 @@ class StreamDecoder:
         self._concealer = Concealer(model, header, self._device)
         self._latents: list[Tensor] = []
         self._frame: int | None = None
-        self._block_begin = 0
+        self._block_begin = self._lost_to = 0
+        self._gapless = gapless
 
     @property
     def latency_samples(self) -> int:
@@ -102,23 +105,26 @@ class StreamDecoder:
     @property
     def decoded_samples(self) -> int:
         """Where on the source's timeline the packets pushed so far end."""
-        reached = self.timeline.sample_of(self._frame or 0)
-        return reached * self.header.source_rate // self.header.sample_rate
+        return self.timeline.model_to_source(self.timeline.reach_of(self._frame or 0))
 
     def push(self, item: Packet | Loss) -> Samples:
         """Take the next packet or loss; return the samples that are ready, possibly none."""
+        return self._join(list(self.pieces(item)))
+
+    def pieces(self, item: Packet | Loss) -> Iterator[Samples]:
+        """As `push`, but piece by piece: a gap of hours must not be held in memory at once."""
         if self._frame is None:
             self._frame = self._block_begin = item.first_frame
             self._outlet.open(self.timeline.sample_of(item.first_frame))
-        parts: list[Samples] = []
-        if item.first_frame > self._frame:
-            parts += self._bridge(item.first_frame - self._frame)
-        if item.first_frame == self._frame:
-            if isinstance(item, Loss):
-                parts += self._bridge(item.frames)
-            else:
-                parts += self._take(item)
-        return self._join(parts)
+        if isinstance(item, Loss):
+            self._lost_to = max(self._lost_to, item.first_frame + item.frames)
+            if not self._gapless:
+                yield from self._bridge(self._lost_to, None)
+        elif item.first_frame >= self._frame:
+            received = self._latents_of(item)
+            yield from self._bridge(item.first_frame, received)
+            self._concealer.heard(*received)
+            yield from self._feed(*received)
 
     def finish(self, source_samples: int | None = None) -> Samples:
         """End the stream; return the rest.
@@ -131,6 +137,7 @@ class StreamDecoder:
         if self._frame is None:
             self._outlet.open(self.timeline.sample_of(self.first_frame))
         else:
+            parts += self._bridge(self._lost_to, None)
             with torch.inference_mode():
                 if self._latents:
                     parts.append(self._step(torch.cat(self._latents, dim=2), None))
@@ -151,43 +158,39 @@ class StreamDecoder:
         twin._latents = list(self._latents)
         return twin
 
-    def _take(self, packet: Packet) -> list[Samples]:
+    def _latents_of(self, packet: Packet) -> tuple[Tensor, Tensor | None]:
         codes = packet.codes[: self._codebooks]
         if codes.shape[0] == 0:
-            latent, scale = self._concealer.silence(packet.frames)
-        else:
-            with torch.inference_mode():
-                tensor = torch.from_numpy(codes.astype(np.int64)).to(self._device)
-                latent = self._model.decode_latent(tensor.transpose(0, 1))
-            scale = None if packet.scale is None else torch.from_numpy(packet.scale)
-        self._concealer.heard(latent, scale)
-        return self._feed(latent, scale)
+            return self._concealer.silence(packet.frames)
+        with torch.inference_mode():
+            tensor = torch.from_numpy(codes.astype(np.int64)).to(self._device)
+            latent = self._model.decode_latent(tensor.transpose(0, 1))
+        return latent, None if packet.scale is None else torch.from_numpy(packet.scale)
 
-    def _bridge(self, frames: int) -> list[Samples]:
-        """Fill lost frames, in pieces of a packet at most, so that a long gap takes no memory."""
-        parts: list[Samples] = []
-        while frames > 0:
-            piece = min(frames, self.header.packet_frames)
-            parts += self._feed(*self._concealer.continued(piece))
-            frames -= piece
-        return parts
+    def _bridge(self, stop: int, behind: tuple[Tensor, Tensor | None] | None) -> Iterator[Samples]:
+        """Fill what is missing up to a frame, a packet's length at a time."""
+        assert self._frame is not None
+        begin = self._frame
+        while self._frame < stop:
+            count = min(stop - self._frame, self.header.packet_frames)
+            place = (self._frame - begin, count, stop - begin)
+            yield from self._feed(*self._concealer.bridge(*place, behind))
 
-    def _feed(self, latent: Tensor, scale: Tensor | None) -> list[Samples]:
+    def _feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
         """Queue latents `[S, D, F]`; run the blocks that are full."""
         assert self._frame is not None
         self._frame += latent.shape[2]
         if self.header.segment is not None:
-            return [self._step(latent, scale)]
-        parts: list[Samples] = []
+            yield self._step(latent, scale)
+            return
         self._latents.append(latent)
         size = self.header.block_frames
         while self._frame >= (stop := (self._block_begin // size + 1) * size):
             queue = torch.cat(self._latents, dim=2)
             count = stop - self._block_begin
-            parts.append(self._step(queue[:, :, :count], None))
             self._latents = [queue[:, :, count:]] if queue.shape[2] > count else []
             self._block_begin = stop
-        return parts
+            yield self._step(queue[:, :, :count], None)
 
     def _step(self, latent: Tensor, scale: Tensor | None) -> Samples:
         with torch.inference_mode():

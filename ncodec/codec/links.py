@@ -11,7 +11,7 @@ import torch
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
-from ncodec.errors import ArgumentError, DeviceError
+from ncodec.errors import ArgumentError, BadFileError, DeviceError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, Losses, open_links
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
@@ -94,7 +94,7 @@ class FileDecoder:
         self._links = open_links(file, keep_going, max_seconds=max_seconds)
         self._given, self._device = model, device
         self._bandwidth, self._codebooks = bandwidth, codebooks
-        self._begin, self._end = begin, end
+        self._begin, self._end, self._keep_going = begin, end, keep_going
         self._models: dict[bytes, CompressionModel] = {}
         self._reader: EcdcReader | None = next(self._links)
         header = self._reader.header
@@ -155,12 +155,23 @@ class FileDecoder:
         stop = decoder.stop_frame
         for item in reader:
             if stop is not None and item.first_frame >= stop:
+                yield decoder.finish(reader.total_samples)
                 break
-            yield decoder.push(item)
-        yield decoder.finish(reader.total_samples)
+            yield from decoder.pieces(item)
+        else:
+            yield decoder.finish(self._checked_end(reader))
         if reader.losses:
             seconds = reader.header.hop / reader.header.sample_rate
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
+
+    def _checked_end(self, reader: EcdcReader) -> int | None:
+        """Return where the source ends, as far as there are codes for it."""
+        total, there = reader.total_samples, self._decoder.decoded_samples
+        if total is None or total <= there:
+            return total
+        if not self._keep_going:
+            raise BadFileError(f"the end is at sample {total}; the codes end at sample {there}")
+        return there
 
     def _total(self, reader: EcdcReader) -> int:
         """Return where a link's source ends, from its codes if nothing says so."""

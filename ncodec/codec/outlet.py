@@ -68,7 +68,7 @@ class Outlet:
         return self._cut(self._resampler.push(np.ascontiguousarray(x)))
 
     def finish(self, source_samples: int | None) -> Samples:
-        """Give the rest; with a total, exactly up to it, with silence where codes are missing."""
+        """Give the rest; with a total, exactly up to it."""
         rest = self._held
         if source_samples is not None:
             total = self._timeline.source_to_model(source_samples)

@@ -154,6 +154,18 @@ class Timeline:
             return sample // header.hop
         return sample // header.segment[1] * header.packet_frames
 
+    def reach_of(self, frame: int) -> int:
+        """Return how many model samples the frames before `frame` hold."""
+        header = self.header
+        if header.segment is None or frame == 0:
+            return frame * header.hop
+        packets = -(-frame // header.packet_frames) - 1
+        return packets * header.segment[1] + (frame - packets * header.packet_frames) * header.hop
+
+    def model_to_source(self, samples: int) -> int:
+        """Return the most source samples that can have become `samples` of the model."""
+        return samples * self.header.source_rate // self.header.sample_rate
+
     def source_to_model(self, samples: int) -> int:
         """Return how many model samples `samples` of the source have become."""
         return -(-samples * self.header.sample_rate // self.header.source_rate)
