@@ -167,7 +167,8 @@ class FileDecoder:
     def _checked_end(self, reader: EcdcReader) -> int | None:
         """Return where the source ends, as far as there are codes for it."""
         total, there = reader.total_samples, self._decoder.decoded_samples
-        if total is None or total <= there:
+        sought_beyond = there == 0 and self._decoder.first_frame > reader.header.first_frame
+        if total is None or total <= there or sought_beyond:
             return total
         if not self._keep_going:
             raise BadFileError(f"the end is at sample {total}; the codes end at sample {there}")

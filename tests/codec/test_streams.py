@@ -1,12 +1,15 @@
 import io
+import itertools
 import random
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from ncodec.codec import StreamDecoder, StreamEncoder
-from ncodec.errors import ArgumentError, ModelMismatchError
+from ncodec.codec import FileDecoder, StreamDecoder, StreamEncoder
+from ncodec.errors import ArgumentError, BadFileError, ModelMismatchError
 from ncodec_formats import EcdcReader, EcdcWriter, Loss
 
 
@@ -76,8 +79,6 @@ def test_every_length_comes_back(toy, sound, rate, channels):
 
 
 def test_codes_are_those_of_the_whole_signal(toys, sound):
-    import torch
-
     for name in ("causal", "ahead", "stereo"):
         model = toys[name]
         x = sound(model.channels, 16040)
@@ -163,7 +164,7 @@ def test_snapshots_go_on_from_where_they_were_taken(toy, sound):
     np.testing.assert_array_equal(
         np.concatenate([*head, *tail], axis=1), decode(toy, header, want, 12000)
     )
-    assert lost.shape == tail[0].shape
+    assert lost.shape == (2, 0)
 
 
 def test_a_snapshot_with_a_resampler_is_refused(toys):
@@ -211,6 +212,43 @@ def test_losses_keep_the_timeline_and_heal(toys, sound):
         assert not same[:, begin:step].all()
 
 
+def test_a_gap_is_bridged_at_once_for_a_live_listener_and_when_it_ends_for_a_file(toys, sound):
+    model = toys["causal"]
+    _, header, packets = encode(model, sound(1, 8000), packet_frames=10)
+    gap = Loss(packets[3].first_frame, 10, "test")
+    for gapless, lengths in ((False, [400, 400]), (True, [0, 800])):
+        decoder = StreamDecoder(model, header, gapless=gapless)
+        for packet in packets[:3]:
+            decoder.push(packet)
+        assert [decoder.push(gap).shape[1], decoder.push(packets[4]).shape[1]] == lengths
+
+
+def test_a_gap_of_hours_comes_in_pieces_and_falls_silent(toys, sound):
+    model = toys["causal"]
+    _, header, packets = encode(model, sound(1, 8000), packet_frames=10)
+    far = replace(packets[5], first_frame=packets[5].first_frame + 10**6)
+    decoder = StreamDecoder(model, header)
+    decoder.push(packets[0])
+    pieces = list(itertools.islice(decoder.pieces(far), 100))
+    assert all(piece.shape[1] == 400 for piece in pieces)
+    silence = pieces[-1][:, -40:]
+    assert not np.array_equal(pieces[0][:, :40], silence)
+    np.testing.assert_array_equal(pieces[20][:, :40], silence)
+
+
+def test_an_end_beyond_the_codes_is_refused(toys, sound):
+    _, header, packets = encode(toys["causal"], sound(1, 8000))
+    out = io.BytesIO()
+    writer = EcdcWriter(out, header)
+    for packet in packets:
+        writer.write(packet.codes)
+    writer.finish(1 << 40)
+    with pytest.raises(BadFileError, match=f"end is at sample {1 << 40}; the codes end at .* 8000"):
+        list(FileDecoder(io.BytesIO(out.getvalue()), model=toys["causal"]))
+    blocks = list(FileDecoder(io.BytesIO(out.getvalue()), model=toys["causal"], keep_going=True))
+    assert sum(block.shape[1] for block in blocks) == 8000
+
+
 def test_duplicates_and_late_packets_are_dropped(toys, sound):
     _, header, packets = encode(toys["causal"], sound(1, 40000))
     whole = decode(toys["causal"], header, packets, 40000)
@@ -219,8 +257,6 @@ def test_duplicates_and_late_packets_are_dropped(toys, sound):
 
 
 def test_layers_lost_alone_change_only_their_time(toys, sound):
-    from dataclasses import replace
-
     model = toys["causal"]
     _, header, packets = encode(model, sound(1, 40000))
     whole = decode(model, header, packets, 40000)
