@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,28 @@ def spectrogram(signal: Signal, sample_rate: int, width: int = 320, height: int 
 
     0 dB is a full-scale sine, so strips of one recording compare by eye. Channels are mixed.
     """
+    return png(_shades(signal, sample_rate, width, height), palette(LEVELS))
+
+
+def strips(signals: Sequence[Signal], sample_rate: int, width: int = 960) -> bytes:
+    """Return one PNG of the spectrograms of several signals, one under the other."""
+    gap = np.full((4, width), LEVELS - 1, dtype=np.uint8)
+    rows = [part for s in signals for part in (_shades(s, sample_rate, width, 160), gap)]
+    return png(
+        np.concatenate([np.pad(r, ((0, 0), (0, width - r.shape[1]))) for r in rows[:-1]]),
+        palette(LEVELS),
+    )
+
+
+def _shades(signal: Signal, sample_rate: int, width: int, height: int) -> NDArray[np.uint8]:
     mono = channels_of(signal).mean(axis=0, keepdims=True)
     size = 1 << round(np.log2(0.043 * sample_rate))
-    hop = max(1, mono.shape[1] // width)
+    hop = max(1, -(-mono.shape[1] // width))
     gain = (size / 4) ** 2  # of a full-scale sine in a Hann window
     power = mel_filters(sample_rate, size, height) @ power_spectra(mono, size, hop, size)[0] / gain
     level = 10 * np.log10(np.maximum(power[:, :width], 1e-12))
     shade = np.clip(np.rint((level / RANGE_DB + 1) * (LEVELS - 1)), 0, LEVELS - 1)
-    return png(shade[::-1].astype(np.uint8), palette(LEVELS))
+    return shade[::-1].astype(np.uint8)
 
 
 def palette(levels: int) -> NDArray[np.uint8]:
