@@ -77,9 +77,10 @@ def main() -> None:
     about = ", ".join(f"{key} {value}" for key, value in machine.describe().items())
     parts = [
         "# Results",
-        f"Written by `benchmarks/tables.py`: {about}. Arrows point to better; \u00b1 is the half of\n"
-        "the 95 % confidence interval over recordings. The real bitrate counts all bytes of a file;\n"
-        "in files of a few seconds headers are a visible part of it.",
+        f"Written by `benchmarks/tables.py`: {about}.",
+        "Arrows point to better; \u00b1 is the half of the 95 % confidence interval over recordings.\n"
+        "The real bitrate counts all bytes of a file; in files of a few seconds headers are a visible\n"
+        "part of it.",
         "## Quality: bundled clips",
         quality(CLIPS, arguments.out / "clips", against),
     ]
@@ -88,8 +89,8 @@ def main() -> None:
         parts += [f"## Quality: {arguments.called}", found]
     parts += [
         "## Speed",
-        "Noise of 10 s at 6 kbps; one block after the other, as in files (75 frames, 1 s) and live\n"
-        "(1 and 4 frames). `encodec` codes the whole signal at once.",
+        "Noise of 10 s at 6 kbps, one block after the other: a second (75 frames) as in files, 1 and\n"
+        "4 frames as in live streams. `encodec` codes the whole signal at once.",
         speeds(),
         "## Memory",
         "Peak resident memory of the whole command, Python and torch included.",
