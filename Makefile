@@ -20,11 +20,11 @@ $(BIN)/python:
 	$(PIP) install --upgrade pip
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt -e '.[metrics,report]'
+	$(PIP) install -c constraints.txt -e '.[metrics]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt -e '.[test,train,metrics,report,oracle]'
+	$(PIP) install -c constraints.txt -e '.[test,train,metrics,oracle]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/.test

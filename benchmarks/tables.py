@@ -78,9 +78,9 @@ def main() -> None:
     parts = [
         "# Results",
         f"Written by `benchmarks/tables.py`: {about}.",
-        "Arrows point to better; \u00b1 is the half of the 95 % confidence interval over recordings.\n"
-        "The real bitrate counts all bytes of a file; in files of a few seconds headers are a visible\n"
-        "part of it.",
+        "Arrows point to better; \u00b1 is the half of the 95 % confidence interval over the\n"
+        "recordings. The real bitrate counts all bytes of a file; in files of a few seconds\n"
+        "headers are a visible part of it.",
         "## Quality: bundled clips",
         quality(CLIPS, arguments.out / "clips", against),
     ]
@@ -89,8 +89,8 @@ def main() -> None:
         parts += [f"## Quality: {arguments.called}", found]
     parts += [
         "## Speed",
-        "Noise of 10 s at 6 kbps, one block after the other: a second (75 frames) as in files, 1 and\n"
-        "4 frames as in live streams. `encodec` codes the whole signal at once.",
+        "Noise of 10 s at 6 kbps, one block after the other: a second (75 frames) as in files, 1\n"
+        "and 4 frames as in live streams. `encodec` codes the whole signal at once.",
         speeds(),
         "## Memory",
         "Peak resident memory of the whole command, Python and torch included.",
