@@ -131,9 +131,11 @@ class FileDecoder:
         if header.model_hash not in self._models:
             self._models[header.model_hash] = find_model(self._given, header.model, self._device)
         rate = header.source_rate
-        end = None
+        # Known beforehand, a cut file's end keeps what lies behind it from being given.
+        end = reader.total_samples
         if self._end is not None:
-            end = header.start + max(round((self._end - offset) * rate), 0)
+            asked = header.start + max(round((self._end - offset) * rate), 0)
+            end = asked if end is None else min(asked, end)
         return StreamDecoder(
             self._models[header.model_hash],
             header,
@@ -152,7 +154,7 @@ class FileDecoder:
         decoder = self._decoder
         if decoder.first_frame > reader.header.first_frame:
             reader.seek(decoder.first_frame)
-        stop = decoder.stop_frame
+        stop = None if self._end is None else decoder.stop_frame
         for item in reader:
             if stop is not None and item.first_frame >= stop:
                 yield decoder.finish(reader.total_samples)

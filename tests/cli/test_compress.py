@@ -1,39 +1,28 @@
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
-from ncodec_cli.main import main
+from tests.cli.audio import wav
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, toy_model):
+def run(ncodec):
     """Run a command line in a temporary folder with a tiny model; return status and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ncodec.checkpoints.load", lambda name, device: toy_model)
 
     def call(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([str(arg) for arg in args])
-        return ended.value.code, capsys.readouterr().err
+        ended = ncodec(*args)
+        return ended.status, ended.err
 
     return call
-
-
-def wav(path, seconds=1.0, channels=1, rate=8000, seed=0):
-    noise = np.random.default_rng(seed).normal(0, 0.1, (int(seconds * rate), channels))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, noise, rate)
 
 
 def test_there_and_back(run):
@@ -140,22 +129,13 @@ def test_damage_in_decompress(run):
     assert soundfile.info("b.wav").frames == 64000
 
 
-def test_raw_in_and_out_through_pipes(run, monkeypatch):
+def test_raw_in_and_out_through_pipes(ncodec):
     x = np.random.default_rng(0).normal(0, 3000, (5000, 2)).astype("<i2")
-    coded, samples = io.BytesIO(), io.BytesIO()
-
-    def pipe(source, target, *args):
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(source)))
-        out = SimpleNamespace(buffer=target, isatty=lambda: False, flush=lambda: None)
-        monkeypatch.setattr("sys.stdout", out)
-        return run(*args, "--quiet")
-
     form = ["--raw", "s16", "--rate", 8000, "--channels", 2]
-    assert pipe(io.BytesIO(x.tobytes()), coded, "compress", "-", "-", *form) == (0, "")
-    assert coded.getvalue()[:4] == b"ECDC"
-    coded.seek(0)
-    assert pipe(coded, samples, "decompress", "-", "--raw", "s16") == (0, "")
-    assert len(samples.getvalue()) == 20000
+    coded = ncodec("compress", "-", "-", *form, "--quiet", stdin=x.tobytes())
+    assert (coded.status, coded.err, coded.data[:4]) == (0, "", b"ECDC")
+    samples = ncodec("decompress", "-", "--raw", "s16", "--quiet", stdin=coded.data)
+    assert (samples.status, samples.err, len(samples.data)) == (0, "", 20000)
 
 
 SLOW = """

@@ -1,0 +1,189 @@
+"""info, verify, peel, cut, cat, tag, repair: files in, files out, no model."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def talk(ncodec, coded):
+    """The current folder has talk.ecdc and damaged.ecdc, where codebook 3 of a packet is bad."""
+    Path("talk.ecdc").write_bytes(coded)
+    damaged = bytearray(coded)
+    damaged[len(coded) // 2] ^= 16
+    Path("damaged.ecdc").write_bytes(damaged)
+    return coded
+
+
+def links(ncodec, path):
+    return json.loads(ncodec("info", path, "--json").out)["links"]
+
+
+def audio(ncodec, path, *options):
+    """Decompress; return samples."""
+    assert ncodec("decompress", path, "x.wav", "-f", *options).status == 0
+    return soundfile.read("x.wav", dtype="int16")[0]
+
+
+def test_info_tells_what_went_in(ncodec, talk):
+    said = ncodec("info", "talk.ecdc")
+    assert (said.status, said.err) == (0, "")
+    for text in (
+        f"talk.ecdc: ECDC version 1, 0:03.200, {len(talk)} bytes",
+        "35280 samples, 11025 Hz, 2 channels",
+        "Model      toy",
+        "4 codebooks of 5 bits, 2 streams, 200 frames/s, 8 kbps",
+        "4 of up to 200 frames, indexed",
+        "title=noise",
+        "artist=dice",
+    ):
+        assert text in said.out
+
+
+def test_info_json_is_a_line_for_each_file(ncodec, talk):
+    os.mkdir("more")
+    Path("more/deep.ECDC").write_bytes(talk)
+    Path("more/notes.txt").write_text("no audio")
+    said = ncodec("info", "talk.ecdc", "more", "-", "--json", stdin=talk)
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert [f["file"] for f in found] == ["talk.ecdc", "more/deep.ECDC", "standard input"]
+    assert [f["links"] for f in found] == [found[0]["links"]] * 3
+    link = found[0]["links"][0]
+    assert (link["samples"], link["source_rate"], link["source_channels"]) == (35280, 11025, 2)
+    assert link["tags"] == [["title", "noise"], ["artist", "dice"]]
+
+
+def test_info_tells_of_damage_that_it_meets(ncodec, talk):
+    Path("cut.ecdc").write_bytes(talk[:-300])
+    said = ncodec("info", "cut.ecdc")
+    assert (said.status, "cut short" in said.out) == (0, True)
+
+
+def test_verify_answers_by_its_status(ncodec, talk):
+    assert ncodec("verify", "talk.ecdc").out == "talk.ecdc: ok, 0:03.200 in 4 packets\n"
+    said = ncodec("verify", "-", stdin=talk)
+    assert (said.status, said.out.split(":")[0]) == (0, "standard input")
+    said = ncodec("verify", "damaged.ecdc")
+    assert said.status == 1
+    assert "damaged.ecdc: packet 1 " in said.out
+    assert said.err.startswith("ncodec: error: damaged.ecdc: damaged: ")
+    assert said.err.count("\n") == 1
+    said = ncodec("verify", ".", "missing.ecdc", "--quiet")
+    assert (said.status, said.out) == (1, "")
+    assert "missing.ecdc: No such file" in said.err
+    assert said.err.endswith("ncodec: error: 2 of 3 files failed\n")
+
+
+def test_verify_json(ncodec, talk):
+    said = ncodec("verify", "talk.ecdc", "damaged.ecdc", "--json")
+    whole, damaged = map(json.loads, said.out.splitlines())
+    assert (whole["file"], whole["ok"], whole["problems"]) == ("talk.ecdc", True, [])
+    assert (damaged["ok"], damaged["losses"]["packets"], said.status) == (False, 1, 1)
+
+
+@pytest.mark.parametrize(("option", "kept"), [(("--bw", "5"), 2), (("--codebooks", 3), 3)])
+def test_peel_keeps_what_fits_and_says_what(ncodec, talk, option, kept):
+    said = ncodec("peel", "talk.ecdc", "small.ecdc", *option)
+    assert (said.status, f"{kept} codebooks, {2 * kept} kbps" in said.err) == (0, True)
+    assert ("(asked: 5)" in said.err) == (option[0] == "--bw")
+    assert links(ncodec, "small.ecdc")[0]["codebooks"] == kept
+    assert ncodec("verify", "small.ecdc").status == 0
+    expected = audio(ncodec, "talk.ecdc", "--codebooks", kept)
+    assert np.array_equal(audio(ncodec, "small.ecdc"), expected)
+    assert ncodec("peel", "-", "-", *option, stdin=talk).data == Path("small.ecdc").read_bytes()
+
+
+def test_peel_of_a_tree(ncodec, talk):
+    os.makedirs("in/deep")
+    os.replace("talk.ecdc", "in/deep/talk.ecdc")
+    os.replace("damaged.ecdc", "in/damaged.ecdc")
+    assert ncodec("peel", "in", "out", "--codebooks", 1).status == 0
+    assert {str(p) for p in Path("out").rglob("*.*")} == {"out/damaged.ecdc", "out/deep/talk.ecdc"}
+
+
+def test_cut_plays_what_the_whole_plays_there(ncodec, talk):
+    assert ncodec("cut", "talk.ecdc", "part.ecdc", "--start", "0:01.2", "--end", "2").status == 0
+    whole, part = audio(ncodec, "talk.ecdc"), audio(ncodec, "part.ecdc")
+    assert part.shape == (8820, 2)
+    # The resampler may round otherwise where it begins elsewhere: by one in 32768.
+    assert np.abs(part.astype(int) - whole[13230:22050]).max() <= 1
+    again = ncodec("cut", "-", "-", "--start", "1.2", "--end", "0:00:02", stdin=talk)
+    assert again.data == Path("part.ecdc").read_bytes()
+
+
+def test_cat_of_cuts_is_the_original(ncodec, talk):
+    for name, *times in (
+        ("1.ecdc", "--end", 0.7),
+        ("2.ecdc", "--start", 0.7, "--end", 2.9),
+        ("3.ecdc", "--start", 2.9),
+    ):
+        assert ncodec("cut", "talk.ecdc", name, *times).status == 0
+    assert ncodec("cat", "1.ecdc", "2.ecdc", "3.ecdc", "whole.ecdc").status == 0
+    assert Path("whole.ecdc").read_bytes() == talk
+    ended = ncodec("cat", "1.ecdc", "-", "3.ecdc", "-o", "-", stdin=Path("2.ecdc").read_bytes())
+    assert ended.data == talk
+
+
+def test_cat_of_strangers_is_a_chain(ncodec, talk):
+    assert ncodec("cat", "talk.ecdc", "talk.ecdc", "-o", "twice.ecdc").status == 0
+    assert len(links(ncodec, "twice.ecdc")) == 2
+    assert len(audio(ncodec, "twice.ecdc")) == 2 * 35280
+    assert "Link 2 of 2" in ncodec("info", "twice.ecdc").out
+    # Times count through links; the second one's beginning is at 3.2 s.
+    assert ncodec("cut", "twice.ecdc", "part.ecdc", "--start", 4.2, "--end", 5.2).status == 0
+    part, whole = audio(ncodec, "part.ecdc"), audio(ncodec, "talk.ecdc")
+    assert part.shape == (11025, 2)
+    assert np.abs(part.astype(int) - whole[11025:22050]).max() <= 1
+
+
+def tags(ncodec, path):
+    return ncodec("tag", path).out.splitlines()
+
+
+def test_tags_are_changed_in_place(ncodec, talk):
+    Path("talk.ecdc").chmod(0o640)
+    said = ncodec("tag", "talk.ecdc", "--set", "TITLE=a=b", "--add", "artist=Ä", "--remove", "x")
+    assert (said.status, said.out, said.err) == (0, "", "")
+    assert tags(ncodec, "talk.ecdc") == ["artist=dice", "TITLE=a=b", "artist=Ä"]
+    assert ncodec("tag", "talk.ecdc", "--remove", "Artist").status == 0
+    found = json.loads(ncodec("tag", "talk.ecdc", "--json").out)
+    assert found == {"file": "talk.ecdc", "tags": [["TITLE", "a=b"]]}
+    assert ncodec("tag", "talk.ecdc", "--clear", "--add", "title=noise").status == 0
+    assert ncodec("tag", "talk.ecdc", "--add", "artist=dice").status == 0
+    assert Path("talk.ecdc").read_bytes() == talk
+    assert stat.S_IMODE(os.stat("talk.ecdc").st_mode) == 0o640
+    assert sorted(os.listdir()) == ["damaged.ecdc", "talk.ecdc"]
+
+
+def test_tags_on_a_pipe(ncodec, talk):
+    changed = ncodec("tag", "-", "--clear", stdin=talk)
+    assert (changed.status, changed.err) == (0, "")
+    assert ncodec("tag", "-", stdin=changed.data).out == ""
+    assert ncodec("tag", "-", stdin=talk).out == "title=noise\nartist=dice\n"
+
+
+def test_repair_saves_the_rest(ncodec, talk):
+    before = Path("damaged.ecdc").read_bytes()
+    said = ncodec("repair", "damaged.ecdc", "saved.ecdc")
+    assert (said.status, "damaged.ecdc -> saved.ecdc: 0:03.200, 2 layers lost" in said.err) == (
+        0,
+        True,
+    )
+    assert Path("damaged.ecdc").read_bytes() == before
+    assert ncodec("verify", "saved.ecdc").status == 0
+    saved, whole = audio(ncodec, "saved.ecdc"), audio(ncodec, "talk.ecdc")
+    assert len(saved) == len(whole)
+    # Packet 1 is damaged: seconds 1 to 2, and what the decoder and the resampler smear from it.
+    changed = np.flatnonzero((saved != whole).any(axis=1)) / 11025
+    assert changed.min() > 0.9
+    assert changed.max() < 2.1
+
+
+def test_decompress_says_how_to_go_on_at_damage(ncodec, talk):
+    said = ncodec("decompress", "damaged.ecdc", "x.wav")
+    assert (said.status, said.err.endswith("(--keep-going decodes what is whole)\n")) == (1, True)
