@@ -95,9 +95,10 @@ class Content:
 class ForeignReader:
     """Content with the interface of an `EcdcReader`, so that it decodes like a file of our own."""
 
-    def __init__(self, content: Content) -> None:
-        """Begin at the first packet."""
+    def __init__(self, content: Content, model: Any) -> None:
+        """Begin at the first packet; `model` is what the packets decode with."""
         self.header = content.header
+        self.model = model
         self.total_samples: int | None = content.source_samples
         self.losses = Losses()
         self.problems: list[str] = []

@@ -17,12 +17,25 @@ def loudness(signal: Signal, sample_rate: int) -> float:
     Blocks of 400 ms, 100 ms apart, gated at -70 LUFS and then at 10 LU below the mean of what is
     left. A signal of under 400 ms is one block. All channels weigh the same (mono and stereo).
     """
-    weighted = _k_weighting(channels_of(signal), sample_rate)
+    return gated_level(block_powers(signal, sample_rate))
+
+
+def block_powers(signal: Signal, sample_rate: int, *, skip: int = 0) -> NDArray[np.float64]:
+    """Return the weighted power of each block; `skip` samples at the start only run the filters in.
+
+    The powers of stretches of a long signal, one after another, give `gated_level` its loudness but
+    for the blocks across their seams.
+    """
+    weighted = _k_weighting(channels_of(signal), sample_rate)[:, skip:]
     size = min(round(BLOCK * sample_rate), weighted.shape[1])
     if size == 0:
-        return float("-inf")
+        return np.zeros(0)
     starts = range(0, weighted.shape[1] - size + 1, max(1, round(STEP * sample_rate)))
-    power = np.array([np.mean(weighted[:, s : s + size] ** 2, axis=1).sum() for s in starts])
+    return np.array([np.mean(weighted[:, s : s + size] ** 2, axis=1).sum() for s in starts])
+
+
+def gated_level(power: NDArray[np.float64]) -> float:
+    """Return the loudness in LUFS of blocks of these powers, gated; -inf for silence."""
     power = power[_lufs(power) > ABSOLUTE_GATE]
     if power.size:
         power = power[_lufs(power) > _lufs(power.mean()) + RELATIVE_GATE]
