@@ -28,7 +28,7 @@ def layouts_of(family: str) -> list[str]:
 def export_model(
     name_or_path: str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    layout: str = "hf",
+    layout: str | None = None,
     *,
     force: bool = False,
 ) -> list[Path]:
@@ -38,7 +38,7 @@ def export_model(
         name_or_path: As `load` takes it.
         folder: Made if missing.
         layout: "ncodec", "hf" (Hugging Face), "encodec" (the encodec package) or "dac"
-            (descript-audio-codec), as far as the family has it.
+            (descript-audio-codec), as far as the family has it; "hf" or else "ncodec" if None.
         force: Overwrite files that exist.
 
     Returns:
@@ -49,6 +49,8 @@ def export_model(
     """
     info, tensors = read_model_file(find(name_or_path))
     target = Path(folder)
+    if layout is None:
+        layout = "hf" if "hf" in layouts_of(info.family) else OWN
     if layout == OWN:
         files = {f"{info.name}.safetensors": lambda p: write_model_file(info, tensors, p)}
         return _put(target, files | _card(info, f"{info.name}.safetensors", "ncodec"), force)

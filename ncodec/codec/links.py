@@ -11,9 +11,10 @@ import torch
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
+from ncodec.convert import ForeignReader, open_links
 from ncodec.errors import ArgumentError, BadFileError, DeviceError
 from ncodec.models.base import CompressionModel
-from ncodec_formats import EcdcReader, Losses, open_links
+from ncodec_formats import EcdcReader, Losses
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 ModelLike = CompressionModel | str | os.PathLike[str] | None
@@ -91,12 +92,15 @@ class FileDecoder:
         if not 0 <= begin < float("inf") or (end is not None and not begin <= end < float("inf")):
             raise ArgumentError(f"start {start} s, end {end} s: must be 0 <= start <= end")
         self.damage: list[Damage] = []
-        self._links = open_links(file, keep_going, max_seconds=max_seconds)
+        given = os.fspath(model) if isinstance(model, os.PathLike) else model
+        self._links = open_links(
+            file, keep_going, max_seconds=max_seconds, model=given, device=device
+        )
         self._given, self._device = model, device
         self._bandwidth, self._codebooks = bandwidth, codebooks
         self._begin, self._end, self._keep_going = begin, end, keep_going
         self._models: dict[bytes, CompressionModel] = {}
-        self._reader: EcdcReader | None = next(self._links)
+        self._reader: EcdcReader | ForeignReader | None = next(self._links)
         header = self._reader.header
         self.sample_rate = sample_rate or header.source_rate
         self.channels = header.source_channels
@@ -125,9 +129,11 @@ class FileDecoder:
             if self._reader is not None:
                 self._decoder = self._open(self._reader, offset)
 
-    def _open(self, reader: EcdcReader, offset: float) -> StreamDecoder:
+    def _open(self, reader: EcdcReader | ForeignReader, offset: float) -> StreamDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""
         header = reader.header
+        if isinstance(reader, ForeignReader):
+            self._models[header.model_hash] = reader.model
         if header.model_hash not in self._models:
             self._models[header.model_hash] = find_model(self._given, header.model, self._device)
         rate = header.source_rate
@@ -145,12 +151,12 @@ class FileDecoder:
             end=end,
         )
 
-    def _layers(self, reader: EcdcReader) -> int | None:
+    def _layers(self, reader: EcdcReader | ForeignReader) -> int | None:
         if self._bandwidth is None:
             return self._codebooks
         return reader.header.codebooks_within(self._bandwidth)
 
-    def _decode(self, reader: EcdcReader) -> Iterator[Samples]:
+    def _decode(self, reader: EcdcReader | ForeignReader) -> Iterator[Samples]:
         decoder = self._decoder
         if decoder.first_frame > reader.header.first_frame:
             reader.seek(decoder.first_frame)
@@ -166,7 +172,7 @@ class FileDecoder:
             seconds = reader.header.hop / reader.header.sample_rate
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
 
-    def _checked_end(self, reader: EcdcReader) -> int | None:
+    def _checked_end(self, reader: EcdcReader | ForeignReader) -> int | None:
         """Return where the source ends, as far as there are codes for it."""
         total, there = reader.total_samples, self._decoder.decoded_samples
         sought_beyond = there == 0 and self._decoder.first_frame > reader.header.first_frame
@@ -176,7 +182,7 @@ class FileDecoder:
             raise BadFileError(f"the end is at sample {total}; the codes end at sample {there}")
         return there
 
-    def _total(self, reader: EcdcReader) -> int:
+    def _total(self, reader: EcdcReader | ForeignReader) -> int:
         """Return where a link's source ends, from its codes if nothing says so."""
         total = reader.total_samples
         return self._decoder.decoded_samples if total is None else total

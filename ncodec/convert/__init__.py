@@ -1,4 +1,4 @@
-"""Codes from one kind of file to another, untouched: `.ecdc` 1 and 0, `.dac`, `.npz`, `.safetensors`."""
+"""Codes from one kind of file to another: `.ecdc` 1 and 0, `.dac`, `.npz`, `.safetensors`."""
 
 from ncodec.convert.content import Content, ForeignReader
 from ncodec.convert.files import KINDS, Converted, convert, kind_of_name, open_links, sniff

@@ -117,9 +117,8 @@ def _checked_codes(codes: np.ndarray) -> np.ndarray:
     if codes.ndim == 2:
         codes = codes[None]
     if codes.ndim != 3 or codes.dtype.kind not in "iu" or not codes.shape[0] or not codes.shape[1]:
-        raise BadFileError(
-            f"codes are {codes.dtype} {list(codes.shape)}; they must be integers [S, K, F] or [K, F]"
-        )
+        what = f"{codes.dtype} {list(codes.shape)}"
+        raise BadFileError(f"codes are {what}; they must be integers [S, K, F] or [K, F]")
     if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < 1 << 16:
         raise BadFileError("a code lies outside 0 to 65535")
     return codes.astype(np.uint16)
@@ -148,7 +147,7 @@ def _header(codes: np.ndarray, text: str | None, name: str | None) -> tuple[Head
         values["model_hash"] = bytes.fromhex(values["model_hash"])
         values["tags"] = [tuple(tag) for tag in values.get("tags", [])]
         known = {field.name for field in fields(Header)}
-        given = {
+        given: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values.items()
             if key in known

@@ -62,13 +62,19 @@ def _shape(name: str, config: Mapping[str, Any]) -> Shape:
         return Shape(
             sample_rate=rate,
             channels=int(config.get("channels", 1)),
-            hop=prod(config["ratios"]) * int(config.get("frame_stride", 1)),
+            hop=_hop(config),
             codebooks=int(config["codebooks"]),
-            bins=int(config["bins"]),
+            bins=int(config["bins"] if "bins" in config else config["cardinality"]),
             segment=(length, stride) if seconds else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{name}: its files cannot be converted ({error!r})") from error
+
+
+def _hop(config: Mapping[str, Any]) -> int:
+    if "hop" in config:
+        return int(config["hop"])
+    return prod(config["ratios"]) * int(config.get("frame_stride", 1))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from ncodec.convert.dac import decodable, read_dac_content, write_dac_content
 from ncodec.convert.ecdc import LoadModel, read_ecdc0, read_ecdc1, write_ecdc0, write_ecdc1
 from ncodec.errors import ArgumentError, BadFileError
 from ncodec.files import atomic_output
+from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader
 from ncodec_formats import open_links as open_ecdc_links
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
@@ -98,9 +99,12 @@ def convert(
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
             return convert(file, target, to=to, model=model, lm=lm, force=force, load=load)
-    find = load or _load_any
+    find = load or _load
     content = read_content(source, model, find)
     _check_pair(content, to, lm=lm)
+    if content.kind == "dac" and to == "ecdc":
+        header, _ = decodable(content, find(content.header.model))
+        content = replace(content, header=header)
     if isinstance(target, (str, os.PathLike)):
         with atomic_output(target, force=force) as file:
             lost = _write(content, file, to, find, lm=lm)
@@ -138,12 +142,13 @@ def open_links(
     keep_going: bool = False,
     *,
     max_seconds: float | None = DEFAULT_MAX_SECONDS,
-    model: str | None = None,
-    load: LoadModel | None = None,
+    model: CompressionModel | str | None = None,
+    device: str = "cpu",
 ) -> Iterator[EcdcReader | ForeignReader]:
     """Open any file of codes for decoding: as `ncodec_formats.open_links`, for other kinds too.
 
-    A `ForeignReader` has the `model` that its packets decode with; `load` gives it by name.
+    `model` is a model or the name of one, instead of what the file says; a `ForeignReader` has the
+    one that its packets decode with.
     """
     head = file.read(_HEAD)
     kind = sniff(head)
@@ -151,9 +156,17 @@ def open_links(
     if kind in (None, "ecdc1"):
         yield from open_ecdc_links(file, keep_going, max_seconds=max_seconds)
         return
-    find = load or _load_any
-    content = read_content(file, model, find)
-    found = find(model or content.header.model)
+    name = model.name if isinstance(model, CompressionModel) else model
+
+    def find(wanted: str) -> Any:
+        return (
+            model
+            if wanted == name and isinstance(model, CompressionModel)
+            else _load(wanted, device)
+        )
+
+    content = read_content(file, name, find)
+    found = find(name or content.header.model)
     if content.kind == "dac":
         header, found = decodable(content, found)
     elif content.header.model_hash == NO_HASH:
@@ -225,7 +238,7 @@ def _path_of(target: str | os.PathLike[str] | BinaryIO) -> str:
     raise ArgumentError("the kind to write must be given for a file without a name (--to)")
 
 
-def _load_any(name: str) -> Any:
+def _load(name: str, device: str = "cpu") -> Any:
     from ncodec.checkpoints import load_any
 
-    return load_any(name)
+    return load_any(name, device)
