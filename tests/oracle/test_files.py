@@ -58,7 +58,7 @@ def by_reference(model: Any, x: torch.Tensor, kbps: float, *, lm: bool) -> bytes
     return reference.compress(model, x, use_lm=lm)
 
 
-@pytest.mark.parametrize(("seconds", "kbps"), [(0.31, 3.0), (1.0, 6.0), (2.03, 24.0)])
+@pytest.mark.parametrize(("seconds", "kbps"), [(0.31, 24.0), (1.0, 3.0)])
 def test_raw_files_are_the_same_bytes(
     world: Any, tmp_path: Path, seconds: float, kbps: float
 ) -> None:
@@ -77,7 +77,7 @@ def test_raw_files_are_the_same_bytes(
         assert (tmp_path / f"{kind}.ecdc").read_bytes() == theirs
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.2])
+@pytest.mark.parametrize("seconds", [0.1, pytest.param(1.1, marks=pytest.mark.slow)])
 def test_lm_coded_files_are_the_same_bytes(world: Any, tmp_path: Path, seconds: float) -> None:
     model, rate, channels, _ = world
     x = noise(seconds, rate, channels)[0]
@@ -92,7 +92,7 @@ def test_lm_coded_files_are_the_same_bytes(world: Any, tmp_path: Path, seconds: 
     assert (tmp_path / "b.ecdc").read_bytes() == coded
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.99])
+@pytest.mark.parametrize("seconds", [0.4, pytest.param(1.99, marks=pytest.mark.slow)])
 def test_their_files_sound_alike(world: Any, tmp_path: Path, seconds: float) -> None:
     model, rate, channels, _ = world
     x = noise(seconds, rate, channels)[0]
@@ -111,7 +111,7 @@ def test_their_files_sound_alike(world: Any, tmp_path: Path, seconds: float) -> 
 
 def test_the_package_reads_ours(world: Any, tmp_path: Path) -> None:
     model, rate, channels, _ = world
-    write(tmp_path / "in.wav", noise(1.3, rate, channels)[0].numpy(), rate)
+    write(tmp_path / "in.wav", noise(0.5, rate, channels)[0].numpy(), rate)
     compress(tmp_path / "in.wav", tmp_path / "one.ecdc", model=load(model.name), bandwidth=6)
     convert(tmp_path / "one.ecdc", tmp_path / "zero.ecdc", to="encodec")
     decompress(tmp_path / "one.ecdc", tmp_path / "ours.wav", encoding="f32")
