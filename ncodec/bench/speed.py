@@ -16,6 +16,7 @@ import numpy as np
 from ncodec.bench.processes import workers
 from ncodec.codec import StreamDecoder, StreamEncoder
 from ncodec.errors import CheckpointError
+from ncodec.metrics import real_time
 from ncodec.models.base import CompressionModel
 
 Blocks = list[float]
@@ -156,7 +157,7 @@ def _speed(
         work=work,
         block_frames=block,
         threads=threads,
-        real_time=seconds / float(np.median([sum(run) for run in runs])),
+        real_time=real_time(seconds, [sum(run) for run in runs]),
         block_ms=float(np.median(each)),
         late_ms=float(np.percentile(each, 99)),
         budget_ms=1000 * (seconds if block is None else block * model.hop / model.sample_rate),

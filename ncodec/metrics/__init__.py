@@ -1,7 +1,7 @@
 """What benchmarks and training report, on numpy signals `[T]` or `[C, T]`: one idea a file."""
 
 from ncodec.metrics.alignment import align, delay
-from ncodec.metrics.cost import Speed, measure_speed, peak_memory
+from ncodec.metrics.cost import peak_memory, real_time
 from ncodec.metrics.loudness import loudness, loudness_difference
 from ncodec.metrics.perceptual import (
     MissingExtraError,
@@ -17,18 +17,17 @@ from ncodec.metrics.spectral import log_mel_distance, multi_resolution_stft_dist
 __all__ = [
     "CodebookStatistics",
     "MissingExtraError",
-    "Speed",
     "align",
     "codebook_statistics",
     "delay",
     "log_mel_distance",
     "loudness",
     "loudness_difference",
-    "measure_speed",
     "multi_resolution_stft_distance",
     "peak_memory",
     "pesq_wb",
     "real_bitrate",
+    "real_time",
     "si_sdr",
     "stoi",
     "visqol_audio",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from ncodec.errors import NcodecError
+from ncodec.errors import ArgumentError, NcodecError
 
 # Linux carries the parent's peak over an exec, so a child of a large process would look large. This
 # small one in between starts the command and tells its peak (kB; bytes on macOS) and exit status.
@@ -19,32 +18,22 @@ _BETWEEN = (
 )
 
 
-@dataclass(frozen=True)
-class Speed:
-    """How fast a piece of work is against the sound that it works on.
+def real_time(duration: float, times: Sequence[float]) -> float:
+    """Return seconds of sound a second of work, from the median of several runs' times.
 
-    Attributes:
-        real_time: seconds of sound a second of work, from the median run: higher is better, and
-            under 1 is too slow for live use. (The real-time factor of some papers is its inverse.)
-        best: the same, from the fastest run.
-        runs: how many were timed.
+    Higher is better, and under 1 is too slow for live use. The "real-time factor" of some papers is
+    its inverse.
+
+    Args:
+        duration: of the sound that each run handled, in seconds.
+        times: seconds that each run took.
+
+    Raises:
+        ArgumentError: no run, or a time that is not positive.
     """
-
-    real_time: float
-    best: float
-    runs: int
-
-
-def measure_speed(work: Callable[[], object], duration: float, runs: int = 3) -> Speed:
-    """Time `work`, which handles `duration` seconds of sound, after one run that does not count."""
-    work()
-    times = list[float]()
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    times.sort()
-    return Speed(duration / times[len(times) // 2], duration / times[0], runs)
+    if not times or min(times) <= 0:
+        raise ArgumentError(f"times {list(times)}: must be at least one, and positive")
+    return duration / statistics.median(times)
 
 
 def peak_memory(command: Sequence[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -41,12 +40,11 @@ def test_wrong_codes_are_refused(codes: np.ndarray, sizes: tuple[int, ...]) -> N
         metrics.codebook_statistics(codes, sizes)
 
 
-def test_speed_is_sound_over_time_and_the_first_run_is_free(monkeypatch) -> None:
-    clock = iter([0.0, 2.0, 10.0, 11.0, 20.0, 24.0])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    calls: list[int] = []
-    speed = metrics.measure_speed(lambda: calls.append(1), duration=8.0, runs=3)
-    assert (speed.real_time, speed.best, speed.runs, len(calls)) == (4.0, 8.0, 3, 4)
+def test_real_time_is_sound_over_the_median_run() -> None:
+    assert metrics.real_time(8.0, [2.0, 1.0, 40.0]) == 4.0
+    for times in ([], [1.0, 0.0]):
+        with pytest.raises(ArgumentError, match="must be at least one"):
+            metrics.real_time(8.0, times)
 
 
 def test_peak_memory_sees_the_command_and_not_this_process() -> None:
