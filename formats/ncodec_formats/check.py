@@ -60,6 +60,7 @@ def verify(src: BinaryIO) -> Report:
     for reader in _readers(src, report):
         for _ in reader.events():
             pass
+        reader.next_link()
         _count(report, reader)
     return report
 
@@ -79,7 +80,11 @@ def _verify_quickly(src: BinaryIO) -> Report | None:
                 frame = place[1] if place is not None else frame
                 report.losses.gone += _gone(item)
             end, digest = link.end, hasher.digest()[:DIGEST_SIZE]
-            if (end.packets, end.end_frame, end.digests[-1]) != (packets, frame, digest):
+            if link.wrong_tail or (end.packets, end.end_frame, end.digests[-1]) != (
+                packets,
+                frame,
+                digest,
+            ):
                 return None
             report.count(link.header, packets, frame, end.source_samples)
     except BadFileError:
@@ -125,6 +130,7 @@ def repair(src: BinaryIO, dst: BinaryIO) -> Report:
                 writer.end_frame = event.first_frame + event.frames
             else:
                 writer.add(None, event.data)
+        reader.next_link()
         _count(report, reader)
         found = reader.end
         end = writer.end(played_samples(reader) if found is None else found.source_samples)

@@ -17,13 +17,16 @@ class RawLink:
     """One link of a file: its header, its packets, its totals."""
 
     def __init__(self, file: BinaryIO, source: Source) -> None:
+        begin = source.offset
         self.header = read_header(source)
         self.layout = Layout(self.header)
         self._file = file
         self._source = source
         self._area = source.offset
-        self._scanner = Scanner(source, self.layout)
+        self._scanner = Scanner(source, self.layout, begin)
         self._end: End | None = None
+        self.wrong_tail: str | None = None
+        """What is wrong with index and footer, once all items are read."""
 
     @property
     def end(self) -> End:
@@ -59,7 +62,7 @@ class RawLink:
             if payload is None:
                 raise BadFileError("the end packet is damaged; repair the file first")
             self._end = End.parse(payload, len(self.layout.bits))
-        self._scanner.pass_tail()
+        self.wrong_tail = self._scanner.pass_tail()
 
     def known_end(self) -> End | None:
         """Returns the totals before all is read, where the file can be searched for them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import limits
-from .errors import BadFileError
+from .errors import BadFileError, LimitError
 from .packets import END, INDEX, Layout, put_other
 from .wire import get_varint, put_varint
 
@@ -33,9 +33,16 @@ class End:
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def to_packet(self) -> bytes:
-        """Returns the end packet."""
+        """Returns the end packet.
+
+        Raises:
+            LimitError: a total is beyond the limits of the format.
+        """
         import msgpack
 
+        for number in (self.source_samples, self.end_frame):
+            if not 0 <= number <= limits.MAX_COUNT:
+                raise LimitError(f"a total of {number}; at most {limits.MAX_COUNT}")
         values = {
             "n": self.source_samples,
             "p": self.packets,

@@ -81,10 +81,15 @@ class Follower:
     """
 
     def __init__(
-        self, source: Source, header: Header, keep_going: bool, max_seconds: float | None
+        self,
+        source: Source,
+        header: Header,
+        begin: int,
+        keep_going: bool,
+        max_seconds: float | None,
     ) -> None:
         self.layout = Layout(header)
-        self.scanner = Scanner(source, self.layout)
+        self.scanner = Scanner(source, self.layout, begin)
         self.losses = Losses()
         self.problems: list[str] = []
         self.expected = header.first_frame
@@ -252,6 +257,10 @@ class Follower:
         if not self._keep_going:
             self._done = True
             raise DamageError(text)
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        """Takes down something that is wrong."""
         if len(self.problems) < 100:
             self.problems.append(text)
 

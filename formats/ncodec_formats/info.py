@@ -85,7 +85,7 @@ def _scanned_links(src: BinaryIO) -> list[dict[str, Any]]:
     for reader in open_links(src, keep_going=True, max_seconds=None):
         for _ in reader.events():
             pass
-        reader.pass_tail()
+        reader.next_link()
         link = _link(
             reader.header,
             reader.packets,

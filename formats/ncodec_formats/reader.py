@@ -38,9 +38,12 @@ class EcdcReader:
     ) -> None:
         self._file = file
         self._source = source or Source(file)
+        begin = self._source.offset
         self.header: Header = read_header(self._source)
         self._area = self._source.offset
-        self._follower = Follower(self._source, self.header, keep_going, max_seconds)
+        self._follower = Follower(self._source, self.header, begin, keep_going, max_seconds)
+        self._keep_going = keep_going
+        self._followed: bool | None = None
 
     def __iter__(self) -> Iterator[Packet | Loss]:
         return self
@@ -124,13 +127,27 @@ class EcdcReader:
             )
         self._follower.skip_to(frame, restart=seekable)
 
-    def pass_tail(self) -> None:
-        """Reads on to the end of the link: what is left of it, index and footer."""
-        self._follower.drain()
-        self._follower.scanner.pass_tail()
+    def next_link(self) -> bool:
+        """Passes over the rest of the link, its index and footer; tells whether a link follows.
 
-    def find_link(self) -> bool:
-        """Passes over anything up to the next link; tells whether there is one."""
+        Raises:
+            BadFileError: something else follows, and `keep_going` is off.
+        """
+        if self._followed is None:
+            self._follower.drain()
+            wrong = self._follower.scanner.pass_tail()
+            if wrong is not None:
+                self._follower.note(wrong)
+            try:
+                self._followed = self._source.at_link()
+            except BadFileError as error:
+                if not self._keep_going:
+                    raise
+                self._follower.note(str(error))
+                self._followed = self._find_link()
+        return self._followed
+
+    def _find_link(self) -> bool:
         while (element := self._follower.scanner.next()) is not None:
             self.losses.skipped += element.size
         return self._source.available > 0
@@ -160,12 +177,5 @@ def open_links(
     while True:
         reader = EcdcReader(file, keep_going, max_seconds=max_seconds, source=source)
         yield reader
-        reader.pass_tail()
-        try:
-            if not source.at_link():
-                return
-        except BadFileError:
-            if not keep_going:
-                raise
-            if not reader.find_link():
-                return
+        if not reader.next_link():
+            return

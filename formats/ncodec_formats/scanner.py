@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 from . import limits
 from .bulk import WORTH_IT, Run, find_run
-from .ending import FOOTER
+from .ending import FOOTER, Index
 from .errors import BadFileError, NcodecError
 from .header import PREFIX, Header, header_size
-from .packets import CODES, INDEX, Head, Layout, get_other
+from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 
 CHUNK = 1 << 18
@@ -127,9 +127,13 @@ def read_header(source: Source) -> Header:
 class Scanner:
     """Cuts what follows a header into elements."""
 
-    def __init__(self, source: Source, layout: Layout) -> None:
+    def __init__(self, source: Source, layout: Layout, begin: int) -> None:
+        """Begins at the end of the header that began at offset `begin`."""
         self._source = source
         self._layout = layout
+        self._begin = begin
+        self._area = source.offset
+        self._end = source.offset
         self._no_link_before = 0
         self._spent = 0
 
@@ -154,15 +158,31 @@ class Scanner:
             source.pos += run.rows.size
         return run
 
-    def pass_tail(self) -> None:
-        """Passes over index and footer, which follow the end packet."""
+    def pass_tail(self) -> str | None:
+        """Passes over index and footer, which follow the end packet; returns what is wrong there.
+
+        A link may have neither.
+        """
         source = self._source
         source.fill(3)
-        if source.data.startswith(SYNC + bytes([INDEX]), source.pos):
-            self.next()
+        if not source.data.startswith(SYNC + bytes([INDEX]), source.pos):
+            return None
+        element = self.next()
         source.fill(FOOTER.size)
-        if source.data.startswith(FOOTER_MAGIC, source.pos):
-            source.take(FOOTER.size)
+        if not source.data.startswith(FOOTER_MAGIC, source.pos):
+            return "the index has no footer"
+        length = source.offset + FOOTER.size - self._end
+        footer = source.take(FOOTER.size)
+        try:
+            index = Index.parse((element and element.payload) or b"")
+        except BadFileError as error:
+            return str(error)
+        sizes = (self._end - self._area, self._area - self._begin)
+        if (index.area, index.header_size) != sizes:
+            return "the index is of another link"
+        if footer != FOOTER.pack(FOOTER_MAGIC, length):
+            return "the footer is damaged"
+        return None
 
     def _packet(self) -> Element | None:
         """Takes the packet at the current position; None if there is none."""
@@ -181,6 +201,7 @@ class Scanner:
         else:
             length = self._up_to_next(size)
             self._spent += size - length
+        self._end = offset if kind == END else self._end
         return Element(kind, offset, source.take(length), size, head, begin)
 
     def _sound(self, head: Head | None, begin: int, size: int) -> bool:

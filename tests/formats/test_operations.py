@@ -256,9 +256,8 @@ def test_damaged_heads_are_refused_by_those_who_copy():
 def test_verify_sees_every_byte(packets):
     data = make(packets)
     assert sound(data)
-    index = data.index(b"\xec\xdc\x02", len(data) - 200)
     rng = np.random.default_rng(0)
-    for at in range(index) if packets == 6 else rng.integers(90, index, 30):
+    for at in range(len(data)) if packets == 6 else rng.integers(90, len(data), 30):
         wrong = bytearray(data)
         wrong[at] ^= 1 << int(rng.integers(8))
         try:

@@ -1,0 +1,111 @@
+"""The conformance kit, the Kaitai description and the file(1) entry."""
+
+import hashlib
+import importlib.util
+import io
+import shutil
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ncodec_formats import Packet, repair, verify
+from ncodec_formats.bits import unpack
+from ncodec_formats.errors import BadFileError, NcodecError
+from ncodec_formats.selftest import check_vector, selftest
+from tests.formats.files import apply, make, read
+from tests.formats.kaitai.ecdc import Ecdc
+
+FORMATS = Path(__file__).resolve().parents[2] / "formats"
+VECTORS = FORMATS / "vectors"
+
+
+@pytest.mark.parametrize("result", selftest(), ids=lambda result: result.name)
+def test_each_file_is_read_as_it_must_be(result):
+    assert result.ok, result.text
+
+
+def test_the_kit_is_what_its_program_makes(monkeypatch):
+    monkeypatch.syspath_prepend(str(VECTORS))
+    spec = importlib.util.spec_from_file_location("make_vectors", VECTORS / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = {f"{group}/{name}" for group, files in module.kit().items() for name in files}
+    there = {str(path.relative_to(VECTORS)) for path in VECTORS.glob("*/*.ecdc")}
+    assert made == there
+    for group, files in module.kit().items():
+        for name, (data, _) in files.items():
+            assert (VECTORS / group / name).read_bytes() == data, name
+
+
+def test_a_wrong_reader_would_be_found_out():
+    data = make(2)
+    assert "error None where LimitError" in check_vector(data, {"error": "LimitError"})
+    assert "not []" in check_vector(data, {"links": []})
+    assert "not []" in check_vector(data[:-100], {"error": "BadFileError", "damaged": []})
+
+
+def test_a_kit_that_is_not_there(tmp_path):
+    with pytest.raises(BadFileError, match="conformance kit"):
+        list(selftest(tmp_path))
+
+
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("*/*.ecdc")), ids=lambda path: path.stem)
+def test_verify_agrees_and_repair_mends(path):
+    data = path.read_bytes()
+    try:
+        report = verify(io.BytesIO(data))
+    except NcodecError as error:
+        with pytest.raises(type(error)):
+            apply(repair, data)
+        return
+    assert report.ok == (path.parent.name != "faulty")
+    mended = apply(repair, data)
+    assert verify(io.BytesIO(mended)).ok
+    assert apply(repair, mended) == mended
+
+
+def test_the_generated_parser_is_of_this_description():
+    source = (FORMATS / "ecdc.ksy").read_text()
+    parser = Path(sys.modules[Ecdc.__module__].__file__).read_text()
+    assert hashlib.sha256(source.encode()).hexdigest() in parser, "run formats/compile_ksy.js"
+
+
+KAITAI = [
+    *("plain", "one-layer", "two-streams", "segments", "live", "empty", "one-frame", "tags"),
+    *("gain", "length-known", "peeled", "redundancy", "64-layers", "8-streams", "1-bit"),
+    *("16-bit", "odd-sizes", "fewer-layers", "off-the-grid", "begins-midway", "unknown-packets"),
+    *("gap", "many-tags", "fastest"),
+]
+
+
+@pytest.mark.parametrize("name", KAITAI)
+def test_kaitai_finds_the_same_codes(name):
+    [path] = VECTORS.glob(f"*/{name}.ecdc")
+    data = path.read_bytes()
+    parsed = Ecdc.from_bytes(data)
+    found = [packet.body for packet in parsed.packets if packet.type == Ecdc.PacketType.codes]
+    packets = [item for item in read(data) if isinstance(item, Packet)]
+    assert len(found) == len(packets)
+    for body, packet in zip(found, packets, strict=True):
+        streams, frames = parsed.streams, body.frames
+        layers = list(chain.from_iterable(run.layers for run in body.runs))
+        rows = [unpack(layer.codes, layer.bits, streams * frames) for layer in layers]
+        codes = np.array(rows, np.uint16).reshape(-1, streams, frames)
+        assert body.first_frame == packet.first_frame
+        assert np.array_equal(codes, packet.codes)
+    assert parsed.tail.len_tail == len(data) - data.rindex(b"\xec\xdc\x01")
+
+
+@pytest.mark.skipif(shutil.which("file") is None, reason="file(1) is not installed")
+def test_file_knows_it():
+    def told(*options: str) -> str:
+        path = str(VECTORS / "subset" / "plain.ecdc")
+        command = ["file", "-b", "-m", str(FORMATS / "ecdc.magic"), *options, path]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert told() == "ECDC neural audio codec stream, version 1, model conformance"
+    assert told("--mime-type") == "audio/x-ecdc"
