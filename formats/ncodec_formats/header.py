@@ -31,6 +31,7 @@ _KEYS = {
     "C": "source_channels",
     "N": "source_samples",
     "S": "start",
+    "E": "end",
     "i": "first_frame",
     "g": "segment",
     "G": "gain_db",
@@ -78,6 +79,9 @@ class Header:
     """Frames that a model with look-ahead needs after the last one that is wanted."""
     kinds: tuple[int, ...] = ()
     """Payload kind of each layer; empty means all 0, packed bits. Others are for later."""
+    end: int | None = None
+    """Source sample at which playback of a cut file ends; a pipe's reader has no other way to know
+    in time. The end packet rules."""
     peeled: bool = False
     """Layers have been dropped from this file. Always written, so that it is one byte's change."""
 
@@ -182,6 +186,7 @@ _OPTIONAL: dict[str, object] = {
     "start": 0,
     "first_frame": 0,
     "postroll_frames": 0,
+    "end": None,
     "segment": None,
     "gain_db": 0.0,
     "kinds": (),
@@ -292,8 +297,9 @@ _RANGES = {
 def _validate(header: Header) -> None:
     for name, (least, most) in _RANGES.items():
         _range(name, getattr(header, name), least, most)
-    if header.source_samples is not None:
-        _range("source_samples", header.source_samples, 0, limits.MAX_COUNT)
+    for name in ("source_samples", "end"):
+        if getattr(header, name) is not None:
+            _range(name, getattr(header, name), 0, limits.MAX_COUNT)
     if not _is(header.model, str) or not 1 <= len(header.model) <= 255:
         raise ArgumentError(f"model is {header.model!r}; it must be text of 1 to 255 characters")
     if not _is(header.model_hash, bytes) or len(header.model_hash) != 32:

@@ -102,7 +102,9 @@ class EcdcReader:
     @property
     def total_samples(self) -> int | None:
         """Where the source ends on its timeline, in samples at its rate; None while unknown."""
-        return self.header.source_samples if self.end is None else self.end.source_samples
+        if self.end is not None:
+            return self.end.source_samples
+        return self.header.source_samples if self.header.end is None else self.header.end
 
     @property
     def index(self) -> Index | None:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from . import limits
 from .bulk import WORTH_IT, Run, find_run
 from .ending import FOOTER, Index
-from .errors import BadFileError, NcodecError
+from .errors import BadFileError, DamageError, NcodecError
 from .header import PREFIX, Header, header_size
 from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
@@ -64,13 +64,13 @@ class Source:
         """Tells whether another link follows.
 
         Raises:
-            BadFileError: something else does.
+            DamageError: something else does.
         """
         if not self.fill(1):
             return False
         self.fill(len(LINK_START))
         if not self.data.startswith(LINK_START, self.pos):
-            raise BadFileError(f"what follows the link at byte {self.offset} is no link")
+            raise DamageError(f"what follows the link at byte {self.offset} is no link")
         return True
 
     def jump(self, offset: int) -> None:

@@ -65,6 +65,8 @@ def cut(
 def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> bool:
     """Writes the part of a link; returns whether there is one."""
     known = link.known_end()
+    if known is not None and stop is not None:
+        stop = min(stop, known.source_samples)
     first, last = _frames(link.header, begin, stop)
     if known is not None and begin >= known.source_samples:
         first = last = known.end_frame
@@ -81,7 +83,8 @@ def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> boo
             part = _within(item, first, last)
             if writer is None:
                 (at, _) = span(part) or (0, 0)
-                header = replace(link.header, start=begin, first_frame=at)
+                ends = stop if known is None or stop != known.source_samples else None
+                header = replace(link.header, start=begin, first_frame=at, end=ends)
                 writer = LinkWriter(dst, header, Digests(link.layout))
             for other in attached:
                 copy_item(writer, other)
@@ -136,10 +139,25 @@ def cat(sources: Iterable[BinaryIO], dst: BinaryIO) -> None:
         BadFileError: a source is damaged.
     """
     joiner = _Joiner(dst)
+    starts: list[tuple[RawLink, Iterator[RawLink]]] = []
     for src in sources:
-        for link in raw_links(src):
-            joiner.add(link)
+        links = raw_links(src)
+        starts.append((next(links), links))
+    headers = [first.header for first, _ in starts]
+    for number, (first, links) in enumerate(starts):
+        for link in chain([first], links):
+            joiner.add(link, headers[number + 1 :])
     joiner.finish()
+
+
+def _touches(before: Header, after: Header) -> bool:
+    """Tells whether one header is of the part that follows another's."""
+    same = {"start": 0, "first_frame": 0, "end": None}
+    return (
+        replace(before, **same) == replace(after, **same)
+        and before.start < after.start
+        and before.end == after.start
+    )
 
 
 class _Joiner:
@@ -152,14 +170,20 @@ class _Joiner:
         self._recent: dict[int, int] = {}
         """First frame and CRC-32 of the last packets written, as many as parts can share."""
 
-    def add(self, link: RawLink) -> None:
+    def add(self, link: RawLink, following: Iterable[Header]) -> None:
+        """Writes a link; `following` are the headers that later sources begin with."""
         items = link.items()
         joined, ready = False, list[Item]()
         if self._continues(link.header):
             joined, ready = self._pass_overlap(items)
         if not joined:
             self.finish()
-            self._writer = LinkWriter(self._dst, link.header, Digests(link.layout))
+            header = link.header
+            for other in following:
+                if not _touches(header, other):
+                    break
+                header = replace(header, end=other.end)
+            self._writer = LinkWriter(self._dst, header, Digests(link.layout))
             self._recent.clear()
         for item in chain(ready, items):
             self._copy(item)
@@ -173,12 +197,8 @@ class _Joiner:
     def _continues(self, header: Header) -> bool:
         if self._writer is None or self._end is None:
             return False
-        before = replace(self._writer.header, start=0, first_frame=0)
-        return (
-            replace(header, start=0, first_frame=0) == before
-            and header.start == self._end.source_samples
-            and header.start > self._writer.header.start
-        )
+        before = replace(self._writer.header, end=self._end.source_samples)
+        return _touches(before, header)
 
     def _pass_overlap(self, items: Iterator[Item]) -> tuple[bool, list[Item]]:
         """Passes over packets that are written already.

@@ -121,7 +121,7 @@ def damaged() -> dict[str, Entry]:
     ]
     assert all(len(codes) == 1 for _, codes, _ in kept)
     far = write(header(), [(1 << 38, found[0][1], None)])
-    error = "BadFileError"
+    error = "DamageError"
     faults: dict[str, Entry] = {
         "layer-3.ecdc": bad(
             "a flipped bit in the third layer of the second packet",
@@ -275,7 +275,7 @@ def wrong_ends() -> dict[str, Entry]:
     short = put_other(END, msgpack.packb({"n": 5, "p": 2, "f": 30, "d": digests[0]}) or b"")
     wrong = (bytes(8), *digests[:3])
     beyond = put_other(2, b"".join(map(put_varint, (area, len(base.to_bytes()), 1, 0, area + 9))))
-    error = "BadFileError"
+    error = "DamageError"
     cut_off = link(base, found, end=None, losses={"truncated": True})
     points = index.to_packet()
     assert ended(right.to_packet(), points) == plain

@@ -24,7 +24,7 @@ def subset() -> dict[str, Entry]:
     live = header(packet_frames=1, block_frames=1)
     tags = (("TITLE", "Grüße, 世界"), ("ARTIST", "one"), ("ARTIST", "two"), ("empty", ""))
     whole = write(base, packets_of(base, 8, 15))
-    part_head = header(start=57605, first_frame=75)
+    part_head = header(start=57605, first_frame=75, end=60000)
     part = packets_of(base, 8, 15)[5:7]
     one = [(0, codes_of(base, 4, 1, 0), None)]
     second = header(codebook_sizes=(16,), model="other")

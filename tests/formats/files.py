@@ -129,6 +129,7 @@ def headers(draw) -> Header:
         source_samples=draw(st.none() | st.integers(0, 2**40)),
         start=draw(st.integers(0, 2**40)),
         first_frame=draw(st.integers(0, 100)),
+        end=draw(st.none() | st.integers(0, 2**40)),
         gain_db=draw(st.floats(-100, 100)),
         segment=draw(st.none() | st.just((48000, 47520))),
         tags=tuple(draw(st.lists(st.tuples(keys, texts), max_size=3))),

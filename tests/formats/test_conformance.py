@@ -45,7 +45,7 @@ def test_a_wrong_reader_would_be_found_out():
     data = make(2)
     assert "error None where LimitError" in check_vector(data, {"error": "LimitError"})
     assert "not []" in check_vector(data, {"links": []})
-    assert "not []" in check_vector(data[:-100], {"error": "BadFileError", "damaged": []})
+    assert "not []" in check_vector(data[:-100], {"error": "DamageError", "damaged": []})
 
 
 def test_a_kit_that_is_not_there(tmp_path):

@@ -152,6 +152,12 @@ def test_cuts_of_cuts_and_of_chains():
     assert spans == [(290000, 300000), (0, 10000)]
 
 
+def test_a_pipe_s_reader_knows_where_a_cut_ends():
+    part = apply(cut, make(40), 100000, 300000)
+    assert EcdcReader(Pipe(part)).total_samples == 300000
+    assert EcdcReader(Pipe(joined([part, make(1)]))).total_samples == 300000
+
+
 def test_cut_reads_from_a_pipe():
     whole, out = make(40), io.BytesIO()
     cut(Pipe(whole), out, 100000, 300000)
@@ -173,7 +179,11 @@ def test_unrelated_files_become_a_chain():
     assert joined([one, other]) == one + other
     # Parts that touch, but of two files.
     parts = [apply(cut, one, 0, 50000), apply(cut, other, 50000)]
-    assert joined(parts) == parts[0] + parts[1]
+    both = joined(parts)
+    assert both.endswith(parts[1])
+    assert [len(list(reader)) for reader in open_links(io.BytesIO(both))] == [
+        len(read(part)) for part in parts
+    ]
     assert joined([parts[1], parts[0]]) == parts[1] + parts[0]
     assert joined([one, one]) == one + one
     assert sound(one + other)
