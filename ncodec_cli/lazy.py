@@ -33,11 +33,13 @@ class LazyGroup(click.Group):
         return getattr(importlib.import_module(module), attribute)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; a closed pipe ends with status 141, which click itself would make 1."""
+        """Run; a closed pipe ends with status 141 (click: 1), Ctrl-C without an empty line."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise click.exceptions.Exit(CLOSED_PIPE) from None
+        except KeyboardInterrupt:
+            raise click.Abort from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing any."""

@@ -78,7 +78,7 @@ def _run(args: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         click.echo("ncodec: interrupted", err=True)
         return 130
     except Exception as error:

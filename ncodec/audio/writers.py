@@ -38,7 +38,10 @@ def format_of(path: str) -> str:
         ArgumentError: no ending, or one that cannot be written.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
-    _container(suffix)
+    try:
+        _container(suffix)
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: {error}") from None
     return suffix
 
 
