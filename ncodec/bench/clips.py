@@ -47,8 +47,9 @@ def build(rows: Sequence[Row], sources: Sequence[Source], folder: Path, per_kind
         folder: where the decoded sounds are kept.
         per_kind: how many recordings of each kind.
     """
-    chosen = _choose(sources, per_kind)
-    count = sum(2 + sum(row.file == source.name for row in rows) for source in chosen)
+    files = [row.file for row in rows]
+    chosen = _choose([source for source in sources if source.name in files], per_kind)
+    count = sum(2 + files.count(source.name) for source in chosen)
     return [_clip(source, rows, folder, BUDGET / max(count, 1)) for source in chosen]
 
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -91,10 +92,17 @@ class Row:
 def plan(
     sources: Sequence[Source], codecs: Sequence[Codec], bandwidths: Sequence[float], folder: Path
 ) -> list[Job]:
-    """Return the jobs: every source, codec, and rate of the codec that serves for an asked one."""
+    """Return the jobs: every source, codec, and rate of the codec that serves for an asked one.
+
+    Of recordings with the same samples only the first counts.
+    """
     jobs = list[Job]()
+    digests = set[str]()
     for source in sources:
         digest = source.digest()
+        if digest in digests:
+            continue
+        digests.add(digest)
         for codec in codecs:
             asked = (codec.setting(bandwidth) for bandwidth in bandwidths)
             for setting in dict.fromkeys(s for s in asked if s is not None):
@@ -132,7 +140,7 @@ def run(
     return [rows[job.key] for job in jobs if job.key in rows], failures
 
 
-def _each(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Row | NcodecError]]:
+def _each(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Row | str]]:
     if not jobs:
         return
     with workers(min(count, len(jobs)), log=jobs[0].folder / "workers.log") as pool:
@@ -141,10 +149,15 @@ def _each(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Row | NcodecEr
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
-                try:
-                    yield futures[future], future.result()
-                except NcodecError as error:
-                    yield futures[future], error
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise NcodecError("a worker process died: out of memory?") from error
+                yield futures[future], future.result() if error is None else _told(error)
+
+
+def _told(error: BaseException) -> str:
+    """Write an error in a line; what is no NcodecError comes from a tool or package, so name it."""
+    return str(error) if isinstance(error, NcodecError) else f"{type(error).__name__}: {error}"
 
 
 def execute(job: Job) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> Coarse:
             try:
                 yield job, quality.execute(job)
             except NcodecError as error:
-                yield job, error
+                yield job, str(error)
 
     monkeypatch.setattr(quality, "_codec", lambda name: codec)
     monkeypatch.setattr(quality, "_each", here)
@@ -130,6 +131,32 @@ def test_a_failure_costs_its_own_row(coarse: Coarse, recordings: Path, tmp_path:
     rows, failures = quality.run(jobs)
     assert [r.setting for r in rows] == [6, 8]
     assert failures == ["one coarse 7 kbps: no 7"]
+
+
+def test_a_copy_of_a_recording_counts_once(coarse: Coarse, recordings: Path) -> None:
+    shutil.copy(recordings / "speech" / "one.flac", recordings / "speech" / "two.flac")
+    found = sources.find_sources([recordings], 1.0)
+    jobs = quality.plan(found, [coarse], [4], recordings)
+    assert [job.source.name for job in jobs] == ["speech/one", "music/one"]
+
+
+def fail(job: quality.Job) -> quality.Row:
+    raise ZeroDivisionError(job.codec)
+
+
+def die(job: quality.Job) -> quality.Row:
+    os._exit(1)
+
+
+def test_workers_tell_their_failures(coarse, recordings, tmp_path, monkeypatch) -> None:
+    monkeypatch.undo()  # real processes
+    found = sources.find_sources([recordings / "music"], 1.0)
+    jobs = quality.plan(found, [coarse], [4], tmp_path / "work")
+    monkeypatch.setattr(quality, "execute", fail)
+    assert quality.run(jobs) == ([], ["one coarse 4 kbps: ZeroDivisionError: coarse"])
+    monkeypatch.setattr(quality, "execute", die)
+    with pytest.raises(NcodecError, match="worker process died"):
+        quality.run(jobs)
 
 
 def test_real_workers(recordings: Path, tmp_path: Path) -> None:
