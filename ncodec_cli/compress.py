@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 _ENDINGS = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64"
 AUDIO = frozenset(f".{ending}" for ending in _ENDINGS.split())
 """Names by which a folder's audio files are known."""
+
+
+_DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
+"""Models of the formats that know no other."""
 
 
 class Pair(click.ParamType[tuple[int, int]]):
@@ -74,6 +79,14 @@ class Pair(click.ParamType[tuple[int, int]]):
     help="Repeat the first K codebooks of each packet with the N packets after it.",
 )
 @click.option("--tag", "tags", multiple=True, type=KEY_VALUE, metavar="KEY=VALUE", help="A tag.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["ecdc", "encodec", "dac"]),
+    default="ecdc",
+    show_default=True,
+    help="encodec: .ecdc version 0, for the encodec package; dac: for descript-audio-codec.",
+)
 @click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
 @keep_going_option
 @device_option
@@ -82,7 +95,7 @@ class Pair(click.ParamType[tuple[int, int]]):
 @force_option
 @quiet_option
 def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
-    """Compress audio files to .ecdc.
+    """Compress audio files to .ecdc, or to the files of EnCodec's and DAC's own tools.
 
     INPUT is anything libsndfile reads, a folder (its tree is kept), or - for a pipe of WAV, FLAC
     or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
@@ -98,19 +111,22 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
       ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
         ncodec compress - out.ecdc --raw f32 --rate 48000 --channels 2
     """
+    suffix = ".dac" if options["kind"] == "dac" else ".ecdc"
     jobs = plan_jobs(
         paths,
         output,
-        is_output=lambda path: path.lower().endswith(".ecdc"),
+        is_output=lambda path: path.lower().endswith(suffix),
         is_input=lambda path: path.suffix.lower() in AUDIO,
-        suffix=".ecdc",
+        suffix=suffix,
     )
     settings = _settings(options)
     quiet: bool = options["quiet"]
 
     def work(job: Job, progress: Any) -> None:
-        from ncodec.codec import compress as run
+        from ncodec.codec import compress
+        from ncodec.convert import compress_as
 
+        run = compress if options["kind"] == "ecdc" else partial(compress_as, to=options["kind"])
         begin = time.monotonic()
         with (
             open_input(job.source) as source,
@@ -132,7 +148,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     from ncodec.codec.links import find_model, pick_device
 
     device = pick_device(options["device"])
-    model = find_model(options["model"], None, device)
+    model = find_model(options["model"], _DEFAULTS.get(options["kind"]), device)
     frames = None
     if options["packet_ms"] is not None:
         frames = max(1, round(options["packet_ms"] / 1000 * model.sample_rate / model.hop))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -34,6 +34,9 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
         from ncodec_formats import verify
 
         with open_input(path) as file, naming(path):
+            if _is_foreign(file):
+                _check_foreign(path, file, as_json=as_json, quiet=quiet)
+                return
             report = verify(file)
         if as_json:
             click.echo(json.dumps({"file": name_of(path), "ok": report.ok, **asdict(report)}))
@@ -43,6 +46,25 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
             raise BadFileError(f"{name_of(path)}: damaged: {report.losses}")
 
     each_file(files, check)
+
+
+def _is_foreign(file: BinaryIO) -> bool:
+    """Tell `.ecdc` version 0 and `.dac` files, which need more than this package to be read."""
+    if not file.seekable():
+        return False
+    head = file.read(6)
+    file.seek(-len(head), 1)
+    return head.startswith((b"ECDC\x00", b"\x93NUMPY"))
+
+
+def _check_foreign(path: str, file: BinaryIO, *, as_json: bool, quiet: bool) -> None:
+    from ncodec.convert import check
+
+    known = check(file)
+    if as_json:
+        click.echo(json.dumps({"file": name_of(path), "ok": True, "known": known}))
+    elif not quiet:
+        click.echo(f"{name_of(path)}: {known}")
 
 
 def _text(path: str, report: Any) -> str:

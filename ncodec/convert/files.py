@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ncodec.convert.arrays import read_npz, read_safetensors, write_arrays
 from ncodec.convert.content import NO_HASH, Content, ForeignReader, with_model
@@ -18,7 +19,11 @@ from ncodec.files import atomic_output
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader
 from ncodec_formats import open_links as open_ecdc_links
+from ncodec_formats.dac import read_dac
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
+
+if TYPE_CHECKING:
+    from ncodec.codec import Compressed
 
 KINDS = {"ecdc": ".ecdc", "encodec": ".ecdc", "dac": ".dac", "npz": ".npz", "safetensors": ""}
 """What `convert` writes: "encodec" is `.ecdc` version 0."""
@@ -112,6 +117,44 @@ def convert(
         lost = _write(content, target, to, find, lm=lm)
     was_lm = bool(content.notes.get("lm"))
     return Converted(content.kind, to, content.header.model, tuple(lost), was_lm)
+
+
+def compress_as(
+    source: Any, target: BinaryIO, *, to: str, model: CompressionModel, **options: Any
+) -> Compressed:
+    """Code audio straight to another tool's kind of file.
+
+    Args:
+        source: As `ncodec.codec.compress` takes it.
+        target: An open file.
+        to: "encodec" (`.ecdc` version 0) or "dac".
+        model: One that the format knows.
+        **options: As `ncodec.codec.compress` takes them.
+    """
+    from ncodec.codec import compress
+
+    with tempfile.TemporaryFile() as copy:
+        done = compress(source, copy, model=model, **options)
+        copy.seek(0)
+        convert(copy, target, to=to, load=lambda name: model if name == model.name else _load(name))
+        return done
+
+
+def check(file: BinaryIO) -> str:
+    """Read a `.ecdc` file of version 0 or a `.dac` file to its end; say what is known of it.
+
+    Raises:
+        BadFileError: It is cut short, or is damaged in a way that shows: these formats have no
+            checksums.
+    """
+    begin = file.tell()
+    kind = sniff(file.read(_HEAD))
+    file.seek(begin)
+    if kind == "dac":
+        return f"complete, {read_dac(file).codes.shape[2]} frames; .dac has no checksums"
+    content = read_content(file, None, _load)
+    frames = sum(packet.frames for packet in content.packets)
+    return f"complete, {frames} frames; version 0 has no checksums"
 
 
 def read_content(file: BinaryIO, model: str | None, load: LoadModel) -> Content:
