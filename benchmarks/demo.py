@@ -69,7 +69,7 @@ def show(kind: str, measures: list[Measure]) -> None:
 
 def main() -> None:
     OUT.mkdir(exist_ok=True)
-    measures = [m for m in measures_for("speech") if m.key in SHOWN]
+    measures = [m for m in measures_for("speech") if m.key in SHOWN and not m.missing]
     heads = "".join(f"{m.key:>13}" for m in measures)
     print(
         f"{'':8}{'asked':>6}{'kbps':>7}{'bytes':>7}{'ratio':>8}{heads}{'compress':>11}{'decomp.':>10}"

@@ -19,7 +19,8 @@ from ncodec.bench.compare import compare
 from ncodec.metrics import peak_memory
 
 HERE = Path(__file__).resolve().parent
-CLIPS = (HERE / "clips", HERE.parent / "tests" / "data")
+DATA = HERE.parent / "tests" / "data"
+CLIPS = (HERE / "clips", DATA / "speech.flac", DATA / "music.flac")
 MODEL = "ncodec_24khz"
 
 

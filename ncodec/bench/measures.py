@@ -46,6 +46,11 @@ class Measure:
         arrow = {"higher": "\u2191", "lower": "\u2193", "zero": "\u2192 0"}[self.better]
         return f"{self.title}{f' ({self.unit})' if self.unit else ''} {arrow}"
 
+    @property
+    def missing(self) -> list[str]:
+        """The modules that it needs and that are not installed."""
+        return [name for name in self.modules if importlib.util.find_spec(name) is None]
+
 
 def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
     """Energy of the fitted reference over that of the rest in dB (scale-invariant SDR)."""
@@ -85,20 +90,17 @@ def measures_for(kind: str) -> tuple[Measure, ...]:
 def missing_measures() -> list[str]:
     """Return a line for each measure whose package is not installed."""
     return [
-        f"{m.title}: {' and '.join(gone)} not installed; pip install 'ncodec[metrics]'"
+        f"{m.title}: {' and '.join(m.missing)} not installed; pip install 'ncodec[metrics]'"
         for m in MEASURES
-        if (gone := [name for name in m.modules if importlib.util.find_spec(name) is None])
+        if m.missing
     ]
 
 
 def measure(kind: str, reference: Signal, decoded: Signal, sample_rate: int) -> dict[str, float]:
     """Return every value that the kind and the installed packages allow; not-a-numbers left out."""
-    values = dict[str, float]()
-    for item in measures_for(kind):
-        try:
-            value = item.function(reference, decoded, sample_rate)
-        except metrics.MissingExtraError:
-            continue
-        if not math.isnan(value):
-            values[item.key] = value
-    return values
+    found = {
+        item.key: item.function(reference, decoded, sample_rate)
+        for item in measures_for(kind)
+        if not item.missing
+    }
+    return {key: value for key, value in found.items() if not math.isnan(value)}

@@ -17,7 +17,7 @@ import pytest
 import soundfile as sf
 
 from ncodec.bench import clips, curves, report, spectrogram, tables
-from ncodec.bench.measures import MEASURES, measures_for
+from ncodec.bench.measures import measures_for
 from ncodec.bench.quality import Row
 from ncodec.bench.sources import find_sources
 from ncodec.metrics import CodebookStatistics
@@ -401,7 +401,3 @@ def luminance(colour: str) -> float:
         for c in (int(v) / 255 for v in re.findall(r"\d+", colour)[:3])
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_measures_have_distinct_keys() -> None:
-    assert len({m.key for m in MEASURES}) == len(MEASURES)
