@@ -1,0 +1,274 @@
+"""What a training run is: frozen dataclasses, read from TOML, changed with `--set key=value`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ncodec.errors import ArgumentError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """What is trained.
+
+    Attributes:
+        name: The model's name, as files made with it carry it.
+        family: "spectral" or "encodec".
+        config: Fields of the family's configuration; the others keep their defaults.
+        start: Name or file of a model to go on from (fine-tuning); its configuration is used then.
+    """
+
+    name: str = "mine"
+    family: str = "spectral"
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    start: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """What it hears.
+
+    Attributes:
+        sources: Folders, audio files, lists of files (.txt) or manifests (.csv with a column `path`,
+            relative to the manifest, and perhaps `kind`).
+        kinds: Share of each `kind` of a manifest; empty: by duration.
+        exclude: A .csv or .txt of held-out files, never trained on: matched by the end of the path.
+        validation: Files to measure on, in the same forms as `sources`.
+        seconds: Length of a segment.
+        batch: Segments a step and process.
+        workers: Processes that read audio; 0 reads in the training process.
+        gain_db: Standard deviation of a random gain around `gain_mean_db`, in dB.
+        gain_mean_db: Mean of it.
+        mix: Probability that another segment is added, 10 dB below.
+        silence: Probability that one end of the segment is digital silence.
+        quiet: Probability of 15 to 50 dB less.
+        speed: Probability of a random change of speed, 0.85 to 1.18.
+    """
+
+    sources: tuple[str, ...] = ()
+    kinds: Mapping[str, float] = field(default_factory=dict[str, float])
+    exclude: str | None = None
+    validation: tuple[str, ...] = ()
+    seconds: float = 1.0
+    batch: int = 10
+    workers: int = 0
+    gain_db: float = 4.0
+    gain_mean_db: float = -1.0
+    mix: float = 0.05
+    silence: float = 0.03
+    quiet: float = 0.015
+    speed: float = 0.2
+
+
+@dataclass(frozen=True)
+class OptimSection:
+    """How it learns.
+
+    Attributes:
+        steps: Steps of the whole run; the cosine ends there.
+        minutes: Ends the run, and the cosine, earlier by the clock if given.
+        lr: Peak rate of AdamW.
+        betas: Its averages.
+        weight_decay: Its decay.
+        scales: Factors on `lr` for parameters by the start of their names.
+        warmup: Steps of linear warm-up.
+        final: Part of `lr` at the end of the cosine.
+        clip: Norm that gradients are clipped to.
+        ema: Decay of the averaged weights, which are what is saved; 0 for none.
+        precision: "float32" or "bfloat16" (autocast).
+    """
+
+    steps: int = 100_000
+    minutes: float | None = None
+    lr: float = 6e-4
+    betas: tuple[float, float] = (0.85, 0.99)
+    weight_decay: float = 0.01
+    scales: Mapping[str, float] = field(default_factory=dict[str, float])
+    warmup: int = 150
+    final: float = 0.02
+    clip: float = 5.0
+    ema: float = 0.998
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class QuantizerSection:
+    """How codes are learned.
+
+    Attributes:
+        free_steps: Steps without a quantizer at the start, before the codebooks are made.
+        start_batches: Batches whose latents the codebooks start from, by k-means.
+        counts: Numbers of codebooks that are drawn for each item; repeat one to favour it.
+            Empty: evenly from all.
+        commitment: Weight of the squared distance between latent and codes, summed over dimensions.
+    """
+
+    free_steps: int = 150
+    start_batches: int = 40
+    counts: tuple[int, ...] = ()
+    commitment: float = 1.0
+
+
+@dataclass(frozen=True)
+class AdversarialSection:
+    """Discriminators; none unless `discriminators` names some.
+
+    Attributes:
+        discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd".
+        from_step: First step that they take part in.
+        start: File of discriminators' weights to go on from (a run keeps `discriminators.pt`).
+        loss: "hinge", "hinge2" or "mse".
+        lr: Rate of their AdamW.
+        weight: Of the adversarial loss.
+        features: Of feature matching.
+        every: Train the discriminators at each n-th step.
+    """
+
+    discriminators: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict[str, Mapping[str, Any]]
+    )
+    from_step: int = 0
+    start: str | None = None
+    loss: str = "hinge"
+    lr: float = 3e-4
+    weight: float = 1.0
+    features: float = 1.0
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class ReportSection:
+    """What it tells and keeps.
+
+    Attributes:
+        every: Steps between lines of progress.
+        checkpoint: Steps between checkpoints.
+        validation: Steps between validations; 0 for none.
+        keep: Old checkpoints that stay.
+        kbps: Bandwidths that validation measures.
+        perceptual: Measure PESQ, STOI and ViSQOL too (extra `metrics`).
+        tensorboard: Write scalars and audio for TensorBoard (extra `train`).
+        audio: Validation clips that TensorBoard can play.
+    """
+
+    every: int = 50
+    checkpoint: int = 1000
+    validation: int = 1000
+    keep: int = 3
+    kbps: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0)
+    perceptual: bool = False
+    tensorboard: bool = True
+    audio: int = 3
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        output: Folder of checkpoints, logs and the model; made if it is not there.
+        seed: Of everything that is drawn.
+        losses: Weights by name (`ncodec.train.criteria`).
+        balance: Let a balancer give each loss its weight's share of the gradient, whatever its
+            scale, instead of summing them.
+    """
+
+    output: str = "runs/mine"
+    seed: int = 0
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    optim: OptimSection = OptimSection()
+    quantizer: QuantizerSection = QuantizerSection()
+    adversarial: AdversarialSection = AdversarialSection()
+    report: ReportSection = ReportSection()
+    losses: Mapping[str, float] = field(default_factory=lambda: {"mel": 1.0})
+    balance: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, for checkpoints."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build from nested mappings.
+
+        Raises:
+            ArgumentError: A key is unknown or a value has the wrong type.
+        """
+        return _build(cls, values, "")
+
+
+def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a TOML file and apply `changes` of the form `section.key=value` (value as in TOML).
+
+    Raises:
+        ArgumentError: The file is not TOML, a key is unknown or a value has the wrong type.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"{path}: not a TOML file: {error}") from error
+    for change in changes:
+        _apply(values, change)
+    return TrainConfig.from_dict(values)
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise ArgumentError(f"--set {change}: must be key=value")
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ArgumentError(f"--set {change}: {parent} is not a section")
+    values[last] = value
+
+
+def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in fields(cast(Any, cls))}
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in known:
+            raise ArgumentError(f"{name}: no such setting; known here: {', '.join(sorted(known))}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ArgumentError(f"{name}: must be a section, not {value!r}")
+            made[key] = _build(cast(Any, hints[key]), value, f"{name}.")
+        else:
+            made[key] = _convert(hints[key], value, name)
+    return cls(**made)
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _convert(arguments[0], value, name)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(arguments[0], item, name) for item in cast(Any, value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = Mapping if origin is not None and issubclass(origin, Mapping) else hint
+    if origin is tuple or not isinstance(value, expected) or (hint is int and value is True):
+        raise ArgumentError(f"{name} = {value!r}: must be {getattr(hint, '__name__', hint)}")
+    return value

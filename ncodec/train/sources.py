@@ -1,0 +1,82 @@
+"""Which files a run hears: folders, lists, manifests; what is held out; what is broken."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from ncodec.errors import ArgumentError
+
+log = logging.getLogger("ncodec")
+
+SUFFIXES = frozenset(
+    f".{name.lower()}" for name in (*soundfile.available_formats(), "aif", "oga", "opus", "mpeg")
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An audio file: `kind` from a manifest ("" elsewhere), `seconds` long."""
+
+    path: Path
+    kind: str
+    seconds: float
+
+
+def find_clips(
+    sources: Sequence[str | Path], exclude: str | Path | None = None
+) -> tuple[Clip, ...]:
+    """Return all clips that can be opened; the others are named in a warning.
+
+    Args:
+        sources: Folders (searched to the bottom), audio files, `.txt` lists (a path a line) and
+            `.csv` manifests (column `path`, relative to the file's folder; perhaps `kind`).
+        exclude: A list or manifest of held-out files, compared by the last two parts of the path.
+
+    Raises:
+        ArgumentError: A source does not exist, a manifest has no column `path`, or nothing is left.
+    """
+    held = {_tail(path) for path, _ in _entries(Path(exclude))} if exclude else set[str]()
+    clips: list[Clip] = []
+    for path, kind in (entry for source in sources for entry in _entries(Path(source))):
+        if _tail(path) in held:
+            continue
+        try:
+            info = soundfile.info(str(path))
+        except (soundfile.LibsndfileError, OSError) as error:
+            log.warning("%s: skipped: %s", path, error)
+            continue
+        if info.frames > 0:
+            clips.append(Clip(path, kind, info.frames / info.samplerate))
+        else:
+            log.warning("%s: skipped: it holds no sample", path)
+    if not clips:
+        raise ArgumentError(f"no audio in {', '.join(map(str, sources)) or 'an empty list'}")
+    return tuple(clips)
+
+
+def _tail(path: Path) -> str:
+    return "/".join(path.parts[-2:])
+
+
+def _entries(source: Path) -> Iterable[tuple[Path, str]]:
+    if source.is_dir():
+        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+        return [(path, "") for path in files]
+    if not source.is_file():
+        raise ArgumentError(f"{source}: no such file or folder")
+    if source.suffix == ".csv":
+        with source.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if rows and "path" not in rows[0]:
+            raise ArgumentError(f"{source}: a manifest needs a column `path`")
+        return [(source.parent / row["path"], row.get("kind") or "") for row in rows]
+    if source.suffix == ".txt":
+        lines = source.read_text(encoding="utf-8").splitlines()
+        return [(source.parent / line.strip(), "") for line in lines if line.strip()]
+    return [(source, "")]
