@@ -73,6 +73,7 @@ class SpectralCodec(CompressionModel):
     mdct: Tensor
     window: Tensor
     band_mean: Tensor
+    bands: Tensor
 
     def __init__(self, config: SpectralConfig, name: str = "spectral") -> None:
         super().__init__()
@@ -86,6 +87,7 @@ class SpectralCodec(CompressionModel):
         self.register_buffer("mdct", mdct_basis(c.hop), persistent=False)
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
+        self.register_buffer("bands", bands, persistent=False)
         shape = {"expansion": c.expansion, "kernel": c.kernel}
         self.analysis = nn.Linear(c.bands + c.hop, c.latent)
         self.encoder = FrameNet(bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape)
@@ -142,11 +144,12 @@ class SpectralCodec(CompressionModel):
         learned, net = self.encoder.step(torch.cat([(magnitude + 6) * 0.5, 2 * mdct], -1), net)
         return self.analysis(torch.cat([bands, mdct], -1)).float() + learned.float(), net
 
-    def latents(self, audio: Tensor) -> Tensor:
-        """Whole signals `[B, 1, F * hop]` to latents `[B, F, D]`: what training quantizes."""
+    def to_latent(self, audio: Tensor) -> Tensor:
+        """Whole signals `[B, 1, F * hop]` to latents `[B, D, F]`: what training quantizes."""
         history = F.pad(audio[:, 0], (3 * self.hop, 0))
         frames = history.unfold(-1, _OVERLAP * self.hop, self.hop)
-        return self.analyse(frames, self.encoder.initial_state(audio.shape[0], audio.device))[0]
+        latent, _ = self.analyse(frames, self.encoder.initial_state(audio.shape[0], audio.device))
+        return latent.transpose(1, 2)
 
     def encode(self, audio: Tensor) -> tuple[Tensor, None]:
         """Code whole signals `[B, 1, T]`: codes int64 `[B, num_codebooks, ceil(T / hop)]`."""
@@ -210,12 +213,12 @@ class SpectralCodec(CompressionModel):
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """Decode `[B, K, F]`, any 1 <= K <= `total_codebooks`, to audio `[B, 1, F * hop]`."""
-        return self.audio(self.decode_latent(codes).transpose(1, 2))
+        return self.from_latent(self.decode_latent(codes))
 
-    def audio(self, latent: Tensor) -> Tensor:
-        """Whole latents `[B, F, D]` to audio `[B, 1, F * hop]`; training calls it too."""
+    def from_latent(self, latent: Tensor) -> Tensor:
+        """Whole latents `[B, D, F]` to audio `[B, 1, F * hop]`; training calls it too."""
         state = self.decoder_state(latent.shape[0], latent.device)
-        y, state = self._decode(latent, state)
+        y, state = self._decode(latent.transpose(1, 2), state)
         return torch.cat([y, self.decode_flush(state)], dim=-1)
 
     def decode_latent(self, codes: Tensor) -> Tensor:

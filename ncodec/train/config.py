@@ -43,8 +43,8 @@ class DataSection:
     """What it hears.
 
     Attributes:
-        sources: Folders, audio files, lists of files (.txt) or manifests (.csv with a column `path`,
-            relative to the manifest, and perhaps `kind`).
+        sources: Folders, audio files, lists of files (.txt) or manifests (.csv with a column
+            `path`, relative to the manifest, and perhaps `kind`).
         kinds: Share of each `kind` of a manifest; empty: by duration.
         exclude: A .csv or .txt of held-out files, never trained on: matched by the end of the path.
         validation: Files to measure on, in the same forms as `sources`.

@@ -145,9 +145,7 @@ def batches(
     return iter(loader)
 
 
-def read_clip(
-    clip: Clip, sample_rate: int, channels: int, seconds: float | None = None
-) -> Samples:
+def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None = None) -> Samples:
     """Read a clip, or its first `seconds`, as float32 `[C, T]`."""
     with soundfile.SoundFile(str(clip.path)) as file:
         frames = -1 if seconds is None else int(seconds * file.samplerate)

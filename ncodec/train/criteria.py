@@ -1,0 +1,63 @@
+"""The losses of a run by name: what `losses` in a configuration may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from ncodec.errors import ArgumentError
+from ncodec.train.losses import (
+    CompressedSTFTLoss,
+    L1Loss,
+    MultiResolutionSTFTLoss,
+    MultiScaleMelLoss,
+    SISNRLoss,
+    Spectra,
+)
+from ncodec.train.perceptual import BandLoss, EnvelopeLoss, LoudnessLoss, PhaseLoss
+
+_MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
+
+CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
+    "l1": lambda _: L1Loss(),
+    "mel": lambda rate: MultiScaleMelLoss(rate, _MEL_SIZES, n_mels=_MEL_BANDS),
+    "stft": lambda _: MultiResolutionSTFTLoss(),
+    "complex": lambda _: CompressedSTFTLoss((1024,)),
+    "si_snr": lambda _: SISNRLoss(),
+    "bands": BandLoss,
+    "loudness": LoudnessLoss,
+    "envelope": EnvelopeLoss,
+    "phase": PhaseLoss,
+}
+"""Name -> loss, made for a sample rate in Hz."""
+
+
+class Criteria(nn.Module):
+    """Several losses over one pair of signals, each STFT computed once.
+
+    Raises:
+        ArgumentError: No loss is given, or one is unknown or has no positive weight.
+    """
+
+    def __init__(self, weights: Mapping[str, float], sample_rate: int) -> None:
+        super().__init__()
+        unknown = sorted(set(weights) - set(CRITERIA))
+        if unknown or not weights:
+            raise ArgumentError(f"losses {unknown}: must be of {', '.join(CRITERIA)}, at least one")
+        if min(weights.values()) <= 0:
+            raise ArgumentError(f"losses {dict(weights)}: weights must be positive")
+        self.weights = dict(weights)
+        self.losses = nn.ModuleDict({name: CRITERIA[name](sample_rate) for name in weights})
+
+    def forward(self, fake: Tensor, real: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
+        """Return each loss, without its weight.
+
+        `fidelity` `[B]` says how well each item can be coded, 1 being half of all codebooks: it
+        weighs what depends on phase.
+        """
+        spectra = Spectra(fake), Spectra(real)
+        return {
+            name: loss(*spectra, fidelity) if isinstance(loss, PhaseLoss) else loss(*spectra)
+            for name, loss in self.losses.items()
+        }

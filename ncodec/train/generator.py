@@ -1,0 +1,78 @@
+"""The step of the codec itself: latents, quantizer dropout, losses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ncodec.quantize import ResidualVQ
+from ncodec.train.config import QuantizerSection
+from ncodec.train.families import Parts
+
+
+class Coded(NamedTuple):
+    """A batch through the codec.
+
+    Attributes:
+        audio: `[B, C, T]`.
+        commitment: Scalar: squared distance of latents to their codes, summed over dimensions.
+        counts: int64 `[B]`, how many codebooks each item was coded with; None without a quantizer.
+    """
+
+    audio: Tensor
+    commitment: Tensor
+    counts: Tensor | None
+
+
+def draw_counts(options: QuantizerSection, total: int, batch: int, seed: tuple[int, ...]) -> Tensor:
+    """Draw the number of codebooks of each item, int64 `[B]`."""
+    choices = options.counts or tuple(range(1, total + 1))
+    return torch.from_numpy(np.random.default_rng(seed).choice(choices, batch)).long()
+
+
+def run_codec(
+    parts: Parts, audio: Tensor, counts: Tensor | None, most: int, dtype: torch.dtype
+) -> Coded:
+    """Code a batch with `counts[b]` codebooks for item b, or without a quantizer if None.
+
+    `most` codebooks learn, the same number in all processes that share the run.
+    """
+    device = audio.device
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        latent = parts.encode(audio)
+    latent = latent.float()
+    if counts is None:
+        quantized, commitment = latent, latent.new_zeros(())
+    else:
+        codes = parts.quantizer(latent.detach(), most).codes
+        chosen = decode_counts(parts.quantizer, codes, counts)
+        commitment = (latent - chosen).square().sum(1).mean()
+        quantized = latent + (chosen - latent).detach()
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        decoded = parts.decode(quantized)
+    return Coded(decoded.float()[..., : audio.shape[-1]], commitment, counts)
+
+
+@torch.no_grad()
+def decode_counts(quantizer: ResidualVQ, codes: Tensor, counts: Tensor) -> Tensor:
+    """Sum the first `counts[b]` entries of item b: codes `[B, K, F]` to `[B, D, F]`."""
+    parts = [quantizer.decode(c[None, :n]) for c, n in zip(codes, counts.tolist(), strict=True)]
+    return torch.cat(parts)
+
+
+class Averaged:
+    """Exponentially averaged weights; younger runs forget faster, so that the start goes."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self.weights = {k: v.clone() for k, v in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Take the weights after step `step` in."""
+        decay = min(self._decay, (step + 1) / (step + 10))
+        for key, value in module.state_dict().items():
+            self.weights[key].lerp_(value, 1 - decay)

@@ -1,0 +1,87 @@
+"""What a run reports on audio that it never trains on: metrics by bandwidth, codebooks' use."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ncodec import metrics
+from ncodec.models.base import CompressionModel
+from ncodec.train.data import read_clip
+from ncodec.train.sources import Clip
+
+_SECONDS = 10.0  # of each clip, at most
+
+Metric = Callable[[Any, Any, int], float]
+DISTANCES: Mapping[str, Metric] = {
+    "mel": metrics.log_mel_distance,
+    "si_sdr": lambda x, y, _: metrics.si_sdr(x, y),
+}
+SPEECH: Mapping[str, Metric] = {
+    "pesq": metrics.pesq_wb,
+    "stoi": metrics.stoi,
+    "visqol": metrics.visqol_speech,
+}
+OTHER: Mapping[str, Metric] = {"visqol": metrics.visqol_audio}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was measured.
+
+    Attributes:
+        scores: By name, such as `6kbps/speech/pesq`, means over clips.
+        decoded: Of the first clips at the middle bandwidth, `[C, T]`.
+        originals: Those clips.
+    """
+
+    scores: dict[str, float]
+    decoded: list[NDArray[np.float32]]
+    originals: list[NDArray[np.float32]]
+
+
+@torch.no_grad()
+def validate(
+    model: CompressionModel,
+    clips: Sequence[Clip],
+    kbps: Sequence[float],
+    *,
+    perceptual: bool,
+    keep: int,
+) -> Validation:
+    """Code the clips at each bandwidth; clips whose kind is `speech` are measured as speech."""
+    device = next(model.parameters()).device
+    scores: dict[str, list[float]] = defaultdict(list)
+    codes: list[NDArray[np.int64]] = []
+    decoded: list[NDArray[np.float32]] = []
+    originals: list[NDArray[np.float32]] = []
+    layer = model.bandwidths[-1] / model.total_codebooks
+    for number, clip in enumerate(clips):
+        audio = read_clip(clip, model.sample_rate, model.channels, _SECONDS)
+        all_codes, scale = model.encode(torch.from_numpy(audio[None]).to(device))
+        codes.append(all_codes[0].cpu().numpy())
+        table = {**DISTANCES}
+        if perceptual:
+            table |= SPEECH if clip.kind == "speech" else OTHER
+        for i, bandwidth in enumerate(kbps):
+            count = min(model.total_codebooks, max(1, int(bandwidth / layer + 1e-6)))
+            y = model.decode(all_codes[:, :count], scale)[0, :, : audio.shape[1]].cpu().numpy()
+            for name, metric in table.items():
+                where = f"{bandwidth:g}kbps/{clip.kind or 'all'}/{name}"
+                scores[where].append(metric(audio, y, model.sample_rate))
+            if number < keep and i == len(kbps) // 2:
+                decoded.append(y)
+                originals.append(audio)
+    means = {name: float(np.nanmean(values)) for name, values in scores.items()}
+    statistics = metrics.codebook_statistics(np.concatenate(codes, axis=1), model.codebook_sizes)
+    means["codebooks/efficiency"] = statistics.efficiency
+    for k, (usage, entropy) in enumerate(zip(statistics.usage, statistics.entropy, strict=True)):
+        means[f"codebooks/usage_{k + 1:02d}"] = usage
+        means[f"codebooks/entropy_{k + 1:02d}"] = entropy
+    return Validation(means, decoded, originals)

@@ -1,0 +1,91 @@
+"""`ncodec train`: train or fine-tune a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ncodec.errors import ArgumentError
+from ncodec_cli.common import device_option, threads_option, use_threads
+
+
+@click.command
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting, such as optim.lr=1e-4; may be repeated.",
+)
+@click.option("--resume", metavar="FOLDER", help="Go on with the run in FOLDER.")
+@device_option
+@threads_option
+def train(
+    config: str | None,
+    changes: tuple[str, ...],
+    resume: str | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Train a model as CONFIG says, a TOML file or the name of a recipe.
+
+    \b
+      ncodec train recipe.toml --set 'data.sources=["~/speech"]' --set output=runs/mine
+      ncodec train --resume runs/mine
+      torchrun --nproc-per-node 8 -m ncodec_cli train recipe.toml
+
+    The model, as all commands take it, is FOLDER/model.safetensors.
+    """
+    if (config is None) == (resume is None):
+        raise click.UsageError("give either a CONFIG or --resume FOLDER")
+    if resume is not None and changes:
+        raise click.UsageError("--set changes a new run; --resume goes on as the run was")
+    use_threads(threads)
+    from ncodec.train.config import load_config
+    from ncodec.train.distributed import processes
+    from ncodec.train.loop import Trainer
+    from ncodec.train.loop import resume as resume_run
+
+    where = _device(device)
+    with processes(where) as (rank, world):
+        if resume is not None:
+            trainer = resume_run(resume, where, rank, world)
+        else:
+            settings = load_config(_recipe(config or ""), changes)
+            if any(Path(settings.output).glob("checkpoint-*.pt")):
+                raise ArgumentError(
+                    f"{settings.output}: holds a run; go on with --resume, or set another output"
+                )
+            trainer = Trainer(settings, where, rank, world)
+        trainer.run()
+
+
+def _recipe(config: str) -> Path:
+    """Return the path of a file, or of a recipe that comes with the package."""
+    from ncodec.train import RECIPES
+
+    path = Path(config)
+    shipped = RECIPES / f"{config}.toml"
+    if not path.is_file() and shipped.is_file():
+        return shipped
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise ArgumentError(f"{config}: no such file, nor a recipe; recipes: {names}")
+    return path
+
+
+def _device(name: str) -> Any:
+    import os
+
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
+    return torch.device(name)

@@ -1,0 +1,56 @@
+"""Recordings and the smallest runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ncodec.train.config import TrainConfig
+
+RATE = 8000
+MODEL = {
+    "sample_rate": RATE,
+    "hop": 80,
+    "codebooks": 4,
+    "cardinality": 16,
+    "latent": 12,
+    "envelope": 4,
+    "bands": 8,
+    "encoder_width": 16,
+    "encoder_depth": 1,
+    "decoder_width": 16,
+    "decoder_depth": 1,
+    "expansion": 2,
+    "kernel": 3,
+}
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A folder of four files: tones that glide, over noise."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    t = np.arange(2 * RATE) / RATE
+    for i in range(4):
+        glide = np.sin(2 * np.pi * (200 + 150 * i + 100 * t) * t)
+        samples = 0.3 * glide + 0.02 * rng.standard_normal(len(t))
+        soundfile.write(folder / f"{i}.wav", samples, RATE)
+    return folder
+
+
+@pytest.fixture
+def config(recordings: Path, tmp_path: Path) -> TrainConfig:
+    """A run of eight steps over them."""
+    return TrainConfig.from_dict(
+        {
+            "output": str(tmp_path / "run"),
+            "model": {"name": "tiny", "family": "spectral", "config": MODEL},
+            "data": {"sources": [str(recordings)], "seconds": 0.5, "batch": 4},
+            "losses": {"mel": 1.0, "phase": 1.0},
+            "optim": {"steps": 8, "warmup": 2, "lr": 1e-3},
+            "quantizer": {"free_steps": 2, "start_batches": 3},
+            "report": {"every": 100, "checkpoint": 4, "validation": 0, "tensorboard": False},
+        }
+    )

@@ -1,0 +1,136 @@
+import logging
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ncodec.errors import ArgumentError
+from ncodec.train.config import DataSection
+from ncodec.train.data import Segments, batches, read_clip
+from ncodec.train.sources import find_clips
+
+PLAIN = DataSection(gain_db=0, gain_mean_db=0, mix=0, silence=0, quiet=0, speed=0, batch=2)
+
+
+def segments(clips, options=PLAIN, rate=8000, channels=1, samples=4000, seed=0):
+    return Segments(clips, options, sample_rate=rate, channels=channels, samples=samples, seed=seed)
+
+
+def test_folders_lists_and_manifests_name_the_same_files(recordings):
+    (recordings / "list.txt").write_text("0.wav\n\n1.wav\n")
+    (recordings / "manifest.csv").write_text("path,kind\n2.wav,speech\n3.wav,music\n")
+    clips = find_clips([recordings / "list.txt", recordings / "manifest.csv"])
+    assert [clip.path.name for clip in clips] == ["0.wav", "1.wav", "2.wav", "3.wav"]
+    assert [clip.kind for clip in clips] == ["", "", "speech", "music"]
+    assert {clip.path for clip in clips} == {clip.path for clip in find_clips([recordings])}
+
+
+def test_held_out_files_are_left_out(recordings):
+    (recordings.parent / "held.csv").write_text("path,kind\naudio/1.wav,speech\n")
+    clips = find_clips([recordings], recordings.parent / "held.csv")
+    assert [clip.path.name for clip in clips] == ["0.wav", "2.wav", "3.wav"]
+
+
+def test_broken_files_are_named_and_skipped(recordings, caplog):
+    (recordings / "1.wav").write_bytes(b"RIFF, but no more")
+    soundfile.write(recordings / "2.wav", np.zeros(0), 8000)
+    with caplog.at_level(logging.WARNING):
+        clips = find_clips([recordings])
+    assert [clip.path.name for clip in clips] == ["0.wav", "3.wav"]
+    assert "1.wav: skipped" in caplog.text
+    assert "2.wav: skipped" in caplog.text
+
+
+def test_a_file_that_breaks_later_is_named_once_and_replaced(recordings, caplog):
+    clips = find_clips([recordings])
+    (recordings / "0.wav").write_bytes(b"gone")
+    source = segments(clips)
+    with caplog.at_level(logging.WARNING):
+        drawn = [source[i] for i in range(20)]
+    assert caplog.text.count("0.wav: skipped") == 1
+    assert all(x.abs().max() > 0.1 for x in drawn)
+
+
+def test_nothing_left_is_an_error(tmp_path):
+    with pytest.raises(ArgumentError, match="no audio in"):
+        find_clips([tmp_path])
+    with pytest.raises(ArgumentError, match="no such file"):
+        find_clips([tmp_path / "missing"])
+
+
+def test_an_item_is_the_same_whenever_it_is_read_and_others_differ(recordings):
+    clips = find_clips([recordings])
+    options = replace(PLAIN, mix=0.5, silence=0.5, quiet=0.5, speed=0.5, gain_db=4)
+    first, second = segments(clips, options), segments(clips, options)
+    late = second[7]
+    assert torch.equal(late, first[7])
+    assert not torch.equal(first[6], first[7])
+    assert not torch.equal(segments(clips, options, seed=1)[7], late)
+
+
+def test_processes_share_what_one_would_hear_with_the_larger_batch(recordings):
+    clips = find_clips([recordings])
+    options = replace(PLAIN, batch=4)
+    one = list(islice(batches(segments(clips), options, step=3, rank=0, world=1), 2))
+    halves = [
+        list(islice(batches(segments(clips), PLAIN, step=3, rank=r, world=2), 2)) for r in range(2)
+    ]
+    for i in range(2):
+        assert torch.equal(one[i], torch.cat([halves[0][i], halves[1][i]]))
+
+
+def test_workers_read_the_same(recordings):
+    clips = find_clips([recordings])
+    options = replace(PLAIN, workers=1)
+    here = next(batches(segments(clips), PLAIN, step=5, rank=0, world=1))
+    there = next(batches(segments(clips), options, step=5, rank=0, world=1))
+    assert torch.equal(here, there)
+
+
+def test_kinds_get_their_shares(recordings):
+    (recordings / "m.csv").write_text("path,kind\n0.wav,speech\n1.wav,music\n")
+    soundfile.write(recordings / "0.wav", np.full(8000, 0.5), 8000)
+    soundfile.write(recordings / "1.wav", np.full(8000, -0.5), 8000)
+    options = replace(PLAIN, kinds={"speech": 3.0, "music": 1.0})
+    source = segments(find_clips([recordings / "m.csv"]), options, samples=100)
+    speech = sum(float(source[i].mean()) > 0 for i in range(400))
+    assert 260 < speech < 340
+    with pytest.raises(ArgumentError, match="no clip of kind 'birds'"):
+        segments(find_clips([recordings / "m.csv"]), replace(PLAIN, kinds={"birds": 1.0}))
+
+
+def test_other_rates_and_stereo(tmp_path):
+    t = np.arange(44100) / 44100
+    stereo = 0.5 * np.stack([np.sin(2 * np.pi * 1000 * t), np.sin(2 * np.pi * 3000 * t)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 44100, subtype="FLOAT")
+    clips = find_clips([tmp_path])
+    both = segments(clips, rate=24000, channels=2, samples=24000)[0]
+    spectra = torch.fft.rfft(both * torch.hann_window(24000)).abs()
+    assert spectra.argmax(-1).tolist() == [1000, 3000]
+    mono = segments(clips, rate=24000, samples=24000)[0]
+    assert torch.allclose(mono[0], both.mean(0), atol=1e-6)
+    soundfile.write(tmp_path / "a.wav", stereo[:, 0], 44100)
+    both = segments(find_clips([tmp_path]), rate=24000, channels=2, samples=24000)[0]
+    assert torch.equal(both[0], both[1])
+
+
+def test_short_files_are_filled_up_with_silence(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(100, 0.5), 8000)
+    x = segments(find_clips([tmp_path]), samples=400)[0][0]
+    assert x[:100].min() > 0.49
+    assert x[100:].abs().max() == 0
+
+
+def test_nothing_clips(recordings):
+    options = replace(PLAIN, gain_mean_db=6, mix=1.0)
+    source = segments(find_clips([recordings]), options)
+    assert max(float(source[i].abs().max()) for i in range(20)) <= 1.0
+
+
+def test_clips_for_validation_are_read_at_the_models_rate(recordings):
+    clip = find_clips([recordings])[0]
+    assert read_clip(clip, 8000, 1).shape == (1, 16000)
+    assert read_clip(clip, 24000, 1, seconds=0.5).shape == (1, 12000)
