@@ -241,6 +241,8 @@ class SpectralCodec(CompressionModel):
         return self._decode(latent.transpose(1, 2), state)
 
     def _decode(self, latent: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        if not latent.shape[1]:  # an FFT of no frames is an error
+            return latent.new_zeros(latent.shape[0], 1, 0), state
         samples, net, waveform = self.synthesise(latent, state.net, state.waveform)
         y, tail = overlap_add(samples, self.hop, state.tail)
         skip = min(state.skip, latent.shape[1])

@@ -237,9 +237,10 @@ def _apply(values: dict[str, Any], change: str) -> None:
         value = text  # a bare word is a string
     *parents, last = key.strip().split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
+        inner: Any = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
             raise ArgumentError(f"--set {change}: {parent} is not a section")
+        values = cast(dict[str, Any], inner)
     values[last] = value
 
 
@@ -254,7 +255,7 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
                 raise ArgumentError(f"{name}: must be a section, not {value!r}")
-            made[key] = _build(cast(Any, hints[key]), value, f"{name}.")
+            made[key] = _build(hints[key], value, f"{name}.")
         else:
             made[key] = _convert(hints[key], value, name)
     return cls(**made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import soundfile
@@ -104,7 +104,7 @@ class Segments(Dataset[Tensor]):
             rate = file.samplerate * speed
             needed = int(np.ceil(self._samples * rate / self._rate)) + 1
             file.seek(int(rng.integers(max(1, file.frames - needed + 1))))
-            x: Samples = file.read(needed, dtype="float32", always_2d=True)
+            x = cast(Samples, file.read(needed, dtype="float32", always_2d=True))
         if rate != self._rate:
             x = soxr.resample(x, rate, self._rate)
         x = _to_channels(x.T, self._channels)[:, : self._samples]
@@ -149,7 +149,7 @@ def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None
     """Read a clip, or its first `seconds`, as float32 `[C, T]`."""
     with soundfile.SoundFile(str(clip.path)) as file:
         frames = -1 if seconds is None else int(seconds * file.samplerate)
-        x: Samples = file.read(frames, dtype="float32", always_2d=True)
+        x = cast(Samples, file.read(frames, dtype="float32", always_2d=True))
         if file.samplerate != sample_rate:
             x = soxr.resample(x, file.samplerate, sample_rate)
     return _to_channels(x.T, channels)

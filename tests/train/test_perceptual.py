@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+
+from ncodec.errors import ArgumentError
+from ncodec.models.spectral import SpectralCodec
+from ncodec.quantize import ResidualVQ
+from ncodec.train.criteria import CRITERIA, Criteria
+from ncodec.train.perceptual import BandLoss, EnvelopeLoss, LoudnessLoss, PhaseLoss
+from ncodec.train.start import start_codebooks, start_linear_path
+
+RATE = 24000
+
+
+def tone(frequency: float, seconds: float = 0.5, phase: float = 0.0) -> torch.Tensor:
+    t = torch.arange(int(seconds * RATE)) / RATE
+    return 0.3 * torch.sin(2 * math.pi * frequency * t + phase).view(1, 1, -1)
+
+
+def speech_like(seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    noise = 0.2 * torch.randn(1, 1, RATE, generator=generator)
+    t = torch.arange(RATE) / RATE
+    return noise * (0.1 + torch.sin(2 * math.pi * 3 * t).clamp(min=0))
+
+
+LOSSES = [BandLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_perfect_copy_costs_nothing_and_noise_costs_more_the_louder_it_is(loss):
+    x = speech_like()
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
+    costs = [float(loss(RATE)(x + level * noise, x)) for level in (0, 0.01, 0.1)]
+    assert costs[0] < 0.01
+    assert costs[0] < costs[1] < costs[2]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_stay_finite_at_silence(loss):
+    fake = torch.zeros(2, 1, 12000, requires_grad=True)
+    loss(RATE)(fake, torch.zeros(2, 1, 12000)).backward()
+    assert bool(fake.grad.isfinite().all())
+
+
+def test_only_the_phase_loss_hears_phase_and_that_mostly_low():
+    def costs(loss):
+        return [float(loss(tone(f, phase=1.5), tone(f))) for f in (500, 8000)]
+
+    low, high = costs(PhaseLoss(RATE))
+    assert low > 0.1
+    assert low > 2 * high
+    assert max(costs(BandLoss(RATE)) + costs(LoudnessLoss(RATE))) < 0.1
+
+
+def test_items_weigh_the_phase_loss():
+    x = torch.cat([tone(500), tone(500)])
+    y = torch.cat([tone(500), tone(500, phase=1.5)])
+    loss = PhaseLoss(RATE)
+    assert float(loss(y, x, torch.tensor([1.0, 0.0]))) < 0.01
+    assert float(loss(y, x, torch.tensor([0.0, 2.0]))) == pytest.approx(2 * float(loss(y, x)))
+
+
+def test_added_energy_is_louder_than_missing_energy():
+    x, loss = speech_like(), LoudnessLoss(RATE)
+    extra = x + 0.5 * tone(3000, seconds=1.0)
+    assert float(loss(extra, x)) > 1.3 * float(loss(x, extra))
+
+
+def test_the_envelope_loss_ignores_level_and_hears_a_flattened_envelope():
+    x, loss = speech_like(), EnvelopeLoss(RATE)
+    steady = 0.2 * torch.randn(1, 1, RATE, generator=torch.Generator().manual_seed(3))
+    assert float(loss(0.5 * x, x)) < 0.01
+    assert float(loss(steady, x)) > 0.5
+
+
+def test_criteria_give_what_was_asked_for():
+    x = torch.cat([speech_like(1), speech_like(2)])
+    criteria = Criteria(dict.fromkeys(CRITERIA, 1.0), RATE)
+    losses = criteria(0.9 * x, x, torch.ones(2))
+    assert set(losses) == set(CRITERIA)
+    assert all(loss.dim() == 0 for loss in losses.values())
+    with pytest.raises(ArgumentError, match="must be positive"):
+        Criteria({"mel": 0.0}, RATE)
+
+
+@torch.no_grad()
+def test_the_linear_start_already_codes_the_waveform():
+    torch.manual_seed(0)
+    model = SpectralCodec(SpectralCodec.config_type(decoder_depth=1, encoder_depth=1))
+    audio = torch.cat([tone(f, seconds=0.8) for f in (220, 330, 550, 700, 900, 1200)])
+    start_linear_path(model, [audio])
+    y = model.from_latent(model.to_latent(audio))
+    middle = slice(4000, 16000)
+    a, b = audio[..., middle], y[..., middle]
+    correlation = (a * b).sum() / (a.norm() * b.norm())
+    assert correlation > 0.9
+
+
+def test_codebooks_from_data_leave_less_with_each():
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2000, 6, generator=generator)
+    quantizer = ResidualVQ(6, 4, 32)
+    start_codebooks(quantizer, latents)
+    z = latents.T[None]
+    left = [
+        float((z - quantizer.decode(quantizer.encode(z, n))).square().mean()) for n in range(1, 5)
+    ]
+    assert left == sorted(left, reverse=True)
+    assert left[0] < 0.65
+    assert left[3] < 0.25
