@@ -3,7 +3,8 @@
     python benchmarks/loss.py [--clips speech_1 speech_2 speech_3] [--bw 6] [--packet-ms 40]
 
 Mean wideband PESQ of speech. "silence" and "repetition" of the last latent stand for what is
-usually done; "live" is what a listener hears who cannot wait, "file" what `decompress --keep-going` gives.
+usually done; "live" is what a listener hears who cannot wait, "file" what `decompress --keep-going`
+gives.
 """
 
 from __future__ import annotations
