@@ -170,7 +170,8 @@ class StreamEncoder:
 
     def _packet(self, codes: np.ndarray, scale: torch.Tensor | None) -> Packet:
         values = None if scale is None else scale.reshape(-1).float().cpu().numpy()
-        first = self._sequence * self.header.packet_frames
-        packet = Packet(self._sequence, first, np.ascontiguousarray(codes), values)
+        # The last segment but one may have fewer frames than the others, so frames are counted.
+        packet = Packet(self._sequence, self._frames, np.ascontiguousarray(codes), values)
         self._sequence += 1
+        self._frames += packet.frames
         return packet

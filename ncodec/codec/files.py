@@ -182,11 +182,11 @@ def _encode(
     block = max(1, round(min(READ_SECONDS, packet_seconds) * rate))
     while (samples := reader.read(block)).shape[1]:
         for packet in encoder.push(mix_channels(samples, channels)):
-            writer.write(packet.codes, packet.scale)
+            writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
         if progress is not None:
             progress(encoder.samples / rate, total)
     for packet in encoder.finish():
-        writer.write(packet.codes, packet.scale)
+        writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
     writer.finish(encoder.samples)
 
 

@@ -49,8 +49,10 @@ def make_header(
     check_format(sample_rate, channels)
     streams = count_streams(model, channels)
     count = choose_codebooks(model, streams, bandwidth, codebooks)
+    preroll_frames = model.preroll_frames
     if model.segment is not None:
         packet_frames = block_frames = -(-model.segment[0] // model.hop)
+        preroll_frames = max(preroll_frames, packet_frames)  # the end of one lies over the next
     elif packet_frames is None:
         packet_frames = max(1, round(PACKET_SECONDS * model.sample_rate / model.hop))
     return Header(
@@ -61,7 +63,7 @@ def make_header(
         streams=streams,
         codebook_sizes=tuple(model.codebook_sizes[:count]),
         packet_frames=packet_frames,
-        preroll_frames=model.preroll_frames,
+        preroll_frames=preroll_frames,
         postroll_frames=model.postroll_frames,
         block_frames=block_frames or packet_frames,
         source_rate=sample_rate,

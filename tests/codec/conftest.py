@@ -129,7 +129,6 @@ class SegmentModel(ToyModel):
     def __init__(self, *, length=800, stride=760, **options):
         super().__init__(reach=0, **options)
         self.segment = (length, stride)
-        self.preroll_frames = -(-length // self.hop)
         self.latency_samples = length
 
     def encode_step(self, audio, state):
