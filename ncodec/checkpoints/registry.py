@@ -133,7 +133,7 @@ _LIST = (
     ),
     _entry(
         "dac_44khz",
-        "44.1 kHz mono, 0.9 to 7.8 kbps: all sound",
+        "44.1 kHz mono, 0.86 to 7.75 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(),
@@ -142,7 +142,7 @@ _LIST = (
     ),
     _entry(
         "dac_44khz_16kbps",
-        "44.1 kHz mono, 0.9 to 15.5 kbps: all sound",
+        "44.1 kHz mono, 0.86 to 15.5 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(latent_dim=128, codebooks=18),

@@ -21,6 +21,7 @@ from ncodec.checkpoints.layouts.common import (
     unfold_weight_norm,
 )
 from ncodec.config import DacConfig
+from ncodec.errors import ArgumentError
 
 _DESCRIPT_RATE = "sample_rate"
 _HF_RATE = "sampling_rate"
@@ -186,6 +187,11 @@ def _write_descript(config: DacConfig, tensors: Tensors) -> Written:
 
 
 def _write_hf(config: DacConfig, tensors: Tensors) -> Written:
+    if config.latent_dim != config.encoder_dim * 2 ** len(config.ratios):
+        raise ArgumentError(
+            f"latents of {config.latent_dim} channels: Hugging Face's DAC has as many as its "
+            f"encoder's last layer; the layout dac takes any"
+        )
     beside = {
         "architectures": ["DacModel"],
         "model_type": "dac",

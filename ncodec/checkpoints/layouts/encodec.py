@@ -87,17 +87,22 @@ def _read_hf(
 ) -> tuple[dict[str, Any], Tensors]:
     tensors = _package_tensors(rename(only_tensors(content), _hf_to_package(content)))
     config = _config(tensors)
-    stereo = config["norm"] == "time_group_norm"
-    config |= {
-        "sample_rate": beside.get("sampling_rate", 48000 if stereo else 24000),
-        "causal": beside.get("use_causal_conv", not stereo),
-        "pad_mode": beside.get("pad_mode", "reflect"),
-        "normalize": beside.get("normalize", stereo),
-        "segment": beside.get("chunk_length_s", 1.0 if stereo else None),
-        "overlap": beside.get("overlap") or 0.01,
-    }
-    bandwidths = beside.get("target_bandwidths", _bandwidths(config))
-    return _with_own_keys(config | {"bandwidths": bandwidths}, tensors)
+    # What config.json does not tell stays open: a known model of these sizes may settle it.
+    told = {own: beside[theirs] for theirs, own in _HF_FIELDS if beside.get(theirs) is not None}
+    if config["norm"] == "time_group_norm":
+        config |= {"causal": False, "normalize": True, "segment": 1.0}
+    return _with_own_keys(config | told, tensors)
+
+
+_HF_FIELDS = (
+    ("sampling_rate", "sample_rate"),
+    ("use_causal_conv", "causal"),
+    ("pad_mode", "pad_mode"),
+    ("normalize", "normalize"),
+    ("chunk_length_s", "segment"),
+    ("overlap", "overlap"),
+    ("target_bandwidths", "bandwidths"),
+)
 
 
 def _with_own_keys(config: dict[str, Any], tensors: Tensors) -> tuple[dict[str, Any], Tensors]:
