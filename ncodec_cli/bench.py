@@ -111,6 +111,11 @@ def quality(
     Writes results.csv, results.json, results.md and report.html, one page with curves,
     spectrograms, players and blind listening tests. Recordings in folders (or with names that
     begin with) speech, music and sound are reported by kind.
+
+    \b
+    Examples:
+      ncodec bench quality recordings/
+      ncodec bench quality talk.flac --bw 3,6 --against opus,mp3 --out compared
     """
     from ncodec.bench.compare import compare
     from ncodec.bench.tables import to_markdown
@@ -133,10 +138,31 @@ def quality(
 
 
 @bench.command()
-@click.option("--model", default="ncodec_24khz", show_default=True, metavar="NAME")
-@click.option("--bw", type=float, default=6.0, show_default=True, metavar="KBPS")
-@click.option("--seconds", type=click.FloatRange(1.0), default=10.0, show_default=True)
-@click.option("--threads", type=Numbers(), default="1", show_default=True, metavar="N,...")
+@click.option(
+    "--model",
+    default="ncodec_24khz",
+    show_default=True,
+    metavar="NAME",
+    help="Model name, or a checkpoint file.",
+)
+@click.option(
+    "--bw", type=float, default=6.0, show_default=True, metavar="KBPS", help="Bitrate asked for."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1.0),
+    default=10.0,
+    show_default=True,
+    help="Length of the audio.",
+)
+@click.option(
+    "--threads",
+    type=Numbers(),
+    default="1",
+    show_default=True,
+    metavar="N,...",
+    help="Numbers of CPU threads.",
+)
 @click.option(
     "--blocks",
     type=Numbers(),
@@ -145,7 +171,9 @@ def quality(
     metavar="FRAMES,...",
     help="Frames a block: 1 to 4 as in live streams, 75 (a second) as in files.",
 )
-@click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns; the median counts."
+)
 @json_option
 def speed(
     *,
@@ -157,7 +185,13 @@ def speed(
     runs: int,
     as_json: bool,
 ) -> None:
-    """Time encoding and decoding, block by block, against the `encodec` package."""
+    """Time encoding and decoding, block by block, against the `encodec` package.
+
+    \b
+    Examples:
+      ncodec bench speed
+      ncodec bench speed --bw 3 --threads 1,2 --blocks 1,75 --json
+    """
     from ncodec.bench import machine
     from ncodec.bench.speed import Plan, measure_speeds, to_markdown
 
@@ -178,9 +212,29 @@ def speed(
 
 
 @bench.command()
-@click.option("--codebooks", type=Numbers(), default="2,8,16", show_default=True, metavar="N,...")
-@click.option("--packet-frames", type=Numbers(), default="1,4,75", show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1), default=600.0, show_default=True)
+@click.option(
+    "--codebooks",
+    type=Numbers(),
+    default="2,8,16",
+    show_default=True,
+    metavar="N,...",
+    help="Numbers of codebooks.",
+)
+@click.option(
+    "--packet-frames",
+    type=Numbers(),
+    default="1,4,75",
+    show_default=True,
+    metavar="FRAMES,...",
+    help="Frames a packet.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1),
+    default=600.0,
+    show_default=True,
+    help="Length of the stream.",
+)
 @json_option
 def container(
     *,
@@ -189,7 +243,13 @@ def container(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Measure the container: overhead, and the time to write, verify and seek."""
+    """Measure the container: overhead, and the time to write, verify and seek.
+
+    \b
+    Examples:
+      ncodec bench container
+      ncodec bench container --codebooks 8 --packet-frames 4,75 --seconds 60 --json
+    """
     from ncodec.bench.container import measure_container, to_markdown
 
     found = [

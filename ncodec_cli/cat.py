@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import ExitStack
 
 import click
 
-from ncodec.errors import NcodecError
 from ncodec_cli.common import (
     PATH,
     force_option,
@@ -41,16 +39,7 @@ def cat(paths: tuple[str, ...], output: str | None, force: bool) -> None:
         paths, output = paths[:-1], paths[-1]
     if not paths:
         raise click.UsageError("Missing argument 'OUTPUT'.")
-    current = paths[0]
-
-    def opened() -> Iterator[BinaryIO]:
-        nonlocal current
-        for current in paths:
-            with open_input(current) as file:
-                yield file
-
-    with open_output(output, force=force, inputs=paths) as out:
-        try:
-            cat(opened(), out)
-        except NcodecError as error:
-            raise type(error)(f"{name_of(current)}: {error}") from error
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_input(path)) for path in paths]
+        out = stack.enter_context(open_output(output, force=force, inputs=paths))
+        cat(sources, out, [name_of(path) for path in paths])

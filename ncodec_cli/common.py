@@ -34,6 +34,9 @@ keep_going_option = click.option(
 model_option = click.option(
     "--model", metavar="NAME", help="Model name, or a checkpoint file. [default: ncodec_24khz]"
 )
+file_model_option = click.option(
+    "--model", metavar="NAME", help="Another model than the one that the file names."
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -66,7 +69,9 @@ def raw_options(command: F) -> F:
     """Add --raw, --rate and --channels: samples without a header."""
     for option in (
         click.option("--channels", type=click.IntRange(1, 8), help="Channels of --raw samples."),
-        click.option("--rate", type=click.IntRange(100), metavar="HZ", help="Sample rate in Hz."),
+        click.option(
+            "--rate", type=click.IntRange(100), metavar="HZ", help="Sample rate of --raw samples."
+        ),
         click.option(
             "--raw",
             type=click.Choice(["s16", "f32"]),

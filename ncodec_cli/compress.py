@@ -17,7 +17,6 @@ from ncodec_cli.common import (
     device_option,
     force_option,
     jobs_option,
-    keep_going_option,
     model_option,
     name_of,
     open_input,
@@ -78,7 +77,9 @@ class Pair(click.ParamType[tuple[int, int]]):
     metavar="K,N",
     help="Repeat the first K codebooks of each packet with the N packets after it.",
 )
-@click.option("--tag", "tags", multiple=True, type=KEY_VALUE, metavar="KEY=VALUE", help="A tag.")
+@click.option(
+    "--tag", "tags", multiple=True, type=KEY_VALUE, metavar="KEY=VALUE", help="A tag. Repeatable."
+)
 @click.option(
     "--format",
     "kind",
@@ -88,7 +89,7 @@ class Pair(click.ParamType[tuple[int, int]]):
     help="encodec: .ecdc version 0, for the encodec package; dac: for descript-audio-codec.",
 )
 @click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
-@keep_going_option
+@click.option("--keep-going", is_flag=True, help="Code what is there of a file that ends early.")
 @device_option
 @threads_option
 @jobs_option
@@ -99,8 +100,9 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
 
     INPUT is anything libsndfile reads, a folder (its tree is kept), or - for a pipe of WAV, FLAC
     or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
-    beside the inputs. The same input, model and options give the same bytes on every run of one
-    machine, with any number of threads; other processors and GPUs may round otherwise.
+    beside the inputs. Without --bw or --codebooks each channel gets 6 kbps. The same input, model
+    and options give the same bytes on every run of one machine, with any number of threads; other
+    processors and GPUs may round otherwise.
 
     \b
     Examples:

@@ -14,10 +14,10 @@ from ncodec_cli.common import (
     bw_option,
     codebooks_option,
     device_option,
+    file_model_option,
     force_option,
     jobs_option,
     keep_going_option,
-    model_option,
     name_of,
     open_input,
     open_output,
@@ -52,7 +52,7 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
     "--encoding", type=click.Choice(["s16", "s24", "f32"]), help="Sample format. [default: s16]"
 )
 @click.option("--raw", type=click.Choice(["s16", "f32"]), help="Bare samples, without a header.")
-@model_option
+@file_model_option
 @keep_going_option
 @click.option("--no-limit", is_flag=True, help="Accept files of more than 100 hours.")
 @device_option

@@ -14,7 +14,13 @@ from ncodec_cli.common import json_option
 @click.command()
 @json_option
 def devices(as_json: bool) -> None:
-    """List sound devices: number, name, host interface, channels, rate; * marks the defaults."""
+    """List sound devices: number, name, host interface, channels, rate; * marks the defaults.
+
+    \b
+    Examples:
+      ncodec devices
+      ncodec devices --json
+    """
     found = list_devices()
     if as_json:
         click.echo(json.dumps([asdict(device) for device in found], indent=2))

@@ -45,6 +45,11 @@ def live(**options: Any) -> None:
     Use headphones, or the speaker will feed the microphone. Keys: 1 to 8 choose the number of
     codebooks, m mutes the microphone, b bypasses the codec (at the same delay, to compare),
     q quits. A summary ends the session; --json prints it for programs.
+
+    \b
+    Examples:
+      ncodec live --bw 3
+      ncodec live --latency low --duration 0:10 --json
     """
     from ncodec.codec.links import find_model, pick_device
     from ncodec.live.devices import hurry

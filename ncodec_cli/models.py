@@ -101,7 +101,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option("-f", "--force", is_flag=True, help="Download again; it must be the same file.")
 @quiet_option
 def pull(names: tuple[str, ...], mirror: str | None, force: bool, quiet: bool) -> None:
-    """Download models, check them, and keep them for use offline.
+    """Download the models of these NAMEs, check them, and keep them for use offline.
 
     A download that was cut goes on where it broke. Files are compared with the published SHA-256,
     or its published first digits; the whole digest is kept, and must be the same ever after.

@@ -26,7 +26,7 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...")
 @common.bw_option
 @common.codebooks_option
-@common.model_option
+@common.file_model_option
 @common.device_option
 @common.threads_option
 @output_option

@@ -3,7 +3,8 @@
 As `operations` does: streaming, in constant memory, and only from sound sources.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -13,7 +14,7 @@ from zlib import crc32
 from .bulk import Run
 from .copying import Item, RawLink, raw_links, span
 from .ending import End
-from .errors import ArgumentError
+from .errors import ArgumentError, NcodecError
 from .header import Header
 from .operations import copy_item
 from .peeling import Digests
@@ -130,24 +131,36 @@ def _within(item: Item, first: int, last: int | None) -> Item:
     return item.part(low, high)
 
 
-def cat(sources: Iterable[BinaryIO], dst: BinaryIO) -> None:
+def cat(sources: Sequence[BinaryIO], dst: BinaryIO, names: Sequence[str] = ()) -> None:
     """Joins files: parts cut from one file become one again, others become links of a chain.
 
-    Parts that touch, in order, give the original byte for byte.
+    Parts that touch, in order, give the original byte for byte. All headers are read before
+    anything else. `names` is how errors call the sources.
 
     Raises:
         BadFileError: a source is damaged.
     """
+    names = names or [f"source {number}" for number in range(1, len(sources) + 1)]
     joiner = _Joiner(dst)
     starts: list[tuple[RawLink, Iterator[RawLink]]] = []
-    for src in sources:
+    for src, name in zip(sources, names, strict=True):
         links = raw_links(src)
-        starts.append((next(links), links))
+        with _naming(name):
+            starts.append((next(links), links))
     headers = [first.header for first, _ in starts]
     for number, (first, links) in enumerate(starts):
-        for link in chain([first], links):
-            joiner.add(link, headers[number + 1 :])
+        with _naming(names[number]):
+            for link in chain([first], links):
+                joiner.add(link, headers[number + 1 :])
     joiner.finish()
+
+
+@contextmanager
+def _naming(name: str) -> Generator[None]:
+    try:
+        yield
+    except NcodecError as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _touches(before: Header, after: Header) -> bool:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+from ncodec_formats import selftest
 
 
 @pytest.fixture
@@ -182,6 +185,22 @@ def test_repair_saves_the_rest(ncodec, talk):
     changed = np.flatnonzero((saved != whole).any(axis=1)) / 11025
     assert changed.min() > 0.9
     assert changed.max() < 2.1
+
+
+def test_selftest_tells_what_is_not_as_it_must_be(ncodec, tmp_path, monkeypatch):
+    said = ncodec("selftest", "--json")
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert (said.status, said.err) == (0, "")
+    assert len(found) > 100
+    kit = Path(selftest.__file__).parents[1] / "vectors"
+    monkeypatch.setattr(selftest, "_folder", lambda: tmp_path / "kit")
+    shutil.copytree(kit, "kit")
+    Path("kit/subset/plain.ecdc").write_bytes(Path("kit/subset/one-layer.ecdc").read_bytes())
+    said = ncodec("selftest")
+    assert (said.status, said.out.startswith("FAILED subset/plain.ecdc: found ")) == (1, True)
+    assert said.err == f"ncodec: error: 1 of {len(found)} files were not read as they must be\n"
+    monkeypatch.setattr(selftest, "_folder", lambda: tmp_path / "nowhere")
+    assert ncodec("selftest").status == 1
 
 
 def test_decompress_says_how_to_go_on_at_damage(ncodec, talk):

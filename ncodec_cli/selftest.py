@@ -1,0 +1,39 @@
+"""`ncodec selftest`: the conformance kit, on this machine."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ncodec.errors import NcodecError
+from ncodec_cli.common import json_option
+
+
+@click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every file, not of failures only.")
+@json_option
+def selftest(verbose: bool, as_json: bool) -> None:
+    """Check that this installation reads files as it must.
+
+    Runs the conformance kit of the format: valid, unusual and faulty files, each with what a reader
+    must find in it. The exit status is 0 if all is as it must be. With --json each file is a line.
+
+    \b
+    Examples:
+      ncodec selftest
+      ncodec selftest --verbose
+    """
+    from ncodec_formats.selftest import selftest
+
+    count = failed = 0
+    for result in selftest():
+        count, failed = count + 1, failed + (not result.ok)
+        if as_json:
+            click.echo(json.dumps({"file": result.name, "ok": result.ok, "text": result.text}))
+        elif verbose or not result.ok:
+            click.echo(f"{'ok    ' if result.ok else 'FAILED'} {result.name}: {result.text}")
+    if failed:
+        raise NcodecError(f"{failed} of {count} files were not read as they must be")
+    if not as_json:
+        click.echo(f"{count} files read as they must be")
