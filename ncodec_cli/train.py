@@ -32,12 +32,13 @@ def train(
 ) -> None:
     """Train a model as CONFIG says, a TOML file or the name of a recipe.
 
+    The model, as all commands take it, is FOLDER/model.safetensors.
+
     \b
-      ncodec train recipe.toml --set 'data.sources=["~/speech"]' --set output=runs/mine
+    Examples:
+      ncodec train ncodec_24khz --set 'data.sources=["~/speech"]' --set output=runs/mine
       ncodec train --resume runs/mine
       torchrun --nproc-per-node 8 -m ncodec_cli train recipe.toml
-
-    The model, as all commands take it, is FOLDER/model.safetensors.
     """
     if (config is None) == (resume is None):
         raise click.UsageError("give either a CONFIG or --resume FOLDER")
