@@ -133,18 +133,20 @@ class StreamDecoder:
             source_samples: where the source ends on its timeline, if that is known (the end packet
                 says it): the output then ends exactly there.
         """
-        parts: list[Samples] = []
+        return self._join(list(self.ending(source_samples)))
+
+    def ending(self, source_samples: int | None = None) -> Iterator[Samples]:
+        """As `finish`, but piece by piece."""
         if self._frame is None:
             self._outlet.open(self.timeline.sample_of(self.first_frame))
         else:
-            parts += self._bridge(self._lost_to, None)
+            yield from self._bridge(self._lost_to, None)
+            if self._latents:
+                yield self._step(torch.cat(self._latents, dim=2), None)
             with torch.inference_mode():
-                if self._latents:
-                    parts.append(self._step(torch.cat(self._latents, dim=2), None))
                 tail = self._model.decode_flush(self._state)
-                parts.append(self._outlet.push(tail.float().cpu().numpy()))
-        parts.append(self._outlet.finish(source_samples))
-        return self._join(parts)
+                yield self._outlet.push(tail.float().cpu().numpy())
+        yield self._outlet.finish(source_samples)
 
     def snapshot(self) -> StreamDecoder:
         """Return a decoder that goes on from here, independent of this one.

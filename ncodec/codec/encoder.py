@@ -67,9 +67,11 @@ class StreamEncoder:
 
     @property
     def latency_samples(self) -> int:
-        """Model samples from one that is pushed to its packet, at most; without resampling."""
-        frames = max(self.header.block_frames, self.header.packet_frames)
-        return frames * self._model.hop + self._model.latency_samples
+        """Model samples from one that is pushed to its packet, at most; without resampling.
+
+        The model's own look-ahead is counted in the decoder's latency.
+        """
+        return max(self.header.block_frames, self.header.packet_frames) * self._model.hop
 
     def push(self, samples: Samples) -> list[Packet]:
         """Take samples `[C, T]`, T >= 0; return the packets that are ready.

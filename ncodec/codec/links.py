@@ -163,11 +163,11 @@ class FileDecoder:
         stop = None if self._end is None else decoder.stop_frame
         for item in reader:
             if stop is not None and item.first_frame >= stop:
-                yield decoder.finish(reader.total_samples)
+                yield from decoder.ending(reader.total_samples)
                 break
             yield from decoder.pieces(item)
         else:
-            yield decoder.finish(self._checked_end(reader))
+            yield from decoder.ending(self._checked_end(reader))
         if reader.losses:
             seconds = reader.header.hop / reader.header.sample_rate
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))

@@ -60,12 +60,17 @@ def wav_bytes(x, rate=16000, subtype="PCM_16", container="WAV"):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("container", ["wav", "flac", "aiff", "au", "caf"])
-@pytest.mark.parametrize("encoding", ["s16", "s24", "f32"])
+@pytest.mark.parametrize(
+    ("container", "encoding"),
+    [
+        (container, encoding)
+        for container in ("wav", "flac", "aiff", "au", "caf")
+        for encoding in ("s16", "s24", "f32")
+        if (container, encoding) != ("flac", "f32")
+    ],
+)
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_written_files_read_back_exactly(tmp_path, container, encoding, channels):
-    if container == "flac" and encoding == "f32":
-        pytest.skip("FLAC has no float")
     x = noise(channels, 2501)
     path = tmp_path / f"a.{container}"
     with path.open("w+b") as file:
