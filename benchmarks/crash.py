@@ -48,7 +48,8 @@ def prepare() -> None:
     soundfile.write("in.wav", clip, rate)
     soundfile.write("long.wav", np.tile(clip, (round(60 * rate / len(clip)), 1)), rate)
     compress("long.wav", "minute.ecdc", bandwidth=6)
-    start(["cat", *["minute.ecdc"] * 10, "-o", "in.ecdc"]).wait()
+    if start(["cat", *["minute.ecdc"] * 10, "-o", "in.ecdc"]).wait():
+        sys.exit("the inputs could not be made")
 
 
 class start:  # noqa: N801 - reads as a verb
