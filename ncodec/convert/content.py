@@ -101,8 +101,12 @@ class Content:
 class ForeignReader:
     """Content with the interface of an `EcdcReader`, so that it decodes like a file of our own."""
 
-    def __init__(self, content: Content, model: Any) -> None:
-        """Begin at the first packet; `model` is what the packets decode with."""
+    def __init__(self, content: Content, model: Any, *, keep_going: bool = False) -> None:
+        """Begin at the first packet; `model` is what the packets decode with.
+
+        With `keep_going` the packets end where the file is damaged; `losses` says so.
+        """
+        self._keep_going = keep_going
         self.header = content.header
         self.model = model
         self.total_samples: int | None = content.source_samples
@@ -113,11 +117,17 @@ class ForeignReader:
         self._waiting: Packet | None = None
 
     def __iter__(self) -> Iterator[Packet | Loss]:
-        """Iterate over the packets; none is ever lost."""
+        """Iterate over the packets."""
         if self._waiting is not None:
             first, self._waiting = self._waiting, None
             yield first
-        yield from self._packets
+        try:
+            yield from self._packets
+        except BadFileError as error:
+            if not self._keep_going:
+                raise
+            self.losses.truncated = True
+            self.problems.append(str(error))
 
     def seek(self, frame: int) -> None:
         """Go to the packet that has `frame`."""

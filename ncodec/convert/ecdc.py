@@ -126,7 +126,9 @@ def write_ecdc0(content: Content, file: BinaryIO, load: LoadModel, *, lm: bool) 
 
 
 def load_lm(name: str, load: LoadModel) -> EncodecLM:
-    """Return the language model that belongs to an EnCodec model.
+    """Return the language model that belongs to an EnCodec model, on the CPU.
+
+    There alone can its numbers be those of the machine that wrote the file.
 
     Raises:
         CheckpointError: It has not been pulled.
@@ -134,7 +136,7 @@ def load_lm(name: str, load: LoadModel) -> EncodecLM:
     model = load(name.replace("encodec_", "encodec_lm_"))
     if not isinstance(model, EncodecLM):
         raise CheckpointError(f"{name}: {type(model).__name__} is no language model of EnCodec")
-    return model
+    return model.cpu()
 
 
 def _packets0(reader: Ecdc0Reader, lm: EncodecLM | None, size: int) -> Iterator[Packet]:

@@ -216,7 +216,7 @@ def open_links(
         header = with_model(content.header, found)
     else:
         header = content.header
-    yield ForeignReader(replace(content, header=header), found)
+    yield ForeignReader(replace(content, header=header), found, keep_going=keep_going)
 
 
 def _write(content: Content, file: BinaryIO, to: str, load: LoadModel, *, lm: bool) -> list[str]:

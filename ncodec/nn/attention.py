@@ -70,7 +70,11 @@ class Transformer(Streamable):
         dtype: torch.dtype | None = None,
     ) -> tuple[KeyValues, ...]:
         """Return the state before the first position: nothing to attend to."""
-        empty = torch.zeros((batch, *self._kv_shape), device=device, dtype=dtype)
+        empty = torch.zeros(
+            (batch, *self._kv_shape),
+            device=self.cosines.device if device is None else device,
+            dtype=self.cosines.dtype if dtype is None else dtype,
+        )
         return (KeyValues(empty, empty),) * len(self.layers)
 
     def step(self, x: Tensor, state: tuple[KeyValues, ...]) -> tuple[Tensor, tuple[KeyValues, ...]]:

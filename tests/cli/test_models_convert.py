@@ -18,7 +18,7 @@ from ncodec.models.encodec_lm import EncodecLM
 from ncodec_cli.main import main
 from ncodec_formats.dac import read_dac
 
-DAC = DacConfig(16000, 4, (2, 4), 16, 8, 2, 16, 4)
+DAC = DacConfig(16000, 4, (2, 4), 16, 16, 2, 16, 4)
 
 
 @pytest.fixture
@@ -180,6 +180,9 @@ def test_compress_into_other_tools_files(run) -> None:
     assert soundfile.info("a.wav").frames == 12345
     Path("cut.ecdc").write_bytes(data[:-1])
     assert run("verify", "cut.ecdc")[0] == 1
+    assert run("decompress", "cut.ecdc", "cut.wav")[0] == 1
+    status, _, err = run("decompress", "cut.ecdc", "cut.wav", "--keep-going")
+    assert "cut short" in err
     run("models", "import", "site/weights.pth", "--name", "mine")
     assert run("compress", "in.wav", "b.dac", "--format", "dac", "--model", "mine")[0] == 0
     with Path("b.dac").open("rb") as file:
