@@ -38,7 +38,7 @@ class Line:
             click.echo(text, err=True)
 
 
-def meter(db: float, width: int = 10, floor: float = -60.0) -> str:
+def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
     """Return a bar for a level between `floor` and 0 dB."""
     filled = round(width * min(1.0, max(0.0, 1 - db / floor)))
     return "#" * filled + "-" * (width - filled)

@@ -110,14 +110,14 @@ def _react(session: LiveSession, pressed: Keys) -> bool:
 
 def _describe(stats: LiveStats) -> str:
     """Return the live line."""
-    flags = ("  MUTED" if stats.muted else "") + ("  BYPASS" if stats.bypass else "")
     late = "..." if stats.latency is None else f"{1000 * stats.latency:.0f} ms"
+    heard = "MUTED " if stats.muted else meter(stats.input_db)
+    codec = "BYPASS" if stats.bypass else f"{stats.kbps:g} kbps"
+    # As short as it can be: the whole line should fit 80 columns.
     return (
-        f"{common.clock(stats.seconds)}  in {meter(stats.input_db)} {stats.input_db:3.0f} dB"
-        f"  out {meter(stats.output_db)} {stats.output_db:3.0f} dB"
-        f"  {stats.kbps:g} kbps ({stats.codebooks})  x{stats.realtime_factor:.2f}"
-        f"  buffer {1000 * stats.fill:.0f} ms  latency {late}"
-        f"  under {stats.underruns} over {stats.overruns}{flags}"
+        f"{common.clock(stats.seconds)} in {heard} out {meter(stats.output_db)}"
+        f" {codec} ({stats.codebooks}) x{stats.realtime_factor:.2f}"
+        f" fill {1000 * stats.fill:.0f} late {late} xrun {stats.underruns}/{stats.overruns}"
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncodec.audio import Samples
 
 HALF = 16
 """Taps on either side: flat to 0.8 of the Nyquist frequency, images below -70 dB."""
+PHASES = 512
+"""Positions between two samples at which the kernel is kept; between them it is interpolated."""
 
 
 class DriftResampler:
@@ -52,19 +55,27 @@ class DriftResampler:
         return y
 
 
-def _interpolate(x: Samples, start: np.ndarray, fraction: np.ndarray) -> Samples:
-    """Weigh the 2 * HALF samples from each `start`, around `start + HALF - 1 + fraction`."""
-    taps = np.arange(2 * HALF)
-    distance = taps - (HALF - 1) - fraction[:, None]
-    # sin(pi (k - f)) = -(-1)^k sin(pi f), so that a fraction of 0 gives exact zeros.
-    sign = np.where((taps - HALF) % 2 == 0, 1.0, -1.0)
-    sine = sign * np.sin(np.pi * fraction)[:, None]
-    middle = distance == 0
-    kernel = np.where(middle, 1.0, sine / np.where(middle, 1.0, np.pi * distance))
+def _kernels() -> NDArray[np.float64]:
+    """Return the windowed sinc at PHASES + 1 fractions from 0 to 1, `[PHASES + 1, 2 * HALF]`."""
+    fraction = np.arange(PHASES + 1)[:, None] / PHASES
+    distance = np.arange(2 * HALF) - (HALF - 1) - fraction
     angle = np.pi * distance / HALF
     window = 0.42 + 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle)  # Blackman
-    kernel = np.where(middle, 1.0, kernel * window)
-    pieces = x[:, start[:, None] + taps]
+    # Rounding must not leave traces of the neighbours where the position is whole.
+    whole = (fraction == 0) | (fraction == 1)
+    return np.where(whole, distance == 0, np.sinc(distance) * window)
+
+
+_KERNELS = _kernels()
+
+
+def _interpolate(x: Samples, start: NDArray[np.int64], fraction: NDArray[np.floating]) -> Samples:
+    """Weigh the 2 * HALF samples from each `start`, around `start + HALF - 1 + fraction`."""
+    place = fraction * PHASES
+    row = place.astype(np.int64)
+    between = (place - row)[:, None]
+    kernel = (1 - between) * _KERNELS[row] + between * _KERNELS[row + 1]
+    pieces = x[:, start[:, None] + np.arange(2 * HALF)]
     return np.einsum("cnk,nk->cn", pieces, kernel).astype(np.float32)
 
 

@@ -48,7 +48,7 @@ class LiveEngine:
     """
 
     def __init__(self, path: CodecPath, *, output_channels: int, prefill: float) -> None:
-        """Prepare; `prefill` is how many seconds are gathered before the output starts.
+        """Prepare; `prefill` is how many seconds beyond a packet are gathered before output starts.
 
         Raises:
             ArgumentError: prefill is not 0 to 5 seconds.
@@ -59,9 +59,11 @@ class LiveEngine:
         self.path = path
         self.input_rate, self.output_rate = header.source_rate, path.output_rate
         self._output_channels = output_channels
-        self._prefill = round(prefill * self.output_rate)
+        # A packet's sound comes at once, and the next one only after as long as it lasts.
+        packet = path.block / self.input_rate
+        self._prefill = round((prefill + packet) * self.output_rate)
         self._inbox = Fifo(header.source_channels, round(INPUT_SECONDS * self.input_rate))
-        most = self._prefill + round((SLACK_SECONDS + path.algorithmic_latency) * self.output_rate)
+        most = self._prefill + round((SLACK_SECONDS + packet) * self.output_rate)
         self._outbox = Fifo(output_channels, most)
         self._resampler = DriftResampler(output_channels)
         self._control = DriftControl()
