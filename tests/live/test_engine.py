@@ -1,0 +1,210 @@
+"""The live engine under a simulated clock: no devices, no threads, as fast as the machine goes."""
+
+import itertools
+
+import numpy as np
+import psutil
+import pytest
+
+from ncodec.codec import StreamDecoder, StreamEncoder
+from ncodec.errors import ArgumentError
+from ncodec.live.engine import LiveEngine
+from ncodec.live.path import CodecPath
+from tests.codec.conftest import ToyModel
+
+RATE = 24000
+
+
+class Devices:
+    """Two devices with clocks of their own; `ppm` is how much the input's is faster."""
+
+    def __init__(self, engine, *, ppm=0.0, block=240, output_block=300, jitter=0.0, source=None):
+        self.engine = engine
+        self.output_rate = engine.output_rate
+        self.rate = engine.input_rate * (1 + ppm * 1e-6)
+        self.block, self.output_block, self.jitter = block, output_block, jitter
+        self.source = source or (lambda at, count: np.zeros(count))
+        self.heard, self.sent = [], 0
+        self.played = 0
+        self.rng = np.random.default_rng(7)
+        self.stalled = lambda now: False
+        self.output_at = 0.0137
+
+    def run(self, seconds, keep=True):
+        """Call back in the order in which the clocks say, and let the worker work in between."""
+        engine, late = self.engine, 0.03
+        begin = self.sent / self.rate
+        while (now := self.sent / self.rate) < begin + seconds:
+            due = self.output_at + self.played / self.output_rate
+            if now + self.block / self.rate <= due:
+                x = self.source(self.sent, self.block).astype(np.float32)
+                stamp = now + self.jitter * self.rng.uniform(-1, 1)
+                engine.capture(x[:, None], stamp)
+                self.sent += self.block
+            else:
+                out = np.full((self.output_block, 1), np.nan, np.float32)
+                engine.render(out, due + late + self.jitter * self.rng.uniform(-1, 1))
+                self.played += self.output_block
+                if keep:
+                    self.heard.append(out[:, 0])
+            while not self.stalled(now) and engine.work():
+                pass
+        return np.concatenate(self.heard) if keep else None
+
+
+def make(model, **options):
+    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE, **options)
+    return LiveEngine(path, output_channels=1, prefill=0.08)
+
+
+def noise(at, count):
+    """Noise that is a function of the time alone."""
+    return 0.1 * np.sin((np.arange(at, at + count) % 99991) ** 2 * 0.37)
+
+
+def test_it_plays_what_encoder_and_decoder_give(model):
+    engine = make(model, codebooks=6)
+    heard = Devices(engine, source=noise).run(4)
+    encoder = StreamEncoder(model, sample_rate=RATE, channels=1, codebooks=6, packet_frames=1)
+    decoder = StreamDecoder(model, encoder.header)
+    x = noise(0, 4 * RATE)[None].astype(np.float32)
+    expected = np.concatenate([decoder.push(p) for p in encoder.push(x)], axis=1)[0]
+    begin = int(np.flatnonzero(heard)[0])
+    body = heard[begin:]
+    offset = next(at for at in range(RATE) if np.array_equal(expected[at : at + 500], body[:500]))
+    count = min(len(body), len(expected) - offset)
+    assert count > 3 * RATE
+    assert np.array_equal(body[:count], expected[offset : offset + count])
+    stats = engine.stats()
+    assert (stats.underruns, stats.overruns, stats.drift_ppm) == (0, 0, 0)
+
+
+def test_the_latency_that_it_states_is_the_one_that_is_heard(model):
+    engine = make(model)
+    engine.path.bypass = True
+    devices = Devices(engine, source=noise, jitter=0.004)
+    heard = devices.run(6)
+    at = 4 * RATE
+    segment = heard[at : at + 4000]
+    x = noise(0, at + 4000)
+    lag = next(d for d in range(RATE) if np.allclose(x[at - d : at - d + 4000], segment, atol=1e-6))
+    true = lag / RATE + devices.output_at + 0.03
+    assert engine.stats().latency == pytest.approx(true, abs=0.003)
+    assert true < 0.2
+    assert engine.stats().algorithmic_latency == pytest.approx(320 / RATE)
+
+
+def test_bypass_and_codec_are_heard_at_the_same_delay(model):
+    engine = make(model, codebooks=10)
+    devices = Devices(engine, source=noise)
+    coded = devices.run(2)
+    engine.path.bypass = True
+    both = devices.run(2)[len(coded) + RATE // 2 :]
+    begin = len(coded) + RATE // 2
+
+    def lag(segment, at, reference):
+        corr = [np.dot(segment, reference[at - d : at - d + len(segment)]) for d in range(6000)]
+        return int(np.argmax(np.abs(corr)))
+
+    straight = lag(both[:4000], begin, noise(0, 5 * RATE))
+    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE, codebooks=10)
+    known = path.push(noise(0, 5 * RATE)[None].astype(np.float32))[0]
+    assert lag(coded[RATE : RATE + 4000], RATE, known) == straight
+
+
+@pytest.mark.slow
+def test_half_an_hour_of_unlike_clocks():
+    rate, ppm = 8000, -150
+    tone = 2 * np.pi * 440 / rate
+    light = ToyModel(rate=rate, hop=320, codebooks=2)
+    path = CodecPath(light, sample_rate=rate, channels=1, output_rate=rate, packet_frames=8)
+    path.bypass = True
+    engine = LiveEngine(path, output_channels=1, prefill=0.08)
+    devices = Devices(
+        engine, ppm=ppm, block=400, output_block=500, jitter=0.003,
+        source=lambda at, count: 0.5 * np.sin(tone * np.arange(at, at + count)),
+    )  # fmt: skip
+    devices.run(60, keep=False)
+    latency, memory = engine.stats().latency, psutil.Process().memory_info().rss
+    devices.run(29 * 60, keep=False)
+    stats = engine.stats()
+    assert (stats.underruns, stats.overruns) == (0, 0)
+    assert stats.latency == pytest.approx(latency, abs=0.020)
+    assert stats.drift_ppm < 0
+    assert psutil.Process().memory_info().rss - memory < 8e6
+    heard = devices.run(20)
+    # Each sample of a tone follows from the two before it, unless something was cut out.
+    rest = heard[2:] + heard[:-2] - 2 * np.cos(tone) * heard[1:-1]
+    assert np.abs(rest).max() < 1e-3, "a click"
+
+
+def test_a_stall_is_counted_and_its_delay_is_given_back():
+    light = ToyModel(rate=8000, hop=320, codebooks=2)
+    path = CodecPath(light, sample_rate=8000, channels=1, output_rate=8000)
+    engine = LiveEngine(path, output_channels=1, prefill=0.08)
+    devices = Devices(engine, block=160, output_block=200)
+    devices.run(6)
+    before = engine.stats().latency
+    devices.stalled = lambda now: now < 6.5
+    devices.run(0.6)
+    stalled = engine.stats()
+    assert stalled.underruns > 0
+    devices.run(6)
+    after = engine.stats()
+    assert after.underruns == stalled.underruns
+    assert after.latency < before + 0.25 + 0.06
+    devices.run(90, keep=False)
+    assert engine.stats().latency < before + 0.16
+
+
+def test_what_piles_up_while_devices_start_is_not_kept_as_delay(model):
+    engine = make(model)
+    devices = Devices(engine, source=noise)
+    devices.stalled = lambda now: now < 1.0
+    devices.run(3)
+    assert engine.stats().latency < 0.2
+    assert engine.stats().underruns == 0
+
+
+def test_codebooks_are_chosen_while_it_runs(model):
+    engine = make(model, codebooks=4)
+    packets = []
+    engine.path.on_packet = packets.append
+    devices = Devices(engine, source=noise)
+    for count in (1, 8, 3):
+        engine.path.codebooks = count
+        devices.run(0.5)
+        assert engine.stats().kbps == pytest.approx(count * 5 * 75 / 1000)
+    layers = [len(list(group)) for _, group in itertools.groupby(p.codes.shape[0] for p in packets)]
+    assert [packets[0].codes.shape[0], packets[-1].codes.shape[0]] == [1, 3]
+    assert len(layers) == 3
+
+
+def test_muted_is_silence_to_the_codec(model):
+    engine = make(model)
+    engine.path.muted = True
+    packets = []
+    engine.path.on_packet = packets.append
+    Devices(engine, source=noise).run(1)
+    codes = np.concatenate([p.codes for p in packets], axis=2)
+    assert (codes == codes[:, :, :1]).all()
+
+
+def test_devices_at_other_rates_are_resampled(model):
+    path = CodecPath(model, sample_rate=48000, channels=1, output_rate=44100)
+    path.bypass = True
+    t = np.arange(48000) / 48000
+    x = np.sin(2 * np.pi * 1000 * t)[None].astype(np.float32)
+    parts = [path.push(x[:, i : i + path.block]) for i in range(0, 48000, path.block)]
+    y = np.concatenate(parts, axis=1)[0][2000:40000]
+    assert path.block == 640
+    assert path.header.source_rate == 48000
+    t = np.arange(2000, 2000 + len(y)) / 44100
+    assert np.abs(y - np.sin(2 * np.pi * 1000 * t)).max() < 1e-3
+
+
+@pytest.mark.parametrize("prefill", [-0.1, 6.0])
+def test_prefill_has_bounds(model, prefill):
+    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE)
+    with pytest.raises(ArgumentError, match="prefill"):
+        LiveEngine(path, output_channels=1, prefill=prefill)
