@@ -222,7 +222,7 @@ def get_other(data: bytes, pos: int) -> tuple[int, int]:
     begin = pos
     length, pos = get_varint(data, pos + 3, limits.MAX_PACKET)
     crc = data[pos] << 8 | data[pos + 1]
-    if data[begin : begin + 2] != SYNC or crc16(data[begin:pos]) != crc:
+    if data[begin : begin + 2] != SYNC or data[begin + 2] > 0x0F or crc16(data[begin:pos]) != crc:
         raise ValueError("the head of a packet is damaged")
     return pos + 2 - begin, length
 

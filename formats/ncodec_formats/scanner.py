@@ -1,5 +1,6 @@
 """Finding packets in bytes: forward reading with a buffer, and resync after damage."""
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ CHUNK = 1 << 18
 SKIPPED = -1
 
 
+# Where a packet or a link may begin: a packet of codes has any flags, one of another type has none.
+_THIRD = b"[" + b"".join(rb"\x%02x" % (n if n < 16 else 16 * (n - 15)) for n in range(31)) + b"]"
+_MARKS = re.compile(re.escape(SYNC) + rb"(?=" + _THIRD + rb"|\Z)|" + re.escape(LINK_START))
+
+
 class Source:
     """A forward reader that never asks for more than is there, so that pipes do not wait."""
 
@@ -27,6 +33,7 @@ class Source:
         self.data = b""
         self.pos = 0
         self._base = 0
+        self._ended = False
         self.origin = file.tell() if _can_seek(file) else None
         """Where in the file reading began; None if it can't seek."""
 
@@ -44,6 +51,8 @@ class Source:
         """Makes `count` bytes available, or as many as there are before the end."""
         if self.available >= count:
             return True
+        if self._ended:
+            return False
         chunks = [self.data[self.pos :]]
         have = len(chunks[0])
         while have < count and (chunk := self._read(CHUNK)):
@@ -51,6 +60,7 @@ class Source:
             have += len(chunk)
         self._base += self.pos
         self.data, self.pos = b"".join(chunks), 0
+        self._ended = have < count
         return have >= count
 
     def take(self, count: int) -> bytes:
@@ -77,7 +87,7 @@ class Source:
         """Goes on from another offset of a file that can seek."""
         assert self.origin is not None
         self._file.seek(self.origin + offset)
-        self.data, self.pos, self._base = b"", 0, offset
+        self.data, self.pos, self._base, self._ended = b"", 0, offset, False
 
 
 def _can_seek(file: BinaryIO) -> bool:
@@ -276,10 +286,9 @@ class Scanner:
         begin = source.offset
         source.pos += 1
         while True:
-            hits = [source.data.find(mark, source.pos) for mark in (SYNC, LINK_START)]
-            found = min((hit for hit in hits if hit >= 0), default=-1)
-            if found >= 0:
-                source.pos = found
+            mark = _MARKS.search(source.data, source.pos)
+            if mark is not None:
+                source.pos = mark.start()
                 if self._measure(0) is not None or self._at_link():
                     break
                 source.pos += 1

@@ -81,8 +81,10 @@ def count_good_layers(body: bytes, lengths: tuple[int, ...]) -> int:
     pos, below = 0, 1
     for count, length in enumerate(lengths):
         end = pos + length
+        if end >= len(body):
+            return count
         value = int.from_bytes(body[pos:end], "big") + (below << 8 * length)
-        if end >= len(body) or body[end] != value % CHECK_MODULUS:
+        if body[end] != value % CHECK_MODULUS:
             return count
         below = value % BELOW_MODULUS
         pos = end + 1

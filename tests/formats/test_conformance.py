@@ -23,7 +23,7 @@ FORMATS = Path(__file__).resolve().parents[2] / "formats"
 VECTORS = FORMATS / "vectors"
 
 
-@pytest.mark.parametrize("result", selftest(), ids=lambda result: result.name)
+@pytest.mark.parametrize("result", list(selftest()), ids=lambda result: result.name)
 def test_each_file_is_read_as_it_must_be(result):
     assert result.ok, result.text
 

@@ -39,7 +39,8 @@ def test_every_flipped_bit_of_a_packet():
     head, size = sizes(data)
     layer = (size - head) // 4
     begin = START + 2 * size
-    for at in range(begin * 8, (begin + size) * 8):
+    # Each byte once, a different bit each time.
+    for at in range(begin * 8, (begin + size) * 8, 9):
         damaged = bytearray(data)
         damaged[at // 8] ^= 1 << at % 8
         items, losses = keep_going(bytes(damaged))

@@ -120,10 +120,14 @@ def dac_seeds() -> dict[str, bytes]:
     return {"ours": ours.getvalue(), "numpys": numpys.getvalue()}
 
 
+def groups() -> dict[str, dict[str, bytes]]:
+    """Returns all seeds, by folder and name."""
+    return {"ecdc": ecdc_seeds(), "old": old_seeds(), "dac": dac_seeds()}
+
+
 def main() -> None:
     """Writes all seeds beside this file."""
-    groups = {"ecdc": ecdc_seeds(), "old": old_seeds(), "dac": dac_seeds()}
-    for group, seeds in groups.items():
+    for group, seeds in groups().items():
         folder = Path(__file__).parent / "corpus" / group
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
