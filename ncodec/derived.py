@@ -12,28 +12,25 @@ T = TypeVar("T")
 
 
 class Derived(Generic[T]):
-    """Keeps `compute(source)` until the source is replaced or written to (not through `.data`).
+    """Keeps `compute(*sources)` until one is replaced or written to (not through `.data`).
 
     While gradients are wanted the value is computed anew, so that they flow. Copies of a module and
     pickles of it start without the kept value.
     """
 
-    def __init__(self, compute: Callable[[Tensor], T]) -> None:
+    def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._kept: tuple[Tensor, int, T] | None = None
+        self._kept: tuple[tuple[tuple[Tensor, int], ...], T] | None = None
 
-    def __call__(self, source: Tensor) -> T:
-        """Return the value for this source."""
-        if torch.is_grad_enabled() and source.requires_grad:
-            return self._compute(source)
-        version = 0 if source.is_inference() else source._version
+    def __call__(self, *sources: Tensor) -> T:
+        """Return the value for these sources."""
+        if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
+            return self._compute(*sources)
         kept = self._kept
-        if kept is None or kept[1] != version or not _same(kept[0], source):
-            alias = (
-                source.detach()
-            )  # held, so that its address cannot come back as another tensor's
-            kept = self._kept = (alias, version, self._compute(alias))
-        return kept[2]
+        if kept is None or not all(map(_unchanged, kept[0], sources)):
+            seen = tuple((source.detach(), _version(source)) for source in sources)
+            kept = self._kept = (seen, self._compute(*(alias for alias, _ in seen)))
+        return kept[1]
 
     def __deepcopy__(self, memo: dict[int, object]) -> Derived[T]:
         return Derived(self._compute)
@@ -42,5 +39,14 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.data_ptr() == b.data_ptr() and a.dtype == b.dtype and a.device == b.device
+_Seen = tuple[Tensor, int]  # an alias, so that its address cannot become another's, and a version
+
+
+def _unchanged(seen: _Seen, source: Tensor) -> bool:
+    alias, version = seen
+    same = alias.data_ptr() == source.data_ptr() and alias.dtype == source.dtype
+    return same and alias.device == source.device and version == _version(source)
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version

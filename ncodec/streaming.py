@@ -8,6 +8,7 @@ was fed (look-ahead, start-up, stride groups); whatever it holds back comes out 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -50,16 +51,19 @@ class Sequential(Streamable):
 
     Args:
         *layers: At least one.
+        tiles: For layers `start` to `stop`, the samples that are fed to them at once: signals of
+            high rates then stay in the processor's cache from layer to layer.
 
     Raises:
         ArgumentError: There is no layer.
     """
 
-    def __init__(self, *layers: Streamable) -> None:
+    def __init__(self, *layers: Streamable, tiles: Sequence[tuple[slice, int]] = ()) -> None:
         super().__init__()
         if not layers:
             raise ArgumentError("Sequential needs at least one layer")
         self.layers = nn.ModuleList(layers)
+        self.tiles = tuple(tiles) or ((slice(0, len(layers)), 0),)
 
     def __iter__(self) -> Any:
         return iter(self.layers)
@@ -76,9 +80,11 @@ class Sequential(Streamable):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Feed `x` through the layers."""
         states: list[State] = []
-        for layer, before in zip(self._all(), state, strict=True):
-            x, after = layer.step(x, before)
-            states.append(after)
+        for part, size in self.tiles:
+            layers, inner = self._all()[part], list[State](state[part])
+            tiles = x.split(size, dim=2) if 0 < size < x.shape[2] else (x,)
+            x = join_all([_through(layers, tile, inner) for tile in tiles])
+            states += inner
         return x, tuple(states)
 
     def flush(self, state: State) -> Tensor:
@@ -148,9 +154,21 @@ class Residual(Streamable):
 
 def join_time(a: Tensor, b: Tensor) -> Tensor:
     """Concatenate `[B, C, T]` in time, channels staying side by side; no copy if one is empty."""
-    if a.shape[2] == 0 or b.shape[2] == 0:
-        return a if b.shape[2] == 0 else b
-    return torch.cat([a.transpose(1, 2), b.transpose(1, 2)], dim=1).transpose(1, 2)
+    return join_all([a, b])
+
+
+def join_all(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate as `join_time` does."""
+    full = [part for part in parts if part.shape[2]]
+    if len(full) < 2:
+        return full[0] if full else parts[0]
+    return torch.cat([part.transpose(1, 2) for part in full], dim=1).transpose(1, 2)
+
+
+def _through(layers: Sequence[Streamable], x: Tensor, states: list[State]) -> Tensor:
+    for i, layer in enumerate(layers):
+        x, states[i] = layer.step(x, states[i])
+    return x
 
 
 def _queued(waiting: Tensor | None, x: Tensor) -> Tensor:

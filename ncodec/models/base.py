@@ -50,6 +50,8 @@ class CompressionModel(nn.Module, ABC):
     config: Any  # the family's frozen dataclass, of type `config_type`
     config_type: ClassVar[Any]
     _num_codebooks: int | None = None
+    _precision: str = "float32"
+    _fingerprint: bytes | None = None
 
     @property
     def cardinality(self) -> int:
@@ -77,8 +79,40 @@ class CompressionModel(nn.Module, ABC):
         self._num_codebooks = n
 
     @property
+    def precision(self) -> str:
+        """What the nets compute in: "float32" or "bf16"."""
+        return self._precision
+
+    def set_precision(self, precision: str) -> None:
+        """Compute the nets in "float32", or in "bf16" where the family can: faster, less exact.
+
+        Codebooks stay in float32, and the fingerprint that of the weights as they were: a file
+        does not tell which precision made its codes. There is no way back from "bf16".
+
+        Raises:
+            ArgumentError: The precision is unknown, or the family has no such nets.
+        """
+        if precision not in ("float32", "bf16"):
+            raise ArgumentError(f"precision {precision!r}: must be 'float32' or 'bf16'")
+        if precision == self._precision:
+            return
+        nets = self._nets()
+        if precision == "float32" or not nets:
+            raise ArgumentError(f"{self.name} cannot change from {self._precision} to {precision}")
+        self._fingerprint = self.fingerprint
+        for net in nets:
+            net.to(torch.bfloat16)
+        self._precision = precision
+
+    def _nets(self) -> list[nn.Module]:
+        """Return the parts that `set_precision` converts; none in families that need float32."""
+        return []
+
+    @property
     def fingerprint(self) -> bytes:
         """SHA-256 over the configuration and all weights: what a file says it was coded with."""
+        if self._fingerprint is not None:
+            return self._fingerprint
         digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
         for key, tensor in sorted(self.state_dict().items()):
             values = tensor.detach().cpu().contiguous()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncodec.config import EncodecConfig
 from ncodec.models import seanet
@@ -82,6 +82,13 @@ class EncodecModel(CompressionModel):
             self.preroll_frames += round(_LSTM_MEMORY * self.frame_rate)
             self.receptive_field = 0
 
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float32 if self.precision == "float32" else torch.bfloat16
+
+    def _nets(self) -> list[nn.Module]:
+        return [self.encoder, self.decoder]
+
     def encode(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
         """Code whole signals `[B, C, T]`.
 
@@ -127,7 +134,7 @@ class EncodecModel(CompressionModel):
         """Take the next samples `[B, C, T]`; return the chunk of frames that they complete."""
         if self.segment is not None:
             return self._encode_segments(audio, state)
-        z, net = self.encoder.step(audio, state.net)
+        z, net = self.encoder.step(audio.to(self._dtype), state.net)
         return self._quantize(z, state.codebooks), replace(state, net=net)
 
     def encode_flush(self, state: EncoderState) -> list[Chunk]:
@@ -158,10 +165,11 @@ class EncodecModel(CompressionModel):
             # RMS of the mono mean; 1e-8 for silence, as the `encodec` package has it
             scale = audio.mean(dim=1).square().mean(dim=1).sqrt() + 1e-8
             audio = audio / scale[:, None, None]
-        return Chunk(self.quantizer.encode(self.encoder(audio), codebooks), scale)
+        z = self.encoder(audio.to(self._dtype)).float()
+        return Chunk(self.quantizer.encode(z, codebooks), scale)
 
     def _quantize(self, z: Tensor, codebooks: int) -> list[Chunk]:
-        return [Chunk(self.quantizer.encode(z, codebooks), None)] if z.shape[2] else []
+        return [Chunk(self.quantizer.encode(z.float(), codebooks), None)] if z.shape[2] else []
 
     def decoder_state(self, batch: int, device: torch.device | None = None) -> State:
         """Return the state before the first frame."""
@@ -174,12 +182,13 @@ class EncodecModel(CompressionModel):
     ) -> tuple[Tensor, State]:
         """Take the next latents `[B, D, F]`, of a model of segments all of one segment's."""
         if self.segment is None:
-            return self.decoder.step(latent, state)
-        audio = self.decoder(latent)
+            audio, state = self.decoder.step(latent.to(self._dtype), state)
+            return audio.float(), state
+        audio = self.decoder(latent.to(self._dtype)).float()
         if scale is not None:
             audio = audio * scale[:, None, None]
         return state.add(audio)
 
     def decode_flush(self, state: State) -> Tensor:
         """Return the rest of the audio."""
-        return self.decoder.flush(state) if self.segment is None else state.rest()
+        return self.decoder.flush(state).float() if self.segment is None else state.rest()

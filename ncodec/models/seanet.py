@@ -16,6 +16,8 @@ from ncodec.streaming import Residual, Sequential, Streamable
 
 EDGE_KERNEL = 7  # of the first and the last convolution
 RESIDUAL_KERNEL = 3
+TILE = 4800
+"""Samples of audio fed at once to all but the innermost stride; 600 to 96000 were tried."""
 
 
 def encoder(config: EncodecConfig) -> Sequential:
@@ -29,7 +31,8 @@ def encoder(config: EncodecConfig) -> Sequential:
     if config.lstm_layers:
         layers.append(LSTM(width, config.lstm_layers))
     layers += [ELU(), _conv(config, width, config.latent_dim, EDGE_KERNEL)]
-    return Sequential(*layers)
+    split = 3 * (len(config.ratios) - 1)
+    return Sequential(*layers, tiles=((slice(split), TILE), (slice(split, None), 0)))
 
 
 def decoder(config: EncodecConfig) -> Sequential:
@@ -43,7 +46,9 @@ def decoder(config: EncodecConfig) -> Sequential:
         width //= 2
         layers.append(_residual(config, width))
     layers += [ELU(), _conv(config, width, config.channels, EDGE_KERNEL)]
-    return Sequential(*layers)
+    split = len(layers) - 3 * (len(config.ratios) - 1) - 2
+    tile = max(1, TILE // math.prod(config.ratios[1:]))
+    return Sequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
 
 
 def encoder_lag(config: EncodecConfig) -> int:

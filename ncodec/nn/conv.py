@@ -78,6 +78,7 @@ class Conv1d(Streamable):
         self.bias = (
             nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
         )
+        self.memoryless = self.span == stride == 1 and padding == (0, 0)
         # Reflection at the end reads this many samples, some of which no window needs any more.
         self.keep = padding[1] + stride if pad_mode == "reflect" else 0
 
@@ -101,6 +102,8 @@ class Conv1d(Streamable):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the outputs of all windows that are complete."""
         assert isinstance(state, ConvState)
+        if self.memoryless:
+            return self._convolve(x.transpose(1, 2), x.shape[2]), state
         samples, padded = _join(state.samples, x.transpose(1, 2)), state.padded
         if padded is None:
             if samples.shape[1] < samples_to_start(self.padding[0], self.pad_mode):

@@ -5,11 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ncodec.derived import Derived
 from ncodec.streaming import State, Streamable
-
-FEW_SAMPLES = 4
-"""Up to here the layers are run cell by cell: the library's fused layer lays its weights anew at
-each call, most of what live audio, a frame at a time, would wait for (5 of 6 ms, measured)."""
 
 
 class LSTM(Streamable):
@@ -23,7 +20,8 @@ class LSTM(Streamable):
     def __init__(self, channels: int, layers: int) -> None:
         super().__init__()
         self.channels, self.layers = channels, layers
-        self.lstm = nn.LSTM(channels, channels, layers, batch_first=True)
+        self.lstm = nn.LSTM(channels, channels, layers)
+        self._packed = [Derived(_pack) for _ in range(layers)]
 
     def initial_state(
         self,
@@ -46,22 +44,49 @@ class LSTM(Streamable):
         """Return as many samples as `x` has."""
         if x.shape[2] == 0:
             return x, state
-        if x.shape[2] <= FEW_SAMPLES:
-            return self._step_cells(x, state)
-        y, state = self.lstm(x.transpose(1, 2), state)
-        return y.transpose(1, 2) + x, state
+        signal = x.permute(2, 0, 1).contiguous()  # time first, as the library has it
+        if _can_pack(signal):
+            y, state = self._step_packed(signal, state)
+        else:
+            y, state = self.lstm(signal, state)
+        return (y + signal).permute(1, 2, 0), state
 
-    def _step_cells(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        hidden, cell = list(state[0]), list(state[1])
-        outputs: list[Tensor] = []
-        for t in range(x.shape[2]):
-            y = x[:, :, t]
-            for k, weights in enumerate(self.lstm.all_weights):
-                y, cell[k] = torch.lstm_cell(y, (hidden[k], cell[k]), *weights)
-                hidden[k] = y
-            outputs.append(y)
-        return torch.stack(outputs, dim=2) + x, (torch.stack(hidden), torch.stack(cell))
+    def _step_packed(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden: list[Tensor] = []
+        cells: list[Tensor] = []
+        for k, (h, c) in enumerate(zip(*state, strict=True)):
+            own = [getattr(self.lstm, f"{name}_l{k}") for name in _WEIGHTS]
+            packed = self._packed[k](own[0], own[1])
+            options = (False, [], _LSTM_MODE, self.channels, 1, True, False, False, False)
+            x, h_last, c_last, _ = torch.ops.aten.mkldnn_rnn_layer(
+                x, *packed, *own[2:], h, c, *options
+            )
+            hidden.append(h_last)
+            cells.append(c_last)
+        return x, (torch.stack(hidden), torch.stack(cells))
 
     def flush(self, state: State) -> Tensor:
         """Return nothing: `[B, C, 0]`."""
         return state[0].new_zeros(state[0].shape[1], self.channels, 0)
+
+
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_LSTM_MODE = 2  # of mkldnn_rnn_layer
+
+
+def _pack(input_weight: Tensor, hidden_weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay a layer's weights out as oneDNN wants them; `nn.LSTM` does so anew on each call."""
+    width = hidden_weight.shape[1]
+    a, b = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
+        input_weight, hidden_weight, width, False, True, False, [1, 1, width]
+    )
+    return a, b
+
+
+def _can_pack(x: Tensor) -> bool:
+    return (
+        not torch.is_grad_enabled()
+        and x.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
+    )

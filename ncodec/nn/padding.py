@@ -21,7 +21,8 @@ def pad_left(x: Tensor, left: int, mode: PadMode) -> Tensor:
     """Pad the start of `[B, T, C]`, whose first samples are the signal's."""
     if left == 0:
         return x
-    return torch.cat([_beyond(x.flip(1), left, mode).flip(1), x], dim=1)
+    edge = x[:, : left + 1].flip(1)  # the mirrored start, whose end is the signal's
+    return torch.cat([_beyond(edge, left, mode).flip(1), x], dim=1)
 
 
 def pad_right(x: Tensor, right: int, mode: PadMode) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncodec.streaming import State, Streamable
+
+_LOG2_E = math.log2(math.e)
 
 
 class Pointwise(Streamable):
@@ -37,11 +40,18 @@ class Pointwise(Streamable):
 
 
 class ELU(Pointwise):
-    """x above 0, exp(x) - 1 below."""
+    """x above 0, exp(x) - 1 below.
+
+    Without gradients, as max(x, 2^(min(x, 0) log2(e)) - 1): five passes that are vectorised well
+    against the library's one with expm1, which takes half as long again.
+    """
 
     def apply_to(self, x: Tensor) -> Tensor:
         """Return the values."""
-        return functional.elu(x)
+        if x.requires_grad or x.device.type != "cpu":
+            return functional.elu(x)
+        below = (x * _LOG2_E).clamp_(max=0).exp2_().sub_(1)
+        return torch.maximum(x, below, out=below)
 
 
 class Tanh(Pointwise):

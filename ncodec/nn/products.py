@@ -24,6 +24,9 @@ def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Para
     return nn.Parameter(values.permute(2, 1, 0))
 
 
+_WIDE = 16  # channels from which several narrower products beat one over copied windows
+
+
 def convolve(
     x: Tensor,
     weight: Tensor,
@@ -39,10 +42,26 @@ def convolve(
     if windows == 0:
         return x.new_zeros(batch, 0, out_channels)
     x = x.contiguous()
+    matrix = weight.permute(2, 1, 0).reshape(taps * channels, out_channels)
+    if batch == 1 and taps > 1 and dilation == 1 and channels >= _WIDE:
+        return _sum_of_products(x[0], matrix, bias, windows, stride)[None]
     strides = (x.stride(0), stride * channels, dilation * channels, 1)
     rows = x.as_strided((batch, windows, taps, channels), strides)
-    matrix = weight.permute(2, 1, 0).reshape(taps * channels, out_channels)
     return _affine(rows.reshape(batch * windows, -1), matrix, bias).view(batch, windows, -1)
+
+
+def _sum_of_products(
+    x: Tensor, matrix: Tensor, bias: Tensor | None, windows: int, stride: int
+) -> Tensor:
+    """Add a product for each `stride` taps, whose rows lie in memory as they are: no copy."""
+    step = stride * x.shape[1]
+    y: Tensor | None = None
+    for start in range(0, len(matrix), step):
+        part = matrix[start : start + step]
+        rows = x.as_strided((windows, len(part)), (step, 1), x.storage_offset() + start)
+        y = _affine(rows, part, bias) if y is None else y.addmm_(rows, part)
+    assert y is not None
+    return y
 
 
 def convolve_groups(

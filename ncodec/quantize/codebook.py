@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncodec.derived import Derived
+from ncodec.quantize.argmax import argmax_rows
 from ncodec.quantize.kmeans import cluster_sums, kmeans, sample_rows
 
 
@@ -53,7 +54,8 @@ class Codebook(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the index of the nearest entry for each row of `x` `[N, D]`: int64 `[N]`."""
-        return torch.addmm(self._halves(self.embed), x, self.embed.t()).argmax(1)
+        scores = torch.addmm(self._halves(self.embed), x, self.embed.t())
+        return argmax_rows(scores)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncodec.derived import Derived
+from ncodec.quantize.argmax import argmax_rows
 from ncodec.quantize.quantized import Quantized, check_codes, check_count
 
 
@@ -23,7 +24,7 @@ class FactorizedCodebook(nn.Module):
     def encode(self, narrow: Tensor) -> Tensor:
         """Return the entry of nearest direction for rows `[N, codebook_dim]`: int64 `[N]`."""
         # The row's own length scales all its scores alike, so only the entries need normalising.
-        return (narrow @ self._directions(self.embed).t()).argmax(1)
+        return argmax_rows(narrow.detach() @ self._directions(self.embed).t().detach())
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the projected entries, `[...]` to `[..., D]`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ncodec.config import EncodecConfig
+from ncodec.errors import ArgumentError
 from ncodec.models import seanet
 from ncodec.models.encodec import EncodecModel
 
@@ -148,6 +149,24 @@ def test_preroll_is_exact_without_an_lstm() -> None:
     assert torch.allclose(part[..., skipped:], whole[..., target * model.hop :], atol=1e-6)
     short = model.decoder(latent[..., start + 1 :])[..., skipped - model.hop :]
     assert not torch.allclose(short, whole[..., target * model.hop :], atol=1e-6)
+
+
+def test_bf16_is_close_and_keeps_the_fingerprint(model: EncodecModel) -> None:
+    audio = torch.randn(1, model.channels, 400) * 0.1
+    latent = torch.randn(1, 8, 10)
+    before = model.fingerprint
+    exact, _ = model.decode_latent_step(latent, None, model.decoder_state(1))
+    model.set_precision("bf16")
+    close, _ = model.decode_latent_step(latent, None, model.decoder_state(1))
+    assert close.dtype == torch.float32
+    error = (close - exact).square().mean() / exact.square().mean()
+    assert 1e-9 < error < 1e-2  # 8 bits of mantissa, a few layers
+    assert model.encode(audio)[0].shape == (1, 4, model.encode(audio)[0].shape[2])
+    assert model.fingerprint == before
+    with pytest.raises(ArgumentError, match="cannot change"):
+        model.set_precision("float32")
+    with pytest.raises(ArgumentError, match="must be"):
+        model.set_precision("int8")
 
 
 def test_causal_models_answer_at_once() -> None:

@@ -153,7 +153,7 @@ def test_a_net_in_any_pieces(
 def test_lstm() -> None:
     layer = LSTM(6, 2)
     x = torch.randn(3, 6, 11)
-    expected = layer.lstm(x.transpose(1, 2))[0].transpose(1, 2) + x
+    expected = layer.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0) + x
     assert torch.allclose(assert_streams(layer, x), expected, atol=1e-6)
 
 
