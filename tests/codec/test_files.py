@@ -208,11 +208,34 @@ def test_peeled_files_decode_as_fewer_codebooks(toy, sound):
 
 
 def test_redundancy_recovers_lost_packets(toys, sound):
-    model = toys["causal"]
-    data = compressed(model, sound(1, 80000), packet_frames=10, redundancy=(2, 2))
-    plain = compressed(model, sound(1, 80000), packet_frames=10)
-    assert len(plain) < len(data)
-    np.testing.assert_array_equal(decoded(data, model), decoded(plain, model))
+    """Two neighbours are lost: copies of their first two layers take their places."""
+    model, x = toys["causal"], sound(1, 80000)
+    plain = compressed(model, x, packet_frames=10)
+    packets = list(EcdcReader(io.BytesIO(plain)))
+    header = EcdcReader(io.BytesIO(plain)).header
+    thin = io.BytesIO()
+    writer = EcdcWriter(thin, header)
+    for packet in packets:
+        writer.write(packet.codes[: 2 if packet.sequence in (50, 51) else 4])
+    writer.finish(80000)
+
+    whole = io.BytesIO()
+    writer, ends = EcdcWriter(whole, header, redundancy=(2, 2)), []
+    for packet in packets:
+        writer.write(packet.codes)
+        ends.append(whole.tell())
+    writer.finish(80000)
+    data = whole.getvalue()
+    assert data == compressed(model, x, packet_frames=10, redundancy=(2, 2))
+    damaged = data[: ends[49]] + data[ends[51] :]
+    out = io.BytesIO()
+    done = decompress(
+        io.BytesIO(damaged), out, model=model, container="raw", encoding="f32", keep_going=True
+    )
+    np.testing.assert_array_equal(
+        np.frombuffer(out.getvalue(), "<f4"), decoded(thin.getvalue(), model)
+    )
+    assert (done.damage[0].losses.recovered, done.damage[0].losses.frames) == (2, 0)
 
 
 def test_verify_needs_a_file_that_can_be_read(toys, sound):

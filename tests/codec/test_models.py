@@ -1,6 +1,7 @@
 """The codec with real models: the embedded one, and tiny ones of each family, untrained."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import ncodec
 from ncodec.audio import RawFormat
 from ncodec.codec import StreamDecoder, StreamEncoder, compress, decompress
 from ncodec.config import DacConfig, EncodecConfig
+from ncodec.metrics.spectral import log_mel_distance
 from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
 from ncodec_cli.main import main
@@ -75,6 +77,23 @@ def test_the_embedded_model_sounds_like_its_input(embedded, speech):
     spectra = [np.abs(np.fft.rfft(x[:72000].reshape(-1, 480))) for x in (speech[0], y)]
     levels = [20 * np.log10(s[:, 2:100] + 1e-3) for s in spectra]
     assert np.corrcoef(levels[0].ravel(), levels[1].ravel())[0, 1] > 0.7
+
+
+def test_a_bridged_gap_is_nearer_to_the_truth_than_silence(embedded, speech):
+    header, packets = pushed(embedded, speech, (10**9,), bandwidth=6, packet_frames=3)
+    lost = set(range(5, len(packets) - 1, 9))
+
+    def distance(replace_lost):
+        decoder = StreamDecoder(embedded, header)
+        kept = [replace_lost(p) if p.sequence in lost else p for p in packets]
+        parts = [decoder.push(p) for p in kept if p is not None]
+        y = np.concatenate([*parts, decoder.finish(speech.shape[1])], axis=1)
+        return log_mel_distance(speech, y, 24000)
+
+    whole = distance(lambda packet: packet)
+    bridged = distance(lambda _: None)
+    silent = distance(lambda packet: replace(packet, codes=packet.codes[:0]))
+    assert whole < bridged < whole + (silent - whole) / 2
 
 
 @pytest.mark.parametrize("pushes", [(320,), (1000,), (24000,), (3, 911, 4800)])
