@@ -1,6 +1,7 @@
 """The commands models and convert, and compress into other tools' files, with tiny models."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
 from ncodec.models.encodec_lm import EncodecLM
 from ncodec_cli.main import main
-from ncodec_formats.dac import read_dac
+from ncodec_formats.dac import read_dac, write_dac
 
 DAC = DacConfig(16000, 4, (2, 4), 16, 16, 2, 16, 4)
 
@@ -192,5 +193,10 @@ def test_compress_into_other_tools_files(run) -> None:
     assert soundfile.info("b.wav").frames == 12345
     ours, source = soundfile.read("b.wav")[0], soundfile.read("in.wav")[0]
     assert ours.shape == source.shape
+    with Path("loud.dac").open("wb") as file:
+        write_dac(file, replace(dac, input_db=(dac.input_db[0] + 6.0,)))
+    assert run("decompress", "loud.dac", "loud.wav", "--model", "mine")[0] == 0
+    gain = np.abs(soundfile.read("loud.wav")[0]).max() / np.abs(ours).max()
+    assert gain == pytest.approx(10 ** (6 / 20), rel=1e-2)
     assert run("info", "b.dac")[0] == 0
     assert run("verify", "b.dac")[0] == 0
