@@ -94,10 +94,15 @@ class Index:
         header = layout.header
         return cls(-(-header.sample_rate // header.hop))
 
+    @property
+    def next_frame(self) -> int:
+        """The first frame at which another point may stand."""
+        return self.points[-1][0] + self._spacing if self.points else 0
+
     def add(self, frame: int, offset: int) -> None:
         """Takes note of a packet of codes."""
         points = self.points
-        if points and frame < points[-1][0] + self._spacing:
+        if frame < self.next_frame:
             return
         points.append((frame, offset))
         if len(points) > MAX_POINTS:

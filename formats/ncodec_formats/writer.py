@@ -45,9 +45,13 @@ class LinkWriter:
     def add_run(self, run: Run) -> None:
         """Writes many packets of codes."""
         head, stride = run.head, run.rows.shape[1]
-        for number in range(run.count):
-            self.index.add(head.first_frame + number * head.frames, self.index.area)
-            self.index.area += stride
+        number = 0
+        while number < run.count:
+            frame = head.first_frame + number * head.frames
+            self.index.add(frame, self.index.area + number * stride)
+            ahead = self.index.next_frame - head.first_frame
+            number = max(number + 1, -(-ahead // head.frames))
+        self.index.area += run.count * stride
         self.packets += run.count
         self.end_frame = run.end_frame
         if self._digests is not None:
