@@ -60,7 +60,7 @@ class Plan:
         threads: numbers of threads.
         blocks: frames a block: 75 are a second at 75 Hz, as in files; 1 to 4 are live.
         runs: turns.
-        reference: whether the `encodec` package (24 kHz, weights at random) is timed too.
+        reference: whether EnCodec 24 kHz (weights at random) is timed too, ours and the package's.
     """
 
     model: str
@@ -73,7 +73,7 @@ class Plan:
 
 
 def measure_speeds(plan: Plan) -> tuple[list[Speed], list[str]]:
-    """Time a model's streams and, where it is installed, the `encodec` package.
+    """Time a model's streams, EnCodec's on the same layers, and the `encodec` package's.
 
     Each number of threads gets a fresh process. In it all pieces of work take turns, so that a busy
     moment of the machine falls on all of them, and the median over the turns counts.
@@ -113,17 +113,21 @@ def _measure(plan: Plan, threads: int) -> tuple[list[Speed], list[str]]:
     import torch
 
     from ncodec.checkpoints import load
+    from ncodec.config import EncodecConfig
+    from ncodec.models.encodec import EncodecModel
 
     left_out = list[str]()
-    model = load(plan.model)
+    models = [load(plan.model)]
+    if plan.reference:
+        models.append(EncodecModel(EncodecConfig(), "encodec_24khz in ncodec").eval())
     works = dict[tuple[str, str, int | None], Work]()
-    rate = model.sample_rate
-    noise = np.random.default_rng(0).standard_normal((model.channels, round(plan.seconds * rate)))
-    noise = (0.1 * noise).astype(np.float32)
-    for block in plan.blocks:
-        encode, decode = _stream_work(model, noise, plan.bandwidth, block)
-        works[model.name, "encode", block] = encode
-        works[model.name, "decode", block] = decode
+    for model in models:
+        length = round(plan.seconds * model.sample_rate)
+        noise = 0.1 * np.random.default_rng(0).standard_normal((model.channels, length))
+        for block in plan.blocks:
+            encode, decode = _stream_work(model, noise.astype(np.float32), plan.bandwidth, block)
+            works[model.name, "encode", block] = encode
+            works[model.name, "decode", block] = decode
     if plan.reference:
         try:
             package = _encodec_package()
@@ -140,7 +144,8 @@ def _measure(plan: Plan, threads: int) -> tuple[list[Speed], list[str]]:
         for _ in range(plan.runs):
             for key, work in works.items():
                 times[key].append(work())
-    return [_speed(key, times[key], threads, plan.seconds, model) for key in works], left_out
+    hops = {model.name: model.hop / model.sample_rate for model in models}
+    return [_speed(key, times[key], threads, plan.seconds, hops) for key in works], left_out
 
 
 def _speed(
@@ -148,7 +153,7 @@ def _speed(
     runs: list[Blocks],
     threads: int,
     seconds: float,
-    model: CompressionModel,
+    hops: dict[str, float],
 ) -> Speed:
     codec, work, block = key
     each = 1000 * np.concatenate(runs)
@@ -160,7 +165,7 @@ def _speed(
         real_time=real_time(seconds, [sum(run) for run in runs]),
         block_ms=float(np.median(each)),
         late_ms=float(np.percentile(each, 99)),
-        budget_ms=1000 * (seconds if block is None else block * model.hop / model.sample_rate),
+        budget_ms=1000 * (seconds if block is None else block * hops[codec]),
     )
 
 
