@@ -45,6 +45,10 @@ def plan_jobs(
         last, folder = paths[-1], Path(paths[0]).is_dir() and len(paths) == 2
         if folder or last == "-" or last.endswith("/") or Path(last).is_dir() or is_output(last):
             paths, output = paths[:-1], last
+        elif not Path(last).exists():
+            raise click.UsageError(
+                f"{last!r}: not there as an input, and no name of an output (-o takes any name)"
+            )
     if len(paths) == 1 and not Path(paths[0]).is_dir():
         return [Job(paths[0], _single(paths[0], output, suffix))]
     if output is not None and not _is_folder(output):

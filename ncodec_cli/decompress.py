@@ -12,6 +12,7 @@ from ncodec_cli.common import (
     PATH,
     SECONDS,
     bw_option,
+    clock,
     codebooks_option,
     device_option,
     file_model_option,
@@ -135,7 +136,9 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
 
 def _tell(name: str, job: Job, done: Decompressed, quiet: bool) -> None:
     target = "standard output" if job.target == "-" else job.target
-    shape = f"{done.samples} samples, {done.channels} channels, {done.sample_rate} Hz"
+    length = clock(done.samples / done.sample_rate, digits=3)
+    channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
+    shape = f"{length}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
     say(f"{name} -> {target}: {shape}", quiet=quiet)
     for damage in done.damage:
         say(f"{name}: damaged: {damage}", quiet=False)

@@ -128,6 +128,8 @@ class FileDecoder:
             self._reader = next(self._links, None)
             if self._reader is not None:
                 self._decoder = self._open(self._reader, offset)
+        if self._begin > offset:
+            raise ArgumentError(f"start {self._begin:g} s lies beyond the end, at {offset:g} s")
 
     def _open(self, reader: EcdcReader | ForeignReader, offset: float) -> StreamDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""

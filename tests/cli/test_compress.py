@@ -151,7 +151,8 @@ import ncodec.checkpoints
 ncodec.checkpoints.load = lambda name, device: toys.ToyModel()
 step = files.StreamEncoder.push
 def slow(self, samples):
-    print("working", flush=True)
+    sys.stdout.write("working\\n")
+    sys.stdout.flush()
     time.sleep(0.2)
     return step(self, samples)
 files.StreamEncoder.push = slow
@@ -159,8 +160,13 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("inputs", [["a.wav", "out.ecdc"], ["a.wav", "b.wav", "out/"]])
+@pytest.mark.parametrize(
+    ("number", "status", "inputs"),
+    [
+        (signal.SIGINT, 130, ["a.wav", "b.wav", "out/"]),
+        (signal.SIGTERM, 143, ["a.wav", "out.ecdc"]),
+    ],
+)
 def test_ctrl_c_leaves_nothing(tmp_path, number, status, inputs):
     for name in ("a.wav", "b.wav"):
         wav(tmp_path / name, 60)
