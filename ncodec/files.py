@@ -36,16 +36,16 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
         raise ArgumentError(f"{path}: exists already (--force overwrites)")
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
-    with _named(path):
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _O_BINARY, mode)
     try:
+        with _named(path):
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _O_BINARY, mode)
         with _full_named(path), os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         _publish(temporary, target, force=force)
     except BaseException:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             temporary.unlink()
         raise
 
