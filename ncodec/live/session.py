@@ -30,7 +30,7 @@ class Latency:
 
 LATENCIES = {
     "low": Latency(0.02, 0.03),
-    "medium": Latency(0.07, 0.06),
+    "medium": Latency(0.07, 0.07),
     "high": Latency(0.10, 0.15),
 }
 

@@ -74,7 +74,7 @@ def test_sound_flows_packet_by_packet_and_comes_back_whole(chain):
     first.stdin.close()
     out += second.stdout.read()
     assert len(out) == len(samples)
-    assert (first.wait(30), second.wait(30)) == (0, 0)
+    assert (first.wait(90), second.wait(90)) == (0, 0)
 
 
 def test_a_listener_that_leaves_ends_the_speaker_quietly(chain):
@@ -84,5 +84,5 @@ def test_a_listener_that_leaves_ends_the_speaker_quietly(chain):
     second.stdout.close()
     assert broken(first, patience=60)
     for process in (first, second):
-        process.wait(30)
+        process.wait(90)
         assert process.stderr.read() == b""
