@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec.audio import Resampler, mix_channels, resampled_length
@@ -14,6 +14,7 @@ def run(x, in_rate, out_rate, cuts=()):
     return np.concatenate([*parts, resampler.finish()], axis=1)
 
 
+@settings(deadline=None)
 @given(
     in_rate=st.sampled_from(RATES),
     out_rate=st.sampled_from(RATES),
@@ -40,6 +41,7 @@ def test_a_tone_keeps_its_place_and_level(in_rate, out_rate):
     np.testing.assert_allclose(y[0, middle], want[middle], atol=1e-4)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.sampled_from(RATES), st.sampled_from(RATES))
 def test_there_and_back_never_loses_a_sample(samples, source, model):
     there = resampled_length(samples, source, model)
