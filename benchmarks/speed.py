@@ -1,0 +1,205 @@
+"""EnCodec against the `encodec` package: same weights, same audio, alternating, in one process.
+
+`python benchmarks/speed.py [--seconds 20] [--rounds 5]` prints the table of docs/performance.md.
+Times are the best of the rounds: other work on the machine only ever adds to one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ncodec.config import EncodecConfig
+from ncodec.models.base import Chunk
+from ncodec.models.encodec import EncodecModel
+from tests.models.reference import STEREO, ours, package_model, package_weights
+
+BLOCK_SECONDS = 4.0
+Work = Callable[[], object]
+
+
+def alternate(
+    works: dict[str, Work], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """Run all in turn, `rounds` times; return the best time of each in seconds.
+
+    Processor time suits one thread, whatever else runs; several threads need a wall clock.
+    """
+    best = dict.fromkeys(works, float("inf"))
+    for number in range(rounds + 1):
+        for name, work in works.items():
+            start = clock()
+            work()
+            if number:  # the first round lays out weights and warms caches
+                best[name] = min(best[name], clock() - start)
+    return best
+
+
+@contextmanager
+def threads(count: int) -> Generator[None]:
+    """Let torch use `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def encode(model: EncodecModel, audio: Tensor, block: int) -> list[Chunk]:
+    """Encode in blocks, as the stream encoder does."""
+    state, chunks = model.encoder_state(len(audio)), list[Chunk]()
+    for part in audio.split(block, dim=2):
+        ready, state = model.encode_step(part, state)
+        chunks += ready
+    return chunks + model.encode_flush(state)
+
+
+def decode(model: EncodecModel, chunks: list[Chunk]) -> Tensor:
+    """Decode chunk by chunk."""
+    state, parts = model.decoder_state(len(chunks[0].codes)), list[Tensor]()
+    for chunk in chunks:
+        audio, state = model.decode_step(chunk, state)
+        parts.append(audio)
+    return torch.cat([*parts, model.decode_flush(state)], dim=2)
+
+
+def split(chunks: list[Chunk], frames: int) -> list[Chunk]:
+    """Cut chunks into pieces of `frames`."""
+    codes = torch.cat([chunk.codes for chunk in chunks], dim=2)
+    return [Chunk(part, None) for part in codes.split(frames, dim=2)]
+
+
+def against_the_package(stereo: bool, seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    """Whole signals at 6 kbps on one thread, float32 and bf16, both ways."""
+    config = STEREO if stereo else EncodecConfig()
+    package = package_model(stereo)
+    package.set_target_bandwidth(6.0)
+    weights = package_weights(package, config)
+    model, half = ours(config, weights), ours(config, weights)
+    half.set_precision("bf16")
+    codebooks = 4 if stereo else 8
+    model.set_num_codebooks(codebooks)
+    half.set_num_codebooks(codebooks)
+    audio = torch.randn(1, config.channels, int(seconds * config.sample_rate)) * 0.1
+    block = int(BLOCK_SECONDS * config.sample_rate)
+    frames, chunks = package.encode(audio), encode(model, audio, block)
+    low = encode(half, audio, block)
+    named = f"EnCodec {config.sample_rate // 1000} kHz"
+    times = alternate(
+        {
+            "package encode": lambda: package.encode(audio),
+            "encode": lambda: encode(model, audio, block),
+            "bf16 encode": lambda: encode(half, audio, block),
+            "package decode": lambda: package.decode(frames),
+            "decode": lambda: decode(model, chunks),
+            "bf16 decode": lambda: decode(half, chunks),
+        },
+        rounds,
+    )
+    for way in ("encode", "decode"):
+        for kind in ("", "bf16 "):
+            ratio = times[f"package {way}"] / times[kind + way]
+            speed = seconds / times[kind + way]
+            yield f"{named} {kind}{way}", f"{ratio:.2f}x the package; {speed:.1f}x real time"
+    ours_codes = torch.cat([chunk.codes for chunk in chunks], dim=2)
+    same = (ours_codes == torch.cat([frame[0] for frame in frames], dim=2)).float().mean()
+    bf16_codes = torch.cat([chunk.codes for chunk in low], dim=2)
+    first = (ours_codes[:, 0] == bf16_codes[:, 0]).float().mean()
+    yield f"{named} codes equal to the package's", f"{100 * same:.3f} %"
+    yield f"{named} bf16: first codebook's codes equal", f"{100 * first:.1f} %"
+    exact, close = decode(model, chunks), decode(half, chunks)
+    noise = (exact.square().mean() / (exact - close).square().mean()).log10() * 10
+    yield f"{named} bf16: decoded, signal to difference", f"{noise:.1f} dB"
+
+
+def against_itself(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    """Two threads, single frames, and 64 streams side by side."""
+    model, half = EncodecModel(EncodecConfig()).eval(), EncodecModel(EncodecConfig()).eval()
+    half.set_precision("bf16")
+    for each in (model, half):
+        each.set_num_codebooks(8)
+    audio, block = torch.randn(1, 1, int(seconds * 24000)) * 0.1, int(BLOCK_SECONDS * 24000)
+    chunks = encode(model, audio, block)
+
+    def with_threads(count: int, work: Work) -> Work:
+        def run() -> None:
+            with threads(count):
+                work()
+
+        return run
+
+    for way, work in {
+        "encode": lambda: encode(model, audio, block),
+        "decode": lambda: decode(model, chunks),
+    }.items():
+        both = {"1": with_threads(1, work), "2": with_threads(2, work)}
+        times = alternate(both, rounds, time.perf_counter)
+        yield f"two threads against one, {way}", f"{times['1'] / times['2']:.2f}x"
+    with threads(2):
+        second = encode(model, audio, block)
+    same = all(torch.equal(a.codes, b.codes) for a, b in zip(chunks, second, strict=True))
+    yield "codes of two threads equal to one's", "yes" if same else "no"
+
+    second_of_audio = audio[..., :24000]
+    for name, each in (("float32", model), ("bf16", half)):
+        single = split(encode(each, second_of_audio, 320), 1)
+        times = alternate(
+            {
+                "encode": lambda each=each: encode(each, second_of_audio, 320),
+                "decode": lambda each=each, single=single: decode(each, single),
+            },
+            rounds,
+        )
+        total = times["encode"] + times["decode"]
+        detail = f"{times['encode']:.2f} + {times['decode']:.2f}"
+        yield f"frame by frame, {name}, encode + decode", f"{total:.2f} of real time ({detail})"
+
+    many = torch.randn(64, 1, 24000) * 0.1
+    times = alternate(
+        {
+            "together": lambda: encode(model, many, 24000),
+            "one by one": lambda: [encode(model, one[None], 24000) for one in many],
+            "together by frames": lambda: encode(model, many[..., :3200], 320),
+            "one by one by frames": lambda: [encode(model, x[None, :, :3200], 320) for x in many],
+        },
+        max(1, rounds // 3),
+    )
+    ratio = times["one by one"] / times["together"]
+    yield "64 streams together, encode, blocks of 1 s", f"{ratio:.2f}x one by one"
+    ratio = times["one by one by frames"] / times["together by frames"]
+    yield "64 streams together, encode, frame by frame", f"{ratio:.2f}x one by one"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the audio")
+    parser.add_argument("--rounds", type=int, default=5, help="alternating repetitions")
+    parser.add_argument("--only", choices=["24", "48", "itself"], help="one part of the table")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print("| work | result |\n| --- | --- |")
+    with torch.inference_mode():
+        parts = {
+            "24": lambda: against_the_package(False, args.seconds, args.rounds),
+            "48": lambda: against_the_package(True, args.seconds, args.rounds),
+            "itself": lambda: against_itself(args.seconds, args.rounds),
+        }
+        for name, rows in parts.items():
+            if args.only in (None, name):
+                for work, result in rows():
+                    print(f"| {work} | {result} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
