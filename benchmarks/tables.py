@@ -25,8 +25,8 @@ HEAD = """# Results
 
 Written by `benchmarks/tables.py`. Arrows point to better; \u00b1 is the half of the 95 % confidence
 interval over the recordings. The real bitrate counts all bytes of a file; in files of a few
-seconds headers are a visible part of it. The digits after a model's name begin the fingerprint of its
-weights. docs/benchmarks.md tells what each metric is.
+seconds headers are a visible part of it. The digits after a model's name begin the fingerprint of
+its weights. docs/benchmarks.md tells what each metric is.
 """
 
 
