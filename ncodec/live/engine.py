@@ -89,6 +89,9 @@ class LiveEngine:
         if not self._started:
             out[:] = 0
             return
+        if lost:
+            # The sound is broken anyway: what piled up while the device stood still goes with it.
+            self._outbox.skip(self._outbox.fill - self._prefill)
         self._output_clock.update(self._played(), dac_time)
         got = self._outbox.read_into(out)
         if got < len(out):

@@ -29,6 +29,7 @@ class Devices:
         self.rng = np.random.default_rng(7)
         self.stalled = lambda now: False
         self.output_at = 0.0137
+        self.lost = False
 
     def run(self, seconds, keep=True):
         """Call back in the order in which the clocks say, and let the worker work in between."""
@@ -43,7 +44,9 @@ class Devices:
                 self.sent += self.block
             else:
                 out = np.full((self.output_block, 1), np.nan, np.float32)
-                engine.render(out, due + late + self.jitter * self.rng.uniform(-1, 1))
+                stamp = due + late + self.jitter * self.rng.uniform(-1, 1)
+                engine.render(out, stamp, self.lost)
+                self.lost = False
                 self.played += self.output_block
                 if keep:
                     self.heard.append(out[:, 0])
@@ -155,6 +158,18 @@ def test_a_stall_is_counted_and_its_delay_is_given_back():
     assert after.latency < before + 0.25 + 0.06
     devices.run(90, keep=False)
     assert engine.stats().latency < before + 0.16
+
+
+def test_an_output_that_stood_still_is_not_late_ever_after(model):
+    engine = make(model)
+    devices = Devices(engine, source=noise)
+    devices.run(3)
+    before = engine.stats().latency
+    devices.output_at += 0.2
+    devices.lost = True
+    devices.run(6, keep=False)
+    assert engine.stats().underruns == 1
+    assert engine.stats().latency == pytest.approx(before, abs=0.03)
 
 
 def test_what_piles_up_while_devices_start_is_not_kept_as_delay(model):
