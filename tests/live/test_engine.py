@@ -132,8 +132,8 @@ def test_half_an_hour_of_unlike_clocks():
     devices.run(29 * 60, keep=False)
     stats = engine.stats()
     assert (stats.underruns, stats.overruns) == (0, 0)
+    # Left alone, the clocks would have moved it by 261 ms.
     assert stats.latency == pytest.approx(latency, abs=0.020)
-    assert stats.drift_ppm < 0
     assert psutil.Process().memory_info().rss - memory < 8e6
     heard = devices.run(20)
     # Each sample of a tone follows from the two before it, unless something was cut out.
