@@ -15,7 +15,13 @@ from ncodec.train.losses import (
     SISNRLoss,
     Spectra,
 )
-from ncodec.train.perceptual import BandLoss, EnvelopeLoss, LoudnessLoss, PhaseLoss
+from ncodec.train.perceptual import (
+    BandLoss,
+    EnvelopeLoss,
+    LevelLoss,
+    LoudnessLoss,
+    PhaseLoss,
+)
 
 _MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
 
@@ -26,6 +32,7 @@ CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
     "complex": lambda _: CompressedSTFTLoss((1024,)),
     "si_snr": lambda _: SISNRLoss(),
     "bands": BandLoss,
+    "level": LevelLoss,
     "loudness": LoudnessLoss,
     "envelope": EnvelopeLoss,
     "phase": PhaseLoss,
@@ -53,8 +60,8 @@ class Criteria(nn.Module):
     def forward(self, fake: Tensor, real: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
         """Return each loss, without its weight.
 
-        `fidelity` `[B]` says how well each item can be coded, 1 being half of all codebooks: it
-        weighs what depends on phase.
+        `fidelity` `[B]` says how well each item can be coded, 1 being all codebooks: it weighs what
+        depends on phase.
         """
         spectra = Spectra(fake), Spectra(real)
         return {

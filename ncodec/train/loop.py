@@ -227,8 +227,7 @@ class Trainer:
         if coded.counts is None:
             fidelity = torch.ones(len(audio), device=self.device)
         else:
-            half = self.model.total_codebooks / 2
-            fidelity = (coded.counts / half).clamp(0.15, 1.5)
+            fidelity = (coded.counts / self.model.total_codebooks) ** 1.5
         losses: dict[str, Tensor] = self.criteria(coded.audio, audio, fidelity)
         adversarial = self.config.adversarial
         if self.critics is not None and self.step >= adversarial.from_step:

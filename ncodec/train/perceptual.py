@@ -47,6 +47,35 @@ class BandLoss(nn.Module):
         return F.l1_loss(torch.log10(a + 1e-8), torch.log10(b + 1e-8))
 
 
+class LevelLoss(nn.Module):
+    """L1 between log energies of whole segments, in ERB bands and (twice as heavy) in all.
+
+    Losses on the logarithm of each short frame favour its median, which is quieter than the mean:
+    without this a codec with few codes ends 1 to 3 dB too quiet.
+    """
+
+    weights: Tensor
+
+    def __init__(self, sample_rate: int, n_fft: int = 2048, bands: int = 24) -> None:
+        """`sample_rate` in Hz; `n_fft` in samples."""
+        super().__init__()
+        self._n_fft = n_fft
+        weights = erb_bands(n_fft // 2 + 1, bands, sample_rate)
+        weights = (weights / weights.sum(1, keepdim=True)).T
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, fake: Signal, real: Signal) -> Tensor:
+        """A scalar, in powers of ten."""
+        signals = _spectra(fake), _spectra(real)
+        bands = [(s.power(self._n_fft) @ self.weights).mean(1) + 1e-7 for s in signals]
+        whole = [s.signal.float().square().mean(-1) + 1e-7 for s in signals]
+        return _log_distance(*bands) + 2 * _log_distance(*whole)
+
+
+def _log_distance(a: Tensor, b: Tensor) -> Tensor:
+    return F.l1_loss(a.log10(), b.log10())
+
+
 class LoudnessLoss(nn.Module):
     """Differences of loudness in Bark bands, near PESQ's disturbance (ITU-T P.862).
 
@@ -81,7 +110,7 @@ class LoudnessLoss(nn.Module):
         added = ((power.detach() + 1e-4) / (wanted + 1e-4)).pow(1.2).clamp(max=12)
         added = torch.where(added > 3, added, 0)
         frames = difference.square().mean(dim=(1, 2)) + 1e-8
-        return frames.sqrt().mean() + 0.15 * (difference * added).mean()
+        return frames.sqrt().mean() + 0.33 * (difference * added).mean()
 
 
 class EnvelopeLoss(nn.Module):

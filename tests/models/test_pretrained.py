@@ -1,0 +1,67 @@
+"""What the embedded model promises, on recordings that it was not trained on."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+import ncodec
+from ncodec.metrics import log_mel_distance, loudness_difference, si_sdr
+
+DATA = Path(__file__).parents[1] / "data"
+MODEL = ncodec.load_model()
+
+
+def clip(name: str) -> Tensor:
+    samples, rate = soundfile.read(DATA / name, dtype="float32")
+    assert rate == MODEL.sample_rate
+    return torch.from_numpy(samples)[None, None, : 4 * rate]
+
+
+@torch.no_grad()
+def coded(audio: Tensor, codebooks: int) -> Tensor:
+    codes, _ = MODEL.encode(audio)
+    return MODEL.decode(codes[:, :codebooks])[..., : audio.shape[-1]]
+
+
+def level(audio: Tensor) -> float:
+    """Return the level in dB of full scale."""
+    return float(10 * torch.log10(audio.square().mean() + 1e-20))
+
+
+@pytest.mark.parametrize("codebooks", [1, 2, 4, 8, 16])
+def test_silence_stays_silent(codebooks):
+    assert level(coded(torch.zeros(1, 1, 24000), codebooks)) < -70
+
+
+def test_silence_after_sound_is_silent_once_the_filters_have_run_out():
+    audio = torch.cat([clip("speech.flac")[..., :24000], torch.zeros(1, 1, 48000)], dim=-1)
+    assert level(coded(audio, 8)[..., 48000:]) < -70
+
+
+@pytest.mark.parametrize("name", ["speech.flac", "music.flac"])
+@pytest.mark.parametrize("codebooks", [2, 8, 16])
+def test_loudness_offset_and_peaks_stay(name, codebooks):
+    audio = clip(name)
+    decoded = coded(audio, codebooks)
+    difference = loudness_difference(audio[0].numpy(), decoded[0].numpy(), MODEL.sample_rate)
+    assert abs(difference) < 1
+    assert abs(float((decoded - audio).mean())) < 1e-3
+    assert float(decoded.abs().max()) < 1.5 * float(audio.abs().max())
+
+
+@pytest.mark.parametrize("name", ["speech.flac", "music.flac"])
+def test_every_bandwidth_is_nearer_than_the_one_below(name):
+    audio = clip(name)
+    distances = [
+        log_mel_distance(audio[0].numpy(), coded(audio, n)[0].numpy(), MODEL.sample_rate)
+        for n in (2, 4, 8, 16)
+    ]
+    assert distances == sorted(distances, reverse=True)
+
+
+def test_waveform_is_followed_where_codes_suffice():
+    audio = clip("music.flac")
+    assert si_sdr(audio[0].numpy(), coded(audio, 16)[0].numpy()) > 0
