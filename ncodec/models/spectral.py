@@ -30,7 +30,7 @@ _OVERLAP = 4  # hops in an STFT frame
 _POWER_FLOOR = 1e-9  # -90 dB full scale
 _COMPANDING_FLOOR = 1e-4
 _EXPANSION_SLOPE = 0.02  # of the expander at 0, so that coefficients near 0 have a gradient
-_MAX_LOG_MAGNITUDE = 4.0  # 35 dB over full scale: bounds the exponential on codes never seen
+_MAX_LOG_MAGNITUDE = 2.4  # a sine 2 dB below full scale: bounds what codes never seen can do
 
 
 @dataclass(frozen=True)
