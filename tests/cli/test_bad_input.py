@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,40 +164,47 @@ def test_what_exists_is_kept_unless_forced(ncodec, coded, name):
     assert target.read_bytes() != b"precious"
 
 
-@pytest.fixture
-def small_disk():
-    """No file may grow beyond 1 kB, as on a disk that is full."""
+@contextmanager
+def small_disk(limit=1024):
+    """No file may grow beyond `limit` bytes, as on a disk that is full.
+
+    Only around the command: the limit holds for the whole process, the test runner's log included.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["peel", "cut", "cat", "repair", "tag --set", "decompress"])
-def test_no_room_for_the_output(ncodec, coded, name, request):
+def test_no_room_for_the_output(ncodec, coded, name):
     Path("a.ecdc").write_bytes(coded)
     args = reader(name, "a.ecdc")
     if name == "peel":
         args[-1] = "4"
-    request.getfixturevalue("small_disk")
-    one_line(ncodec(*args), "File too large", "a.ecdc" if "tag" in name else READERS[name][0])
+    with small_disk():
+        ended = ncodec(*args)
+    one_line(ended, "File too large", "a.ecdc" if "tag" in name else READERS[name][0])
     assert contents() == {"a.ecdc": coded}
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "opus"])
-def test_no_room_for_audio_of_any_kind(ncodec, coded, ending, request):
+def test_no_room_for_audio_of_any_kind(ncodec, coded, ending):
     Path("a.ecdc").write_bytes(coded)
-    request.getfixturevalue("small_disk")
-    args = ["decompress", "a.ecdc", f"b.{ending}", "--rate", "24000"]
-    one_line(ncodec(*args), f"b.{ending}: File too large")
+    with small_disk():
+        ended = ncodec("decompress", "a.ecdc", f"b.{ending}", "--rate", "24000")
+    one_line(ended, f"b.{ending}: File too large")
     assert contents() == {"a.ecdc": coded}
 
 
-def test_no_room_for_compressed_audio(ncodec, request):
+def test_no_room_for_compressed_audio(ncodec):
     wav("a.wav", 5)
     before = contents()
-    request.getfixturevalue("small_disk")
-    one_line(ncodec("compress", "a.wav"), "a.ecdc: File too large")
+    with small_disk():
+        ended = ncodec("compress", "a.wav")
+    one_line(ended, "a.ecdc: File too large")
     assert contents() == before
 
 
@@ -294,12 +302,8 @@ def claim(coded, **values):
 def test_a_header_that_claims_2_to_the_31_frames(ncodec, coded, values, options):
     """It may be refused or decoded as far as it goes; what it claims is not allocated."""
     Path("a.ecdc").write_bytes(claim(coded, **values))
-    room = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, room[1]))
-    try:
+    with small_disk(1 << 20):
         ended = ncodec("decompress", "a.ecdc", "b.wav", *options)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, room)
     assert "internal error" not in ended.err
     if ended.status == 0:
         assert soundfile.info("b.wav").frames < 50000
