@@ -124,8 +124,8 @@ class Trainer:
                 heard += self.config.data.batch * self.world * self.config.data.seconds
                 self.elapsed = same_for_all(time.monotonic() - start)
                 if self.step % report.every == 0:
-                    rate = self.optimizer.param_groups[0]["lr"]
-                    reports.line(self.step, self.config.optim.steps, heard, rate)
+                    steps, rate = self.config.optim.steps, self.learning_rate()
+                    reports.line(self.step, steps, heard, rate)
                     heard = 0.0
                 if self.step % report.checkpoint == 0:
                     self.save()
