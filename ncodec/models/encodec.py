@@ -21,7 +21,7 @@ from ncodec.quantize import ResidualVQ
 from ncodec.streaming import State, join_time
 
 _LSTM_MEMORY = 1.0
-"""Seconds of frames to decode before a seek target: what the LSTM then still lacks is inaudible."""
+"""Seconds of frames to decode before a seek target; a choice: the LSTM's memory has no end."""
 
 
 @dataclass(frozen=True)
