@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
+from ncodec.quantize import ResidualVQ
 from ncodec.streaming import State
+
+MAX_BEAM = 32
+"""Widest search: by then the gain is long flat, and the work linear."""
 
 
 class Chunk(NamedTuple):
@@ -77,6 +81,30 @@ class CompressionModel(nn.Module, ABC):
         if not 1 <= n <= self.total_codebooks:
             raise ArgumentError(f"{n} codebooks: {self.name} has 1 to {self.total_codebooks}")
         self._num_codebooks = n
+
+    @property
+    def beam(self) -> int:
+        """How many partial sums the search for codes follows; 1 is greedy coding."""
+        return next((q.beam for q in self._searched()), 1)
+
+    def set_beam(self, width: int) -> None:
+        """Let the search for codes follow `width` partial sums: slower, nearer codes.
+
+        Only encoding changes: any decoder reads the codes, and fewer of them gain too.
+
+        Raises:
+            ArgumentError: `width` is not in 1..`MAX_BEAM`, or the family has no such search.
+        """
+        if not 1 <= width <= MAX_BEAM:
+            raise ArgumentError(f"beam {width}: must be 1 (greedy) to {MAX_BEAM}")
+        quantizers = self._searched()
+        if width > 1 and not quantizers:
+            raise ArgumentError(f"beam {width}: {self.name} has only the greedy search, 1")
+        for quantizer in quantizers:
+            quantizer.beam = width
+
+    def _searched(self) -> list[ResidualVQ]:
+        return [module for module in self.modules() if isinstance(module, ResidualVQ)]
 
     @property
     def precision(self) -> str:

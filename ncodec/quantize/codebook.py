@@ -52,10 +52,13 @@ class Codebook(nn.Module):
         self._halves = Derived(lambda embed: -0.5 * embed.square().sum(1))
         self.register_load_state_dict_post_hook(_restart_averages)
 
+    def scores(self, x: Tensor) -> Tensor:
+        """Return `x e - e^2 / 2` for rows `[N, D]`, `[N, bins]`: largest for the nearest entry."""
+        return torch.addmm(self._halves(self.embed), x, self.embed.t())
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the index of the nearest entry for each row of `x` `[N, D]`: int64 `[N]`."""
-        scores = torch.addmm(self._halves(self.embed), x, self.embed.t())
-        return argmax_rows(scores)
+        return argmax_rows(self.scores(x))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncodec.quantize.beam import beam_search
 from ncodec.quantize.codebook import Codebook
 from ncodec.quantize.quantized import Quantized, check_codes, check_count
 
@@ -18,11 +19,14 @@ class ResidualVQ(nn.Module):
         n_q: Number of codebooks.
         bins: Entries of each.
         **codebook: Options of `Codebook`.
+
+    Attributes:
+        beam: Partial sums that `encode` follows; 1 is greedy coding, which training always does.
     """
 
     def __init__(self, dim: int, n_q: int, bins: int, **codebook: float) -> None:
         super().__init__()
-        self.dim, self.n_q, self.bins = dim, n_q, bins
+        self.dim, self.n_q, self.bins, self.beam = dim, n_q, bins, 1
         self.layers = nn.ModuleList(Codebook(dim, bins, **codebook) for _ in range(n_q))  # pyright: ignore[reportArgumentType]
 
     def codebook(self, k: int) -> Codebook:
@@ -40,6 +44,10 @@ class ResidualVQ(nn.Module):
         count = check_count(n_q, self.n_q)
         batch, _, frames = z.shape
         residual = _rows(z)
+        if self.beam > 1:
+            books = [self.codebook(k) for k in range(count)]
+            found = beam_search(books, residual, self.beam)
+            return found.view(batch, frames, count).transpose(1, 2)
         codes: list[Tensor] = []
         for k in range(count):
             book = self.codebook(k)
