@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.files import atomic_output, same_file
+
+if TYPE_CHECKING:
+    from ncodec.models.base import CompressionModel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +66,23 @@ bw_option = click.option(
 codebooks_option = click.option(
     "--codebooks", type=click.IntRange(1), metavar="N", help="Number of codebooks, instead of --bw."
 )
+
+beam_option = click.option(
+    "--beam",
+    type=click.IntRange(1, 32),
+    metavar="WIDTH",
+    help="How widely to search for codes: 1 is fastest, 8 sounds best. [default: the model's]",
+)
+
+
+def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
+    """Load the model that --model, --device and --beam ask for, to code with."""
+    from ncodec.codec.links import find_model, pick_device
+
+    model = find_model(options["model"], default, pick_device(options["device"]))
+    if options["beam"] is not None:
+        model.set_beam(options["beam"])
+    return model
 
 
 def raw_options(command: F) -> F:

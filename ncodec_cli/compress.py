@@ -12,8 +12,10 @@ from ncodec_cli.batch import Job, plan_jobs, run_jobs
 from ncodec_cli.common import (
     KEY_VALUE,
     PATH,
+    beam_option,
     bw_option,
     codebooks_option,
+    coding_model,
     device_option,
     force_option,
     jobs_option,
@@ -63,6 +65,7 @@ class Pair(click.ParamType[tuple[int, int]]):
 @bw_option
 @codebooks_option
 @model_option
+@beam_option
 @click.option("--mono", is_flag=True, help="Mix the channels down to one.")
 @raw_options
 @click.option(
@@ -147,10 +150,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     raw = _raw_format(options)
     if options["bw"] is not None and options["codebooks"] is not None:
         raise click.UsageError("--bw and --codebooks: only one of them can be given")
-    from ncodec.codec.links import find_model, pick_device
-
-    device = pick_device(options["device"])
-    model = find_model(options["model"], _DEFAULTS.get(options["kind"]), device)
+    model = coding_model(options, _DEFAULTS.get(options["kind"]))
     frames = None
     if options["packet_ms"] is not None:
         frames = max(1, round(options["packet_ms"] / 1000 * model.sample_rate / model.hop))

@@ -25,6 +25,7 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 @common.bw_option
 @common.codebooks_option
 @common.model_option
+@common.beam_option
 @common.device_option
 @common.threads_option
 @input_option
@@ -51,7 +52,6 @@ def live(**options: Any) -> None:
       ncodec live --bw 3
       ncodec live --latency low --duration 0:10 --json
     """
-    from ncodec.codec.links import find_model, pick_device
     from ncodec.live.devices import hurry
     from ncodec.live.session import LiveSession, parse_latency, wait
 
@@ -61,7 +61,7 @@ def live(**options: Any) -> None:
     with ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         session = LiveSession(
-            find_model(options["model"], None, pick_device(options["device"])),
+            common.coding_model(options),
             input_device=options["source"],
             output_device=options["sink"],
             bandwidth=options["bw"],

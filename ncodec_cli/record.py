@@ -24,6 +24,7 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 @common.bw_option
 @common.codebooks_option
 @common.model_option
+@common.beam_option
 @common.device_option
 @common.threads_option
 @input_option
@@ -44,7 +45,6 @@ def record(path: str, **options: Any) -> None:
       ncodec record --duration 1:00 --bw 3 minute.ecdc
       ncodec record - | ssh host ncodec play -
     """
-    from ncodec.codec.links import find_model, pick_device
     from ncodec.live.devices import hurry
     from ncodec.live.recorder import Recorder
     from ncodec.live.session import wait
@@ -55,7 +55,7 @@ def record(path: str, **options: Any) -> None:
     with ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         recorder = Recorder(
-            find_model(options["model"], None, pick_device(options["device"])),
+            common.coding_model(options),
             input_device=options["source"],
             channels=options["channels"],
             bandwidth=options["bw"],

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from ncodec.config import EncodecConfig
+from ncodec.models.encodec import EncodecModel
 from tests.cli.audio import wav
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,25 @@ def test_there_and_back(run):
     assert (status, said.count("\n")) == (0, 1)
     info = soundfile.info("c.flac")
     assert (info.samplerate, info.channels, info.frames) == (11025, 2, 16537)
+
+
+def test_a_wider_search_finds_other_codes_for_the_same_decoder(run, monkeypatch):
+    tiny = EncodecModel(EncodecConfig(filters=2, latent_dim=8, bins=16)).eval()
+    monkeypatch.setattr("ncodec.checkpoints.load", lambda name, device: tiny)
+    wav("a.wav", 1.5)
+    for width in ("1", "8"):
+        assert run("compress", "a.wav", f"{width}.ecdc", "--beam", width)[0] == 0
+        assert run("decompress", f"{width}.ecdc", f"{width}.wav")[0] == 0
+    assert Path("1.ecdc").stat().st_size == Path("8.ecdc").stat().st_size
+    assert Path("1.ecdc").read_bytes() != Path("8.ecdc").read_bytes()
+
+
+def test_a_model_without_a_wider_search_says_so(run):
+    wav("a.wav")
+    status, said = run("compress", "a.wav", "--beam", "8")
+    assert (status, said.count("\n")) == (1, 1)
+    assert "beam 8" in said
+    assert not Path("a.ecdc").exists()
 
 
 def test_outputs_are_named_after_inputs(run):
