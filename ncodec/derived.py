@@ -20,17 +20,18 @@ class Derived(Generic[T]):
 
     def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._kept: tuple[tuple[tuple[Tensor, int], ...], T] | None = None
+        self._kept: tuple[_Seen, list[Tensor], T] | None = None
 
     def __call__(self, *sources: Tensor) -> T:
         """Return the value for these sources."""
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
             return self._compute(*sources)
+        seen = [(source.data_ptr(), _version(source)) for source in sources]
         kept = self._kept
-        if kept is None or not all(map(_unchanged, kept[0], sources)):
-            seen = tuple((source.detach(), _version(source)) for source in sources)
-            kept = self._kept = (seen, self._compute(*(alias for alias, _ in seen)))
-        return kept[1]
+        if kept is None or kept[0] != seen:
+            aliases = [source.detach() for source in sources]  # no other tensor gets their address
+            kept = self._kept = (seen, aliases, self._compute(*aliases))
+        return kept[2]
 
     def __deepcopy__(self, memo: dict[int, object]) -> Derived[T]:
         return Derived(self._compute)
@@ -39,13 +40,7 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-_Seen = tuple[Tensor, int]  # an alias, so that its address cannot become another's, and a version
-
-
-def _unchanged(seen: _Seen, source: Tensor) -> bool:
-    alias, version = seen
-    same = alias.data_ptr() == source.data_ptr() and alias.dtype == source.dtype
-    return same and alias.device == source.device and version == _version(source)
+_Seen = list[tuple[int, int]]  # addresses and versions
 
 
 def _version(tensor: Tensor) -> int:

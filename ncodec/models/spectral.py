@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ncodec.config import SpectralConfig
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.spectral_net import FrameNet, erb_bands, mdct_basis, overlap_add
+from ncodec.nn.linear import Linear
 from ncodec.quantize import ResidualVQ
 
 _OVERLAP = 4  # hops in an STFT frame
@@ -89,10 +90,10 @@ class SpectralCodec(CompressionModel):
         self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
         self.register_buffer("bands", bands, persistent=False)
         shape = {"expansion": c.expansion, "kernel": c.kernel}
-        self.analysis = nn.Linear(c.bands + c.hop, c.latent)
+        self.analysis = Linear(c.bands + c.hop, c.latent)
         self.encoder = FrameNet(bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape)
         self.quantizer = ResidualVQ(c.latent, c.codebooks, c.cardinality)
-        self.synthesis = nn.Linear(c.latent, bins + c.hop)
+        self.synthesis = Linear(c.latent, bins + c.hop)
         self.decoder = FrameNet(
             c.latent, c.decoder_width, c.decoder_depth, 2 * bins + c.hop, **shape
         )
@@ -109,6 +110,10 @@ class SpectralCodec(CompressionModel):
         self.preroll_frames = c.decoder_depth * (c.kernel - 1)
         frames = c.encoder_depth * (c.kernel - 1) + self.preroll_frames + 2 * _OVERLAP
         self.receptive_field = frames * c.hop
+
+    def _nets(self) -> list[nn.Module]:
+        nets = (*self.encoder.modules(), *self.decoder.modules())
+        return [net for net in nets if isinstance(net, Linear)]
 
     def _initialise(self) -> None:
         """Start both nets at (almost) nothing around the linear path, with phases as of noise."""

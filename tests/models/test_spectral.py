@@ -163,6 +163,20 @@ def test_training_maps_are_the_models_own():
     assert torch.equal(decoded, MODEL.decode(codes))
 
 
+@torch.no_grad()
+def test_bf16_is_close_and_keeps_the_fingerprint():
+    model, audio = tiny(), signal(3200, 2)
+    exact, fingerprint = model.encode(audio)[0], model.fingerprint
+    heard = model.decode(exact)
+    model.set_precision("bf16")
+    assert model.fingerprint == fingerprint
+    codes = encode_in(model, audio, [3200])
+    assert 0.6 < (codes == exact)[:, 0].float().mean() < 1
+    difference = model.decode(exact) - heard
+    assert 0 < difference.square().mean() < 1e-3 * heard.square().mean()
+    assert model.decode(exact).dtype == torch.float32
+
+
 def test_gradients_reach_every_weight():
     model = tiny()
     model.from_latent(model.to_latent(signal(320))).square().sum().backward()
