@@ -3,6 +3,7 @@
 import binascii
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from .packets import Head
@@ -56,16 +57,15 @@ class Run:
         """Tells whether every layer of every packet agrees with its check."""
         import numpy as np
 
-        values = self.rows.astype(np.float32)
-        pos = self.head.size
-        below = np.ones(self.count, np.int64)
-        for length in self.head.lengths:
-            layer = values[:, pos : pos + length]
-            pos += length + 1
-            checks, below = _remainders(layer, below).T
-            if (checks != self.rows[:, pos - 1]).any():
-                return False
-        return True
+        lengths, body = self.head.lengths, self.rows[:, self.head.size :]
+        values, remainders = _layer_sums(body, lengths)
+        below = np.ones_like(values)
+        for k, length in enumerate(lengths[:-1]):
+            place = pow(256, length, BELOW_MODULUS)
+            below[k + 1] = (remainders[k] + below[k] * place) % BELOW_MODULUS
+        places = np.array([[pow(256, length, CHECK_MODULUS)] for length in lengths])
+        checks = body[:, [end + k for k, end in enumerate(accumulate(lengths))]].T
+        return bool(((values + below * places) % CHECK_MODULUS == checks).all())
 
 
 def find_run(data: bytes, pos: int, head: Head) -> Run | None:
@@ -106,23 +106,30 @@ def _crc_table() -> "NDArray[np.int64]":
 
 @cache
 def _weights(length: int) -> "NDArray[np.float32]":
-    """Returns the place values of a layer's bytes, `[length, 2]`, as remainders of both moduli."""
+    """Returns place values of a layer's bytes, `[length + 1, 2]`, as remainders of both moduli.
+
+    The check byte, which follows the layer, counts nothing.
+    """
     import numpy as np
 
     moduli = (CHECK_MODULUS, BELOW_MODULUS)
     powers = [[pow(256, length - 1 - at, modulus) for modulus in moduli] for at in range(length)]
-    return np.array(powers, np.float32)
+    return np.array([*powers, [0, 0]], np.float32)
 
 
-def _remainders(layer: "NDArray[np.float32]", below: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """Returns both remainders, `[rows, 2]`, of the numbers `below` followed by the rows' bytes."""
+def _layer_sums(body: "NDArray[np.uint8]", lengths: tuple[int, ...]) -> "NDArray[np.int64]":
+    """Returns sums of the layers' bytes by their place values, `[2, layers, packets]`."""
     import numpy as np
 
-    length = layer.shape[1]
-    weights = _weights(length)
-    moduli = np.array([CHECK_MODULUS, BELOW_MODULUS])
-    place = [pow(256, length, modulus) for modulus in moduli.tolist()]
-    total = below[:, None] * np.array(place)
-    for at in range(0, length, _BLOCK):
-        total = total + (layer[:, at : at + _BLOCK] @ weights[at : at + _BLOCK]).astype(np.int64)
-    return total % moduli
+    sums: list[NDArray[np.int64]] = []
+    pos = 0
+    for length, alike in groupby(lengths):
+        layers, weights = len(list(alike)), _weights(length)
+        stop = pos + layers * (length + 1)
+        rows = body[:, pos:stop].astype(np.float32).reshape(-1, length + 1)
+        total = np.zeros((len(rows), 2), np.int64)
+        for at in range(0, length, _BLOCK):
+            total += (rows[:, at : at + _BLOCK] @ weights[at : at + _BLOCK]).astype(np.int64)
+        sums.append(total.reshape(len(body), layers, 2))
+        pos = stop
+    return np.ascontiguousarray(np.concatenate(sums, axis=1).T)
