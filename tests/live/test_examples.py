@@ -27,3 +27,8 @@ def test_stream(tmp_path):
 def test_async_stream():
     frames = soundfile.info(ROOT / "tests/data/speech.flac").frames
     assert run("async_stream") == f"sent {frames} samples, heard {frames}\n"
+
+
+@pytest.mark.slow
+def test_many_streams():
+    assert run("many_streams", 3, 4).startswith("3 streams, 30 bytes a packet: ")

@@ -65,3 +65,18 @@ def test_every_bandwidth_is_nearer_than_the_one_below(name):
 def test_waveform_is_followed_where_codes_suffice():
     audio = clip("music.flac")
     assert si_sdr(audio[0].numpy(), coded(audio, 16)[0].numpy()) > 0
+
+
+@torch.inference_mode()
+def test_streams_side_by_side_get_the_codes_they_get_alone():
+    audio = clip("speech.flac")[..., : 64 * 3 * MODEL.hop].view(64, 1, 3 * MODEL.hop)
+
+    def frame_by_frame(streams: Tensor) -> Tensor:
+        state, codes = MODEL.encoder_state(len(streams)), list[Tensor]()
+        for samples in streams.split(MODEL.hop, dim=-1):
+            (chunk,), state = MODEL.encode_step(samples, state)
+            codes.append(chunk.codes)
+        return torch.cat(codes, dim=-1)
+
+    alone = torch.cat([frame_by_frame(stream[None]) for stream in audio])
+    assert torch.equal(frame_by_frame(audio), alone)

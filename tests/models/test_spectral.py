@@ -163,6 +163,20 @@ def test_training_maps_are_the_models_own():
     assert torch.equal(decoded, MODEL.decode(codes))
 
 
+@torch.inference_mode()
+def test_streams_side_by_side_are_coded_as_alone():
+    model = tiny()
+    for half in (False, True):  # both ways of packing weights
+        if half:
+            model.half().float()
+        audio = signal(160, 7)
+        together = encode_in(model, audio, [16] * 10)
+        alone = torch.cat([encode_in(model, one[None], [16] * 10) for one in audio])
+        assert torch.equal(together, alone)
+        heard = torch.cat([decode_in(model, one[None], [1] * 10) for one in alone])
+        assert torch.allclose(decode_in(model, together, [1] * 10), heard, atol=1e-6)
+
+
 @torch.no_grad()
 def test_bf16_is_close_and_keeps_the_fingerprint():
     model, audio = tiny(), signal(3200, 2)
