@@ -28,8 +28,8 @@ def _level(real: Spectra) -> Tensor:
     )
 
 
-class BandLoss(nn.Module):
-    """L1 between log energies of ERB bands in long windows, near what ViSQOL compares."""
+class _ErbLoss(nn.Module):
+    """Energies in ERB bands of long windows."""
 
     weights: Tensor
 
@@ -41,33 +41,31 @@ class BandLoss(nn.Module):
         weights = (weights / weights.sum(1, keepdim=True)).T
         self.register_buffer("weights", weights, persistent=False)
 
+    def energies(self, signal: Spectra) -> Tensor:
+        """`[B * C, frames, bands]`."""
+        return signal.power(self._n_fft) @ self.weights
+
+
+class BandLoss(_ErbLoss):
+    """L1 between log energies of ERB bands in long windows, near what ViSQOL compares."""
+
     def forward(self, fake: Signal, real: Signal) -> Tensor:
         """A scalar, in powers of ten."""
-        a, b = (_spectra(x).power(self._n_fft) @ self.weights for x in (fake, real))
+        a, b = (self.energies(_spectra(x)) for x in (fake, real))
         return F.l1_loss(torch.log10(a + 1e-8), torch.log10(b + 1e-8))
 
 
-class LevelLoss(nn.Module):
+class LevelLoss(_ErbLoss):
     """L1 between log energies of whole segments, in ERB bands and (twice as heavy) in all.
 
     Losses on the logarithm of each short frame favour its median, which is quieter than the mean:
     without this a codec with few codes ends 1 to 3 dB too quiet.
     """
 
-    weights: Tensor
-
-    def __init__(self, sample_rate: int, n_fft: int = 2048, bands: int = 24) -> None:
-        """`sample_rate` in Hz; `n_fft` in samples."""
-        super().__init__()
-        self._n_fft = n_fft
-        weights = erb_bands(n_fft // 2 + 1, bands, sample_rate)
-        weights = (weights / weights.sum(1, keepdim=True)).T
-        self.register_buffer("weights", weights, persistent=False)
-
     def forward(self, fake: Signal, real: Signal) -> Tensor:
         """A scalar, in powers of ten."""
         signals = _spectra(fake), _spectra(real)
-        bands = [(s.power(self._n_fft) @ self.weights).mean(1) + 1e-7 for s in signals]
+        bands = [self.energies(s).mean(1) + 1e-7 for s in signals]
         whole = [s.signal.float().square().mean(-1) + 1e-7 for s in signals]
         return _log_distance(*bands) + 2 * _log_distance(*whole)
 
