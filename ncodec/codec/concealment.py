@@ -1,8 +1,9 @@
 """What is heard where packets are lost: the sound around the gap, continued into it, and silence.
 
 Latents are what is continued, so the model itself makes the sound. Where the far side of the gap
-is known, the last latent before it turns into the first one behind it; a live listener, who cannot
-wait, hears the last one go on. Both fade to the model's own silence away from what was received.
+is known, the last latent before it turns into the first one behind it, along a cosine; a live
+listener, who cannot wait, hears the last one go on. Both fade to the model's own silence away from
+what was received.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ncodec_formats import Header
 
 FADE_SECONDS = 0.2
 """Time in which what is continued falls to silence; shorter and longer ones scored lower."""
+CROSSFADE_SECONDS = 0.002
+"""From a bridge made blindly to one that knows the far side; longer ones scored lower."""
 
 _silences: WeakKeyDictionary[CompressionModel, Tensor] = WeakKeyDictionary()
 
@@ -31,6 +34,11 @@ class Concealer:
         none = torch.zeros(header.streams)
         self._no_scale = None if header.segment is None else none
         self._last, self._scale = self._silent, self._no_scale
+
+    @property
+    def reach(self) -> float:
+        """Frames of the longest gap that is not silent in between."""
+        return 2 * self._fade
 
     def heard(self, latent: Tensor, scale: Tensor | None) -> None:
         """Take note of latents `[S, D, F]`, F > 0, that were received."""
@@ -48,7 +56,7 @@ class Concealer:
         if behind is None:
             latent, weight, scale = self._last, left, self._scale
         else:
-            share = (place + 1) / (gap + 1)
+            share = 0.5 - 0.5 * torch.cos(torch.pi * (place + 1) / (gap + 1))
             weight = torch.maximum(left, self._level(gap - 1 - place))
             line = share.to(self._last)
             latent = (1 - line) * self._last + line * behind[0][:, :, :1]

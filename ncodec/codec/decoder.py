@@ -1,4 +1,9 @@
-"""StreamDecoder: push packets, get samples; gaps are bridged and the timeline is kept."""
+"""StreamDecoder: push packets, get samples; gaps are bridged and the timeline is kept.
+
+A live listener's gap is bridged when it is told, without its far side. Where the model looks ahead,
+the last of that bridge has not been played yet when the next packet comes: it is then made again,
+now between both sides, so that looking ahead is not only a delay but also a help.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ncodec.audio import Samples, check_format
-from ncodec.codec.concealment import Concealer
+from ncodec.codec.blocks import BlockDecoder
+from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
 from ncodec.codec.outlet import RESAMPLER_REACH, Outlet
 from ncodec.codec.plan import Timeline, check_model
 from ncodec.errors import ArgumentError
@@ -69,11 +75,10 @@ class StreamDecoder:
         held = header.hop - 1 if gapless else 0
         self._outlet = Outlet(header, self.timeline, begin=self._start, end=end, held=held)
         self._device = next(model.parameters()).device
-        self._state = model.decoder_state(header.streams, self._device)
         self._concealer = Concealer(model, header, self._device)
-        self._latents: list[Tensor] = []
-        self._frame: int | None = None
-        self._block_begin = self._lost_to = 0
+        self._blocks: BlockDecoder | None = None
+        self._before: BlockDecoder | None = None
+        self._heard_to = self._lost_to = 0
         self._gapless = gapless
 
     @property
@@ -105,7 +110,8 @@ class StreamDecoder:
     @property
     def decoded_samples(self) -> int:
         """Where on the source's timeline the packets pushed so far end."""
-        return self.timeline.model_to_source(self.timeline.reach_of(self._frame or 0))
+        frame = self._blocks.frame if self._blocks else 0
+        return self.timeline.model_to_source(self.timeline.reach_of(frame))
 
     def push(self, item: Packet | Loss) -> Samples:
         """Take the next packet or loss; return the samples that are ready, possibly none."""
@@ -113,18 +119,12 @@ class StreamDecoder:
 
     def pieces(self, item: Packet | Loss) -> Iterator[Samples]:
         """As `push`, but piece by piece: a gap of hours must not be held in memory at once."""
-        if self._frame is None:
-            self._frame = self._block_begin = item.first_frame
+        if self._blocks is None:
+            self._blocks = BlockDecoder(self._model, self.header, self._device, item.first_frame)
+            self._heard_to = item.first_frame
             self._outlet.open(self.timeline.sample_of(item.first_frame))
-        if isinstance(item, Loss):
-            self._lost_to = max(self._lost_to, item.first_frame + item.frames)
-            if not self._gapless:
-                yield from self._bridge(self._lost_to, None)
-        elif item.first_frame >= self._frame:
-            received = self._latents_of(item)
-            yield from self._bridge(item.first_frame, received)
-            self._concealer.heard(*received)
-            yield from self._feed(*received)
+        for audio in self._audio(item, self._blocks):
+            yield self._outlet.push(audio)
 
     def finish(self, source_samples: int | None = None) -> Samples:
         """End the stream; return the rest.
@@ -137,15 +137,13 @@ class StreamDecoder:
 
     def ending(self, source_samples: int | None = None) -> Iterator[Samples]:
         """As `finish`, but piece by piece."""
-        if self._frame is None:
+        if self._blocks is None:
             self._outlet.open(self.timeline.sample_of(self.first_frame))
         else:
-            yield from self._bridge(self._lost_to, None)
-            if self._latents:
-                yield self._step(torch.cat(self._latents, dim=2), None)
-            with torch.inference_mode():
-                tail = self._model.decode_flush(self._state)
-                yield self._outlet.push(tail.float().cpu().numpy())
+            for audio in self._bridge(self._blocks, self._lost_to, None):
+                yield self._outlet.push(audio)
+            for audio in self._blocks.flush():
+                yield self._outlet.push(audio)
         yield self._outlet.finish(source_samples)
 
     def snapshot(self) -> StreamDecoder:
@@ -157,7 +155,8 @@ class StreamDecoder:
         twin = copy.copy(self)
         twin._outlet = self._outlet.snapshot()
         twin._concealer = copy.copy(self._concealer)
-        twin._latents = list(self._latents)
+        twin._blocks = self._blocks and self._blocks.copy()
+        twin._before = self._before and self._before.copy()
         return twin
 
     def _latents_of(self, packet: Packet) -> tuple[Tensor, Tensor | None]:
@@ -169,36 +168,65 @@ class StreamDecoder:
             latent = self._model.decode_latent(tensor.transpose(0, 1))
         return latent, None if packet.scale is None else torch.from_numpy(packet.scale)
 
-    def _bridge(self, stop: int, behind: tuple[Tensor, Tensor | None] | None) -> Iterator[Samples]:
+    def _audio(self, item: Packet | Loss, blocks: BlockDecoder) -> Iterator[Samples]:
+        """Decode a packet, or what may have been in one, to samples `[S, C, T]` of the model."""
+        if isinstance(item, Loss):
+            self._lost_to = max(self._lost_to, item.first_frame + item.frames)
+            if not self._gapless and self._lost_to > blocks.frame:
+                self._before = self._before or blocks.copy()
+                yield from self._bridge(blocks, self._lost_to, None)
+        elif item.first_frame >= blocks.frame:
+            received = self._latents_of(item)
+            if self._before and self._unplayed(item.first_frame):
+                yield self._revise(self._before, item, received)
+            else:
+                yield from self._arrive(blocks, item, received)
+            self._before = None
+            self._concealer.heard(*received)
+            self._heard_to = item.first_frame + item.frames
+
+    def _unplayed(self, frame: int) -> bool:
+        """Say whether it is worth making again what bridges the gap before a frame.
+
+        Only as much as the model looks ahead can still be changed; where the gap is so long that
+        its sides do not meet, little of it can be heard.
+        """
+        gap = frame - self._heard_to
+        return self._model.postroll_frames > 0 and gap <= self._concealer.reach
+
+    def _arrive(
+        self, blocks: BlockDecoder, packet: Packet, received: tuple[Tensor, Tensor | None]
+    ) -> Iterator[Samples]:
+        """Decode what lies before a packet, if anything is missing, and the packet."""
+        yield from self._bridge(blocks, packet.first_frame, received)
+        yield from blocks.feed(*received)
+
+    def _revise(
+        self, before: BlockDecoder, packet: Packet, received: tuple[Tensor, Tensor | None]
+    ) -> Samples:
+        """Bridge the gap again, from `before` it; fade over to that from what has been played."""
+        assert self._blocks is not None
+        played = self._blocks.samples - before.samples
+        nothing = np.zeros((self.header.streams, self._model.channels, 0), np.float32)
+        old, new = (
+            np.concatenate([nothing, *self._arrive(blocks, packet, received)], axis=2)
+            for blocks in (self._blocks, before)
+        )
+        self._blocks, new = before, new[..., played:]
+        count = min(round(CROSSFADE_SECONDS * self.header.sample_rate), old.shape[2])
+        fade = np.linspace(1, 0, count, dtype=np.float32)
+        new[..., :count] += fade * (old - new)[..., :count]
+        return new
+
+    def _bridge(
+        self, blocks: BlockDecoder, stop: int, behind: tuple[Tensor, Tensor | None] | None
+    ) -> Iterator[Samples]:
         """Fill what is missing up to a frame, a packet's length at a time."""
-        assert self._frame is not None
-        begin = self._frame
-        while self._frame < stop:
-            count = min(stop - self._frame, self.header.packet_frames)
-            place = (self._frame - begin, count, stop - begin)
-            yield from self._feed(*self._concealer.bridge(*place, behind))
-
-    def _feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
-        """Queue latents `[S, D, F]`; run the blocks that are full."""
-        assert self._frame is not None
-        self._frame += latent.shape[2]
-        if self.header.segment is not None:
-            yield self._step(latent, scale)
-            return
-        self._latents.append(latent)
-        size = self.header.block_frames
-        while self._frame >= (stop := (self._block_begin // size + 1) * size):
-            queue = torch.cat(self._latents, dim=2)
-            count = stop - self._block_begin
-            self._latents = [queue[:, :, count:]] if queue.shape[2] > count else []
-            self._block_begin = stop
-            yield self._step(queue[:, :, :count], None)
-
-    def _step(self, latent: Tensor, scale: Tensor | None) -> Samples:
-        with torch.inference_mode():
-            latent = latent.contiguous()
-            audio, self._state = self._model.decode_latent_step(latent, scale, self._state)
-            return self._outlet.push(audio.float().cpu().numpy())
+        gap = stop - self._heard_to
+        while blocks.frame < stop:
+            count = min(stop - blocks.frame, self.header.packet_frames)
+            place = (blocks.frame - self._heard_to, count, gap)
+            yield from blocks.feed(*self._concealer.bridge(*place, behind))
 
     def _join(self, parts: list[Samples]) -> Samples:
         if len(parts) == 1:

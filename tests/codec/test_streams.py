@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ncodec.codec import FileDecoder, StreamDecoder, StreamEncoder
+from ncodec.codec.concealment import CROSSFADE_SECONDS
 from ncodec.errors import ArgumentError, BadFileError, ModelMismatchError
 from ncodec_formats import EcdcReader, EcdcWriter, Loss
 
@@ -234,6 +235,51 @@ def test_a_gap_of_hours_comes_in_pieces_and_falls_silent(toys, sound):
     silence = pieces[-1][:, -40:]
     assert not np.array_equal(pieces[0][:, :40], silence)
     np.testing.assert_array_equal(pieces[20][:, :40], silence)
+
+
+def test_an_outage_that_is_told_packet_by_packet_falls_silent(toys, sound):
+    model = toys["causal"]
+    _, header, packets = encode(model, sound(1, 8000), packet_frames=10)
+    live = StreamDecoder(model, header, gapless=False)
+    live.push(packets[0])
+    told = [live.push(Loss(10 * i, 10, "test")) for i in range(1, 20)]
+    at_once = StreamDecoder(model, header, gapless=False)
+    at_once.push(packets[0])
+    want = at_once.push(Loss(10, 190, "test"))
+    np.testing.assert_array_equal(np.concatenate(told, axis=1), want)
+    silent = StreamDecoder(model, header, gapless=False)
+    silence = [silent.push(replace(packet, codes=packet.codes[:0])) for packet in packets[:2]]
+    assert not np.array_equal(told[0], silence[-1])
+    np.testing.assert_array_equal(told[-1], silence[-1])
+
+
+def test_a_live_listener_is_played_the_better_bridge_as_soon_as_the_far_side_is_known(
+    toys, sound, monkeypatch
+):
+    model = toys["ahead"]
+    _, header, packets = encode(model, sound(1, 8000), packet_frames=10)
+    gaps = [Loss(p.first_frame, 10, "test") for p in packets[3:5]]
+    decoder = StreamDecoder(model, header, gapless=False)
+    for packet in packets[:3]:
+        decoder.push(packet)
+    blind = np.concatenate([decoder.push(gaps[0]), decoder.push(gaps[1])], axis=1)
+    twin, unseeing = decoder.snapshot(), decoder.snapshot()
+    seen = [decoder.push(packet) for packet in packets[5:]]
+    again = [twin.push(packet) for packet in packets[5:]]
+    got = np.concatenate([blind, *seen, decoder.finish(8000)], axis=1)
+    whole = decode(model, header, [*packets[:3], *gaps, *packets[5:]], 8000)[:, -got.shape[1] :]
+    played = blind.shape[1]
+    assert played == 20 * model.hop
+    fade = round(CROSSFADE_SECONDS * header.sample_rate)
+    assert not np.array_equal(got[:, :played], whole[:, :played])
+    np.testing.assert_array_equal(got[:, played + fade :], whole[:, played + fade :])
+    np.testing.assert_array_equal(np.concatenate(seen, axis=1), np.concatenate(again, axis=1))
+    monkeypatch.setattr(StreamDecoder, "_unplayed", lambda *_: False)
+    unseen = unseeing.push(packets[5])
+    assert unseen[0, 0] == pytest.approx(seen[0][0, 0], abs=1e-6), (
+        "a step from one bridge to the other"
+    )
+    assert unseen[0, fade] != pytest.approx(seen[0][0, fade])
 
 
 def test_an_end_beyond_the_codes_is_refused(toys, sound):

@@ -1,0 +1,68 @@
+"""BlockDecoder: latents go through the model in blocks at fixed places."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ncodec.audio import Samples
+from ncodec.models.base import CompressionModel
+from ncodec_formats import Header
+
+
+class BlockDecoder:
+    """Latents `[S, D, F]` to samples `[S, C, T]` of the model.
+
+    Blocks end at multiples of `header.block_frames`, wherever decoding begins, so that rounding is
+    the same too; segments are blocks of their own. Attributes:
+        frame: The frame that comes next.
+        samples: How many samples have been given.
+    """
+
+    def __init__(
+        self, model: CompressionModel, header: Header, device: torch.device, frame: int
+    ) -> None:
+        """Begin with nothing before `frame`."""
+        self.frame, self.samples = frame, 0
+        self._model = model
+        self._size = None if header.segment is not None else header.block_frames
+        self._state = model.decoder_state(header.streams, device)
+        self._latents: tuple[Tensor, ...] = ()
+        self._begin = frame
+
+    def copy(self) -> BlockDecoder:
+        """Return one that goes on from here by itself; nothing changes in place."""
+        return copy.copy(self)
+
+    def feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
+        """Take the next frames; decode the blocks that are full."""
+        self.frame += latent.shape[2]
+        if self._size is None:
+            yield self._step(latent, scale)
+            return
+        self._latents = (*self._latents, latent)
+        while self.frame >= (stop := (self._begin // self._size + 1) * self._size):
+            queue = torch.cat(self._latents, dim=2)
+            count = stop - self._begin
+            self._latents = (queue[:, :, count:],) if queue.shape[2] > count else ()
+            self._begin = stop
+            yield self._step(queue[:, :, :count], None)
+
+    def flush(self) -> Iterator[Samples]:
+        """End: decode what waits."""
+        if self._latents:
+            yield self._step(torch.cat(self._latents, dim=2), None)
+        with torch.inference_mode():
+            yield self._model.decode_flush(self._state).float().cpu().numpy()
+
+    def _step(self, latent: Tensor, scale: Tensor | None) -> Samples:
+        with torch.inference_mode():
+            audio, self._state = self._model.decode_latent_step(
+                latent.contiguous(), scale, self._state
+            )
+        samples = audio.float().cpu().numpy()
+        self.samples += samples.shape[2]
+        return samples
