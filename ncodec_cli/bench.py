@@ -62,7 +62,8 @@ def bench() -> None:
     "--against",
     type=Names(),
     metavar="NAME,...",
-    help="opus, mp3, aac, codec2, speex, and models by name. [default: all on this machine]",
+    help="opus, mp3, aac, codec2, speex, and models by name (NAME@8: with --beam 8). "
+    "[default: all on this machine]",
 )
 @click.option(
     "--model",

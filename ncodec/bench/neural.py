@@ -12,12 +12,27 @@ from ncodec.models.base import CompressionModel
 
 @functools.lru_cache(maxsize=2)
 def loaded(name: str) -> CompressionModel:
-    """Return a model; the last two stay in memory."""
-    return load(name)
+    """Return a model, with a beam of W in codes' search for "NAME@W"; the last two stay here."""
+    model = load(_plain(name))
+    if width := _beam(name):
+        model.set_beam(width)
+    return model
+
+
+def _plain(name: str) -> str:
+    return name.rpartition("@")[0] if _beam(name) else name
+
+
+def _beam(name: str) -> int:
+    _, at, width = name.rpartition("@")
+    return int(width) if at and width.isdigit() else 0
 
 
 class ModelCodec:
-    """A model of the registry, or a checkpoint's path, behind `compress` and `decompress`."""
+    """A model of the registry, or a checkpoint's path, behind `compress` and `decompress`.
+
+    "NAME@W" is the model with a beam of W.
+    """
 
     def __init__(self, name: str) -> None:
         """Load the model, so that a missing one is known at once.
@@ -28,7 +43,8 @@ class ModelCodec:
         model = loaded(name)
         self.name = name
         fingerprint: bytes = model.fingerprint
-        self.title = f"{Path(name).stem} ({fingerprint.hex()[:8]})"
+        searched = f", beam {model.beam}" if model.beam > 1 else ""
+        self.title = f"{Path(_plain(name)).stem} ({fingerprint.hex()[:8]}{searched})"
         self._lowest, self._highest = min(model.bandwidths), max(model.bandwidths)
 
     def setting(self, bandwidth: float) -> float | None:

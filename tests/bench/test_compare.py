@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -63,6 +64,17 @@ def test_the_model_under_test_comes_first_and_must_be_there() -> None:
     assert [codec.name for codec in found.codecs] == ["ncodec_24khz"]
     with pytest.raises(CheckpointError):
         find([], model="encodec_24khz_absent")
+
+
+def test_a_name_can_ask_for_a_wider_search(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, (1, 12000))
+    plain, wide = find(["ncodec_24khz@3"], model="ncodec_24khz").codecs
+    assert wide.title == plain.title.replace(")", ", beam 3)")
+    first = plain.run(samples, 24000, 3, tmp_path).file.read_bytes()
+    (tmp_path / "coded.ecdc").unlink()
+    second = wide.run(samples, 24000, 3, tmp_path).file.read_bytes()
+    assert len(first) == len(second)
+    assert first != second
 
 
 def test_a_model_that_was_not_pulled_is_left_out(monkeypatch, tmp_path: Path) -> None:
