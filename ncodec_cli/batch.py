@@ -138,12 +138,13 @@ def each_file(paths: tuple[str, ...], work: Callable[[str], None]) -> None:
             if len(files) == 1:
                 raise
             failed += 1
-            _report(file, error)
+            report_failure(file, error)
     if failed:
         raise NcodecError(f"{failed} of {len(files)} files failed")
 
 
-def _report(source: str, error: BaseException) -> None:
+def report_failure(source: str, error: BaseException) -> None:
+    """Print one line for a file that failed while others go on."""
     from ncodec_cli.main import describe
 
     text = describe(error) if isinstance(error, Exception) else "cancelled"
@@ -205,7 +206,7 @@ def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> 
                     if error is not None:
                         failed += 1
                         progress.close()
-                        _report(job.source, error)
+                        report_failure(job.source, error)
                 progress(sum(done.values()), None)
         except BaseException:
             stop.set()

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncodec_cli import common
-from ncodec_cli.keys import Keys, keys
+from ncodec_cli.keys import Keys
 from ncodec_cli.line import Line, meter
-from ncodec_cli.sound import input_option, open_recording, output_option, quiet_libraries
+from ncodec_cli.sound import (
+    coding_options,
+    open_console,
+    open_recording,
+    output_option,
+)
 
 if TYPE_CHECKING:
     from ncodec.live.engine import LiveStats
@@ -22,48 +27,45 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 
 
 @click.command()
-@common.bw_option
-@common.codebooks_option
-@common.model_option
-@common.beam_option
-@common.device_option
-@common.threads_option
-@input_option
+@coding_options
 @output_option
 @click.option("--block", type=click.IntRange(1), default=1, metavar="FRAMES", show_default=True,
               help="Frames of codes that go through the model together.")  # fmt: skip
 @click.option("--latency", default="medium", show_default=True, metavar="low|medium|high|SECONDS",
               help="Buffering: less is quicker, more forgives a busy machine.")  # fmt: skip
 @click.option("--record", metavar="OUT.ecdc", help="Keep what was coded.")
-@click.option("--duration", type=common.SECONDS, help="Stop by itself after this time.")
 @click.option("--bypass", is_flag=True, help="Begin without the codec (key b switches).")
 @common.json_option
-@common.force_option
-@common.quiet_option
 def live(**options: Any) -> None:
     """Hear yourself through the codec: microphone, encoder, packets, decoder, speaker.
 
     Use headphones, or the speaker will feed the microphone. Keys: 1 to 8 choose the number of
     codebooks, m mutes the microphone, b bypasses the codec (at the same delay, to compare),
-    q quits. A summary ends the session; --json prints it for programs.
+    q or Ctrl-C quits. A summary ends the session; --json prints it for programs.
+
+    The line that is shown: time, input and output level, bitrate (codebooks), share of real time
+    that the codec takes (x1.00 is too slow), milliseconds waiting for the speaker, latency from
+    microphone to speaker as the devices tell it, underruns/overruns.
 
     \b
     Examples:
       ncodec live --bw 3
       ncodec live --latency low --duration 0:10 --json
     """
-    from ncodec.live.devices import hurry
-    from ncodec.live.session import LiveSession, parse_latency, wait
+    from ncodec.live.devices import ready_device
 
-    latency = parse_latency(options["latency"])
-    common.use_threads(options["threads"] or 1)
-    hurry()
     with ExitStack() as stack:
-        stack.enter_context(quiet_libraries())
+        console = stack.enter_context(open_console(quiet=options["quiet"]))
+        source = ready_device(options["source"], "input")
+        sink = ready_device(options["sink"], "output")
+        from ncodec.live.session import LiveSession, parse_latency
+
+        common.use_threads(options["threads"] or 1)
+        latency = parse_latency(options["latency"])
         session = LiveSession(
             common.coding_model(options),
-            input_device=options["source"],
-            output_device=options["sink"],
+            source,
+            sink,
             bandwidth=options["bw"],
             codebooks=options["codebooks"],
             packet_frames=options["block"],
@@ -73,25 +75,19 @@ def live(**options: Any) -> None:
             file = open_recording(options["record"], options["force"])
             session.record_to(stack.enter_context(file))
         session.path.bypass = options["bypass"]
-        line = stack.enter_context(Line(quiet=options["quiet"]))
-        pressed = stack.enter_context(keys())
         duration = options["duration"]
 
         def each() -> bool:
             stats = session.stats()
-            line.show(_describe(stats))
+            console.line.show(_describe(stats))
             over = duration is not None and stats.seconds >= duration
-            return not over and _react(session, pressed)
+            return not over and _react(session, console.keys)
 
         try:
-            with session:
-                names = " -> ".join(device.name for device in session.devices)
-                line.say(f"{names}; use headphones; {HELP_KEYS}")
-                wait(session, each)
-        except KeyboardInterrupt:
-            pass  # as good a way to end it as q
+            names = " -> ".join(device.name for device in session.devices)
+            console.run(session, f"{names}; use headphones; {HELP_KEYS}", each)
         finally:
-            _summarize(session.stats(), as_json=options["as_json"], line=line)
+            _summarize(session.stats(), as_json=options["as_json"], line=console.line)
 
 
 def _react(session: LiveSession, pressed: Keys) -> bool:

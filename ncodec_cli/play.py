@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from ncodec.errors import NcodecError
 from ncodec_cli import common
-from ncodec_cli.keys import Keys, keys
-from ncodec_cli.line import Line
-from ncodec_cli.sound import output_option, quiet_libraries
+from ncodec_cli.batch import report_failure
+from ncodec_cli.keys import Keys
+from ncodec_cli.sound import open_console, output_option
 
 if TYPE_CHECKING:
-    from ncodec.live.player import Player, Sound
+    from ncodec.live.player import Player
+    from ncodec.live.playlist import Sound
 
 STEP_SECONDS, LEAP_SECONDS = 5.0, 30.0
 VOLUME_STEP_DB = 2.0
@@ -23,23 +24,33 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="FILE...")
+@click.argument("paths", nargs=-1, required=True, type=common.PATH, metavar="FILE...")
 @common.bw_option
 @common.codebooks_option
 @common.file_model_option
-@common.device_option
-@common.threads_option
 @output_option
-@click.option("--start", type=common.SECONDS, default=0.0, help="Where to begin in the first file.")
+@click.option("--start", type=common.SECONDS, default=0.0, metavar="TIME",
+              help="Where to begin in the first file: 90, 1:30.")  # fmt: skip
 @click.option("--volume", type=click.FloatRange(-60, 20), default=0.0, metavar="DB",
               help="Gain in dB.")  # fmt: skip
+@click.option("--max-delay", type=click.FloatRange(0.3), metavar="SECONDS",
+              help="Skip what waits longer in a pipe. [default: 1 if its packets are shorter than "
+              "250 ms, as those of `record -`; else, and with inf, never]")  # fmt: skip
 @common.keep_going_option
+@common.device_option
+@common.threads_option
 @common.quiet_option
 def play(paths: tuple[str, ...], **options: Any) -> None:
     """Play FILEs on the speakers, one after the other without gaps; - is a pipe.
 
+    FILE is anything that decompress reads: .ecdc of either version, .dac. Where one is damaged or
+    cut, what comes before that is played, and then the next.
+
     Keys: left and right seek by 5 s, comma and full stop by 30 s, up and down change the volume,
-    space pauses, n and p go to the next and the previous file, q quits.
+    space pauses, n and p go to the next and the previous file, q or Ctrl-C quits.
+
+    A live stream is kept live: if play starts late or is held up, it skips to what is being said
+    now. A file that comes through a pipe faster than it plays is played whole.
 
     \b
     Examples:
@@ -47,43 +58,48 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
       ncodec play album/*.ecdc
       ssh host ncodec record - | ncodec play -
     """
-    from ncodec.codec.links import pick_device
-    from ncodec.live.devices import hurry
-    from ncodec.live.player import Player
-    from ncodec.live.session import wait
+    from ncodec.live.devices import ready_device
 
-    common.use_threads(options["threads"] or 1)
-    hurry()
-    options["device"] = pick_device(options["device"])
-    with ExitStack() as stack:
-        stack.enter_context(quiet_libraries())
+    with open_console(quiet=options["quiet"]) as console:
+        device = ready_device(options["sink"], "output")
+        from ncodec.codec.links import pick_device
+        from ncodec.live.player import Player
+
+        common.use_threads(options["threads"] or 1)
+        options["device"] = pick_device(options["device"])
         player = Player(
             paths,
             partial(_open, options=options),
-            output_device=options["sink"],
+            device,
             start=options["start"],
             volume=10 ** (options["volume"] / 20),
+            max_delay=options["max_delay"],
         )
-        line = stack.enter_context(Line(quiet=options["quiet"]))
-        pressed = stack.enter_context(keys())
+        failed = 0
 
         def each() -> bool:
-            line.show(_describe(player, paths))
-            return _react(player, pressed, len(paths)) and not player.done
-
-        with player:
-            line.say(f"playing on {player.device.name}; {HELP_KEYS}")
-            wait(player, each)
+            nonlocal failed
+            for path, error in player.failures[failed:] if len(paths) > 1 else ():
+                console.line.show("")
+                report_failure(path, error)
+                failed += 1
+            console.line.show(_describe(player, paths))
             if player.done:
                 player.drain()
-            underruns = player.position().underruns
-        if underruns:
-            line.say(f"{underruns} underruns")
+                return False
+            return _react(player, console.keys, len(paths))
+
+        console.run(player, f"playing on {device.name}; {HELP_KEYS}", each)
+        here = player.position()
+        if here.underruns or here.skipped:
+            console.line.say(f"{here.underruns} underruns, {here.skipped:.1f} s skipped")
+    if player.failures:
+        if len(paths) == 1:
+            raise player.failures[0][1]
+        raise NcodecError(f"{len(player.failures)} of {len(paths)} files failed")
 
 
-def _open(
-    file: BinaryIO, start: float, sample_rate: int | None, *, options: dict[str, Any]
-) -> Sound:
+def _open(file: BinaryIO, start: float, *, options: dict[str, Any]) -> Sound:
     from ncodec.codec import FileDecoder
 
     return FileDecoder(
@@ -92,7 +108,6 @@ def _open(
         bandwidth=options["bw"],
         codebooks=options["codebooks"],
         start=start,
-        sample_rate=sample_rate,
         keep_going=options["keep_going"],
         device=options["device"],
     )
@@ -125,4 +140,5 @@ def _describe(player: Player, paths: tuple[str, ...]) -> str:
     number = f"[{here.track + 1}/{len(paths)}] " if len(paths) > 1 else ""
     flags = "  PAUSED" if player.paused else ""
     lost = f"  underruns {here.underruns}" if here.underruns else ""
+    lost += f"  skipped {here.skipped:.1f} s" if here.skipped else ""
     return f"{number}{paths[here.track]}  {common.clock(here.seconds)}{total}{flags}{lost}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ncodec_cli import common
-from ncodec_cli.keys import keys
-from ncodec_cli.line import Line, meter
-from ncodec_cli.sound import input_option, open_recording, quiet_libraries
+from ncodec_cli.line import meter
+from ncodec_cli.sound import coding_options, open_console, open_recording
 
 if TYPE_CHECKING:
     from ncodec.live.recorder import RecorderStats
@@ -21,23 +19,15 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 
 @click.command()
 @click.argument("path", metavar="OUT.ecdc")
-@common.bw_option
-@common.codebooks_option
-@common.model_option
-@common.beam_option
-@common.device_option
-@common.threads_option
-@input_option
+@coding_options
 @click.option("--channels", type=click.IntRange(1, 8), help="Channels. [default: the model's]")
 @click.option("--packet-ms", type=click.FloatRange(1, 10000), metavar="MS",
               help="Length of a packet. [default: 1000, and 80 to a pipe]")  # fmt: skip
-@click.option("--duration", type=common.SECONDS, help="Stop by itself after this time.")
-@common.force_option
-@common.quiet_option
 def record(path: str, **options: Any) -> None:
     """Record the microphone to OUT.ecdc, or to a pipe (-), until q, Ctrl-C or --duration.
 
-    The file is readable up to its last packet if the machine dies meanwhile.
+    The file is readable up to its last packet if the machine dies meanwhile. When the reader of a
+    pipe goes away, recording ends without a word and with status 141, as if by SIGPIPE.
 
     \b
     Examples:
@@ -45,45 +35,36 @@ def record(path: str, **options: Any) -> None:
       ncodec record --duration 1:00 --bw 3 minute.ecdc
       ncodec record - | ssh host ncodec play -
     """
-    from ncodec.live.devices import hurry
-    from ncodec.live.recorder import Recorder
-    from ncodec.live.session import wait
+    from ncodec.live.devices import ready_device
 
     pipe = path == "-"
-    common.use_threads(options["threads"] or 1)
-    hurry()
+    packet_ms = options["packet_ms"] or (PIPE_PACKET_MS if pipe else FILE_PACKET_MS)
     with ExitStack() as stack:
-        stack.enter_context(quiet_libraries())
+        console = stack.enter_context(open_console(quiet=options["quiet"]))
+        device = ready_device(options["source"], "input")
+        from ncodec.live.recorder import Recorder
+
+        common.use_threads(options["threads"] or 1)
         recorder = Recorder(
             common.coding_model(options),
-            input_device=options["source"],
+            device,
             channels=options["channels"],
             bandwidth=options["bw"],
             codebooks=options["codebooks"],
-            packet_seconds=(options["packet_ms"] or (PIPE_PACKET_MS if pipe else FILE_PACKET_MS))
-            / 1000,
+            packet_seconds=packet_ms / 1000,
         )
         recorder.record_to(stack.enter_context(open_recording(path, options["force"])))
-        line = stack.enter_context(Line(quiet=options["quiet"]))
-        pressed = stack.enter_context(keys())
         duration = options["duration"]
 
         def each() -> bool:
             stats = recorder.stats()
-            line.show(_describe(stats))
+            console.line.show(_describe(stats))
             over = duration is not None and stats.seconds >= duration
-            return not over and pressed.read() != "q"
+            return not over and console.keys.read() != "q"
 
-        try:
-            with recorder:
-                line.say(f"recording from {recorder.device.name}; q or Ctrl-C ends it")
-                wait(recorder, each)
-        except KeyboardInterrupt:
-            pass  # as good a way to end it as q
+        console.run(recorder, f"recording from {device.name}; q or Ctrl-C ends it", each)
         stats = recorder.stats()
-        line.say(f"{path}: {stats.seconds:.2f} s, {stats.overruns} overruns")
-        if pipe:
-            sys.stdout.buffer.flush()
+        console.line.say(f"{path}: {stats.seconds:.2f} s, {stats.overruns} overruns")
 
 
 def _describe(stats: RecorderStats) -> str:

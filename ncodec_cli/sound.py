@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from ncodec.errors import ArgumentError
-from ncodec_cli.common import open_output
+from ncodec_cli import common
+from ncodec_cli.keys import Keys, keys
+from ncodec_cli.line import Line
+
+if TYPE_CHECKING:
+    from ncodec.live.running import Running
 
 input_option = click.option(
     "--input", "source", metavar="DEV", help="Input device: its number or part of its name."
@@ -20,6 +26,51 @@ input_option = click.option(
 output_option = click.option(
     "--output", "sink", metavar="DEV", help="Output device: its number or part of its name."
 )
+duration_option = click.option(
+    "--duration", type=common.SECONDS, metavar="TIME", help="Stop by itself: after 90, or 1:30."
+)
+
+
+def coding_options(command: common.F) -> common.F:
+    """Add what every command that codes a microphone has."""
+    for option in (
+        common.quiet_option,
+        common.force_option,
+        common.threads_option,
+        common.device_option,
+        duration_option,
+        input_option,
+        common.beam_option,
+        common.model_option,
+        common.codebooks_option,
+        common.bw_option,
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Console:
+    """The terminal of a command that runs until it is told to stop."""
+
+    line: Line
+    keys: Keys
+
+    def run(self, running: Running, hello: str, each: Callable[[], bool]) -> None:
+        """Run until `each` returns False, called ten times a second, or until Ctrl-C."""
+        try:
+            with running:
+                self.line.say(hello)
+                running.wait(each)
+        except KeyboardInterrupt:
+            pass  # as good a way to end it as q
+
+
+@contextmanager
+def open_console(*, quiet: bool) -> Generator[Console]:
+    """Give a line to write on and keys to read, undisturbed by what libraries print."""
+    with quiet_libraries(), Line(quiet=quiet) as line, keys() as pressed:
+        yield Console(line, pressed)
 
 
 @contextmanager
@@ -56,7 +107,7 @@ def open_recording(path: str, force: bool) -> Generator[BinaryIO]:
         ArgumentError: it exists and `force` is not set, or "-" is a terminal.
     """
     if path == "-":
-        with open_output(path, force=force) as pipe:
+        with common.open_output(path, force=force) as pipe:
             yield pipe
         return
     try:

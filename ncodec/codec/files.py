@@ -27,8 +27,9 @@ PathOrFile = str | os.PathLike[str] | BinaryIO
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of audio done and their total, None while it is unknown."""
 
-READ_SECONDS = 0.5
-"""Samples are read in pieces of this length, or of a packet if that is shorter."""
+READ_SECONDS = 0.25
+"""Samples are read in pieces of this length, or of a quarter of a packet if that is shorter: a
+packet on a pipe does not wait until the next one is complete."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _encode(
     total = None if reader.samples is None else reader.samples / rate
     header = encoder.header
     packet_seconds = header.packet_frames * header.hop / header.sample_rate
-    block = max(1, round(min(READ_SECONDS, packet_seconds) * rate))
+    block = max(1, round(min(READ_SECONDS, packet_seconds / 4) * rate))
     while (samples := reader.read(block)).shape[1]:
         for packet in encoder.push(mix_channels(samples, channels)):
             writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -108,6 +107,17 @@ def find_device(wanted: str | None, kind: Kind) -> DeviceInfo:
     names = ", ".join(f"{device.index} {device.name!r}" for device in chosen or devices)
     many = "more than one" if chosen else "no"
     raise DeviceError(f"{many} {kind} device {wanted!r}: choose one of {names}")
+
+
+def ready_device(wanted: str | None, kind: Kind) -> DeviceInfo:
+    """Return what `find_device` finds, if it can be opened: to be asked before a model is loaded.
+
+    Raises:
+        DeviceError: there is none, or there are several, or it refuses or is busy.
+    """
+    device = find_device(wanted, kind)
+    negotiate(device, kind, device.default_rate, 1)
+    return device
 
 
 def negotiate(device: DeviceInfo, kind: Kind, rate: int, channels: int) -> tuple[int, int]:
@@ -215,7 +225,7 @@ class DeviceStream:
 
 @contextmanager
 def realtime() -> Generator[None]:
-    """Have threads that are started in the block scheduled before all others, where allowed.
+    """Schedule this thread before all others, where allowed, and those that it starts in the block.
 
     They are those of PortAudio, of the sound server's library, and the codec's worker; they inherit
     the policy of the thread that starts them.
@@ -230,12 +240,6 @@ def realtime() -> Generator[None]:
     finally:
         if before is not None:
             os.sched_setscheduler(0, *before)
-
-
-def hurry() -> None:
-    """Give the calling thread a better nice value, where that is allowed."""
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
 
 
 def _code(error: Exception) -> int:

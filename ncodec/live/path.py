@@ -105,19 +105,18 @@ class CodecPath:
             self.durations.add(time.perf_counter() - begin, x.shape[1] / self.header.source_rate)
         return self._mix(y)
 
-    def finish(self) -> None:
-        """End the input: hand out the last packets, for a recording; nothing more is decoded."""
-        for packet in self._encoder.finish():
-            self._hand_out(packet)
+    def finish(self) -> list[Packet]:
+        """End the input: return the last packets, for a recording; nothing more is decoded."""
+        return [self._peeled(packet) for packet in self._encoder.finish()]
 
     def _pass_on(self, packet: Packet) -> Samples:
-        return self._decoder.push(self._hand_out(packet))
-
-    def _hand_out(self, packet: Packet) -> Packet:
-        packet = replace(packet, codes=packet.codes[: self.codebooks])
+        packet = self._peeled(packet)
         if self.on_packet is not None:
             self.on_packet(packet)
-        return packet
+        return self._decoder.push(packet)
+
+    def _peeled(self, packet: Packet) -> Packet:
+        return replace(packet, codes=packet.codes[: self.codebooks])
 
     def _mix(self, coded: Samples) -> Samples:
         """Fade towards coded or straight sound; wholly one of them, it is untouched."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ncodec.live.devices import realtime
 from ncodec_formats import EcdcWriter, Header, Packet
 
 GROUP_SECONDS = 0.25
@@ -36,13 +38,35 @@ class PacketFile:
         self._writer = EcdcWriter(file, replace(header, packet_frames=self._group))
         self._codes: list[NDArray[np.uint16]] = []
         self._frames = 0
+        self._broken = False
         self._file.flush()
         self._ended = threading.Event()
         self._syncer = threading.Thread(target=self._sync, name="ncodec-sync", daemon=True)
-        self._syncer.start()
+        with realtime():
+            self._syncer.start()
 
     def write(self, packet: Packet) -> None:
         """Take the next packet of the stream."""
+        try:
+            self._take(packet)
+        except BaseException:
+            self._broken = True
+            raise
+
+    def finish(self, rest: Iterable[Packet], source_samples: int) -> None:
+        """Write the last packets and the end; not where writing has failed before."""
+        self._ended.set()
+        self._syncer.join()
+        if self._broken:
+            return
+        for packet in rest:
+            self._take(packet)
+        if self._frames:
+            self._put(self._frames)
+        self._writer.finish(source_samples)
+        self._file.flush()
+
+    def _take(self, packet: Packet) -> None:
         if packet.scale is not None:
             self._writer.write(packet.codes, packet.scale)
             self._file.flush()
@@ -51,16 +75,6 @@ class PacketFile:
         self._frames += packet.codes.shape[2]
         while self._frames >= self._group:
             self._put(self._group)
-
-    def finish(self, source_samples: int, *, whole: bool = True) -> None:
-        """Write what waits, and the end; unless writing has failed, and the file is not `whole`."""
-        self._ended.set()
-        self._syncer.join()
-        if whole:
-            if self._frames:
-                self._put(self._frames)
-            self._writer.finish(source_samples)
-            self._file.flush()
 
     def _put(self, frames: int) -> None:
         layers = min(codes.shape[0] for codes in self._codes)

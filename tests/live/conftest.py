@@ -7,12 +7,20 @@ import sys
 import pytest
 
 from tests.codec.conftest import ToyModel
+from tests.live import fake_sound
 from tests.live.virtual_card import TOOLS, VirtualCard
 
 
 @pytest.fixture(scope="session")
 def model():
     return ToyModel(rate=24000, hop=320, codebooks=10)
+
+
+@pytest.fixture
+def sound(monkeypatch):
+    fake = fake_sound.module()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    return fake
 
 
 def missing():

@@ -1,56 +1,12 @@
 """What is said when devices are missing or refuse, with a PortAudio that is played by a test."""
 
 import sys
-import types
 
 import pytest
 
 from ncodec.errors import ArgumentError, DeviceError
 from ncodec.live import devices
 from ncodec.live.session import LATENCIES, Latency, parse_latency
-
-
-class PortAudioError(Exception):
-    pass
-
-
-def device(name, inputs, outputs, rate=48000.0):
-    return {
-        "name": name,
-        "hostapi": 0,
-        "max_input_channels": inputs,
-        "max_output_channels": outputs,
-        "default_samplerate": rate,
-    }
-
-
-@pytest.fixture
-def sound(monkeypatch):
-    fake = types.ModuleType("sounddevice")
-    fake.PortAudioError = PortAudioError
-    fake.listed = [
-        device("Built-in Microphone", 2, 0),
-        device("USB Headset", 1, 2),
-        device("Speakers", 0, 2, 44100.0),
-        device("USB Speakers", 0, 8),
-    ]
-    fake.default = types.SimpleNamespace(device=[1, 2])
-    fake.query_devices = lambda: fake.listed
-    fake.query_hostapis = lambda: [{"name": "ALSA"}]
-    fake.rates, fake.widths, fake.error = {24000, 48000}, {1, 2}, None
-
-    def check(*, device, samplerate, channels, dtype):
-        assert dtype == "float32"
-        if fake.error is not None:
-            raise fake.error
-        if channels not in fake.widths:
-            raise PortAudioError("Invalid number of channels", -9998)
-        if samplerate not in fake.rates:
-            raise PortAudioError("Invalid sample rate", -9997)
-
-    fake.check_input_settings = fake.check_output_settings = check
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    return fake
 
 
 def test_no_portaudio(monkeypatch):
@@ -120,7 +76,7 @@ def test_rate_and_channels_are_negotiated(sound):
     ],
 )
 def test_refusals_say_what_to_do(sound, error, said):
-    sound.error = PortAudioError(*error)
+    sound.error = sound.PortAudioError(*error)
     found = devices.find_device("1", "input")
     with pytest.raises(DeviceError, match=said) as caught:
         devices.negotiate(found, "input", 24000, 1)
@@ -129,7 +85,7 @@ def test_refusals_say_what_to_do(sound, error, said):
 
 def test_a_device_that_refuses_to_open(sound):
     def refuse(**_):
-        raise PortAudioError("Invalid sample rate", -9997)
+        raise sound.PortAudioError("Invalid sample rate", -9997)
 
     sound.InputStream = refuse
     found = devices.find_device("1", "input")

@@ -1,7 +1,9 @@
 """Sound through pipes: the first output leaves before the input has ended, and ends are clean."""
 
+import io
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -9,11 +11,13 @@ import time
 import numpy as np
 import pytest
 
+from ncodec_formats import EcdcReader, Packet
 from tests.live.virtual_card import ENVIRONMENT, ROOT
 
 pytestmark = pytest.mark.slow
 
 RAW = ["--raw", "s16", "--rate", "48000", "--channels", "1"]
+SOXR_MS = 40
 PACKET = 48000 * 2 * 80 // 1000
 
 
@@ -56,9 +60,44 @@ def broken(process, patience):
     return False
 
 
+def packets(data):
+    """Return the frames of each packet that is whole in the beginning of a stream."""
+    reader = EcdcReader(io.BytesIO(data), keep_going=True)
+    return [item.codes.shape[2] for item in reader if isinstance(item, Packet)]
+
+
 def some(process, patience=60):
     assert select.select([process.stdout], [], [], patience)[0], "nothing came out"
     return os.read(process.stdout.fileno(), 1 << 16)
+
+
+@pytest.mark.parametrize("packet_ms", [40, 80])
+def test_each_packet_leaves_as_soon_as_its_sound_is_in(packet_ms):
+    """Each output comes without more input than it needs: soxr works in blocks of 34 ms."""
+    compress = ncodec(
+        "compress", *RAW, "--packet-ms", str(packet_ms), "-", "-", stdin=subprocess.PIPE
+    )
+    decompress = ncodec("decompress", "--raw", "s16", "-", "-", stdin=subprocess.PIPE)
+    rng = np.random.default_rng(0)
+
+    def sound(ms):
+        return rng.integers(-9000, 9000, 48 * ms).astype("<i2").tobytes()
+
+    data, told, heard = some(compress), 0, 0
+    feed(compress, sound(SOXR_MS))
+    for number in range(1, 5):
+        feed(compress, sound(packet_ms))
+        while len(packets(data)) < number:
+            data += some(compress)
+        feed(decompress, data[told:])
+        told = len(data)
+        # The look-ahead of 40 ms, a frame that may be the last, and the resampler stay inside.
+        while heard < (number * packet_ms - 40 - 14 - SOXR_MS) * 48 * 2:
+            heard += len(some(decompress))
+    assert packets(data) == [packet_ms * 75 // 1000] * 4
+    for process in (compress, decompress):
+        process.kill()
+        process.wait()
 
 
 def test_sound_flows_packet_by_packet_and_comes_back_whole(chain):
@@ -84,5 +123,5 @@ def test_a_listener_that_leaves_ends_the_speaker_quietly(chain):
     second.stdout.close()
     assert broken(first, patience=60)
     for process in (first, second):
-        process.wait(90)
+        assert process.wait(90) == 128 + signal.SIGPIPE
         assert process.stderr.read() == b""
