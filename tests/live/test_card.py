@@ -225,7 +225,7 @@ def test_a_late_listener_hears_what_is_said_now(card, speech):
         end(record)
         status, _, said = end(play)
     assert status == 0
-    assert re.search(r"0 underruns, [\d.]+ s skipped", said)
+    assert float(re.search(r"([\d.]+) s skipped", said).group(1)) > 4
     begin, _ = spoken(ear)
     heard = int(np.flatnonzero(np.abs(ear.speaker[begin:]) > 0.02)[0])
     assert heard / RATE < 1.5
