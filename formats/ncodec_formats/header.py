@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from . import limits
+from .bounds import check_header, is_count
 from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
 from .wire import HEADER_TAIL, MAGIC, SYNC, VERSION
 
@@ -86,7 +87,9 @@ class Header:
     """Layers have been dropped from this file. Always written, so that it is one byte's change."""
 
     def __post_init__(self) -> None:
-        _validate(self)
+        check_header(self)
+        if clash := {*_KEYS} & {*self.extra}:
+            raise ArgumentError(f"extra has the key {min(clash)!r}, which has a field of its own")
 
     def to_bytes(self) -> bytes:
         """Returns the header as it stands in a file, prefix and CRC included."""
@@ -267,91 +270,8 @@ def _decode(name: str, value: Any) -> Any:
 
 
 def _expand(name: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or len(value) % 2 or not all(map(_is_count, value)):
+    if not isinstance(value, list) or len(value) % 2 or not all(map(is_count, value)):
         raise BadFileError(f"the header's {name} are not pairs of count and value")
     if sum(value[::2]) > limits.MAX_CODEBOOKS:
         raise LimitError(f"{sum(value[::2])} codebooks; at most {limits.MAX_CODEBOOKS}")
     return tuple(v for n, v in zip(value[::2], value[1::2], strict=True) for _ in range(n))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-# field -> (least, most); a value above the most is a LimitError, since the limit is ours.
-_RANGES = {
-    "sample_rate": (1, limits.MAX_RATE),
-    "hop": (1, limits.MAX_HOP),
-    "streams": (1, limits.MAX_STREAMS),
-    "packet_frames": (1, limits.MAX_PACKET_FRAMES),
-    "preroll_frames": (0, limits.MAX_COUNT),
-    "postroll_frames": (0, limits.MAX_COUNT),
-    "block_frames": (1, limits.MAX_COUNT),
-    "source_rate": (1, limits.MAX_RATE),
-    "source_channels": (1, limits.MAX_CHANNELS),
-    "start": (0, limits.MAX_COUNT),
-    "first_frame": (0, limits.MAX_COUNT),
-}
-
-
-def _validate(header: Header) -> None:
-    for name, (least, most) in _RANGES.items():
-        _range(name, getattr(header, name), least, most)
-    for name in ("source_samples", "end"):
-        if getattr(header, name) is not None:
-            _range(name, getattr(header, name), 0, limits.MAX_COUNT)
-    if not _is(header.model, str) or not 1 <= len(header.model) <= 255:
-        raise ArgumentError(f"model is {header.model!r}; it must be text of 1 to 255 characters")
-    if not _is(header.model_hash, bytes) or len(header.model_hash) != 32:
-        raise ArgumentError("model_hash must be 32 bytes")
-    sizes, kinds = header.codebook_sizes, header.kinds
-    _range("the number of codebooks", len(sizes), 1, limits.MAX_CODEBOOKS)
-    for size in sizes:
-        _range("a codebook size", size, 2, limits.MAX_CODEBOOK_SIZE)
-    if kinds and (len(kinds) != len(sizes) or not all(_is_count(k) for k in kinds)):
-        raise ArgumentError(f"kinds are {kinds}; one is needed for each of {len(sizes)} codebooks")
-    if header.segment is not None:
-        segment = header.segment
-        if (
-            len(segment) != 2
-            or not all(map(_is_count, segment))
-            or not 0 < segment[1] <= segment[0]
-        ):
-            raise ArgumentError(
-                f"segment is {segment}; it must be (length, stride), stride <= length"
-            )
-        _range("the segment's length", segment[0], 1, limits.MAX_COUNT)
-    if not _is(header.gain_db, float) or not abs(header.gain_db) <= 1000:
-        raise ArgumentError(f"gain_db is {header.gain_db!r}; it must be a number within +-1000")
-    if not _is(header.peeled, bool):
-        raise ArgumentError(f"peeled is {header.peeled!r}; it must be true or false")
-    _validate_tags(header.tags)
-    if clash := {*_KEYS} & {*header.extra}:
-        raise ArgumentError(f"extra has the key {min(clash)!r}, which has a field of its own")
-    bits = sum((size - 1).bit_length() for size in sizes)
-    packet = (bits * header.packet_frames * header.streams) // 8 + 4 * len(sizes) + 64
-    if packet > limits.MAX_PACKET:
-        raise LimitError(f"packets of up to {packet} bytes; at most {limits.MAX_PACKET}")
-
-
-def _is(value: object, kind: type) -> bool:
-    # Headers come from files too: their types are not what the annotations promise.
-    return isinstance(value, kind)
-
-
-def _validate_tags(tags: tuple[tuple[str, str], ...]) -> None:
-    for tag in tags:
-        if len(tag) != 2 or not all(_is(text, str) for text in tag):
-            raise ArgumentError(f"tag {tag!r}; it must be a pair of texts")
-        key = tag[0]
-        if not key or not all(" " <= letter <= "}" and letter != "=" for letter in key):
-            raise ArgumentError(f"tag key {key!r}; it must be printable ASCII without '='")
-
-
-def _range(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ArgumentError(
-            f"{name} is {value!r}; it must be a whole number from {least} to {most}"
-        )
-    if value > most:
-        raise LimitError(f"{name} is {value}; at most {most}")
