@@ -70,14 +70,16 @@ def test_a_name_can_ask_for_a_wider_search(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 12000))
     plain, wide = find(["ncodec_24khz@3"], model="ncodec_24khz").codecs
     assert wide.title == plain.title.replace(")", ", beam 3)")
+    (tmp_path / "wide").mkdir()
     first = plain.run(samples, 24000, 3, tmp_path).file.read_bytes()
-    (tmp_path / "coded.ecdc").unlink()
-    second = wide.run(samples, 24000, 3, tmp_path).file.read_bytes()
+    second = wide.run(samples, 24000, 3, tmp_path / "wide").file.read_bytes()
     assert len(first) == len(second)
     assert first != second
 
 
-def test_a_model_that_was_not_pulled_is_left_out(monkeypatch, tmp_path: Path) -> None:
+def test_a_model_that_was_not_pulled_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("NCODEC_CACHE", str(tmp_path))
     found = find(["encodec_24khz"])
     assert found.codecs == ()
