@@ -80,4 +80,12 @@ class Snake(Pointwise):
 
     def apply_to(self, x: Tensor) -> Tensor:
         """Return the values; 1e-9 keeps DAC's formula finite at alpha = 0."""
-        return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
+        divisor = self.alpha + 1e-9
+        if torch.is_grad_enabled() or not x.is_cpu:
+            return x + torch.sin(self.alpha * x).square() / divisor
+        y = torch.empty_like(x)
+        length = max(1, _CACHED // max(1, x.shape[0] * x.shape[1]))
+        for part, out in zip(x.split(length, dim=2), y.split(length, dim=2), strict=True):
+            torch.mul(part, self.alpha, out=out).sin_().square_()
+            torch.addcdiv(part, out, divisor, out=out)
+        return y
