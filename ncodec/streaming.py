@@ -8,7 +8,7 @@ was fed (look-ahead, start-up, stride groups); whatever it holds back comes out 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -40,10 +40,14 @@ class Streamable(nn.Module, ABC):
     def flush(self, state: State) -> Tensor:
         """Return what the end of the signal releases, `[B, C', T']` (T' may be 0)."""
 
+    def drain(self, state: State) -> Iterator[Tensor]:
+        """Yield what `flush` returns, in one piece or in several that suit the cache."""
+        yield self.flush(state)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map a whole signal: `step` from the initial state, then `flush`."""
         y, state = self.step(x, self.initial_state(x.shape[0], x.device, x.dtype))
-        return join_time(y, self.flush(state))
+        return join_all([y, *self.drain(state)])
 
 
 class Sequential(Streamable):
@@ -89,15 +93,14 @@ class Sequential(Streamable):
 
     def flush(self, state: State) -> Tensor:
         """End the layers from first to last, each fed what those before it released."""
-        x = None
+        return join_all(list(self.drain(state)))
+
+    def drain(self, state: State) -> Iterator[Tensor]:
+        """As `flush`; a piece passes through the layers before the next one is asked for."""
+        pieces: Iterator[Tensor] = iter(())
         for layer, after in zip(self._all(), state, strict=True):
-            if x is None or x.shape[2] == 0:
-                x = layer.flush(after)
-            else:
-                y, last = layer.step(x, after)
-                x = join_time(y, layer.flush(last))
-        assert x is not None
-        return x
+            pieces = _ended(layer, after, pieces)
+        return pieces
 
     def _all(self) -> list[Streamable]:
         return cast("list[Streamable]", list(self.layers))
@@ -135,21 +138,27 @@ class Residual(Streamable):
         if self.shortcut is not None:
             b, shortcut = self.shortcut.step(x, shortcut)
         a, b = _queued(waiting_a, a), _queued(waiting_b, b)
-        ready = min(a.shape[2], b.shape[2])
-        y = a[..., :ready] + b[..., :ready]
-        return y, (branch, shortcut, _rest(a, ready), _rest(b, ready))
+        y, a, b = _sum(a, b)
+        return y, (branch, shortcut, a, b)
 
     def flush(self, state: State) -> Tensor:
         """Return the last sums."""
-        branch, shortcut, waiting_a, waiting_b = state
-        a = _queued(waiting_a, self.branch.flush(branch))
-        b = waiting_b
-        if self.shortcut is not None:
-            b = _queued(waiting_b, self.shortcut.flush(shortcut))
-        if b is None:
-            b = a[..., :0]
-        assert a.shape[2] == b.shape[2], "branch and shortcut must give equally many samples"
-        return a + b if a.shape[2] else a
+        return join_all(list(self.drain(state)))
+
+    def drain(self, state: State) -> Iterator[Tensor]:
+        """Yield the last sums, as both sides have them ready."""
+        branch, shortcut, a, b = state
+        ends = iter(()) if self.shortcut is None else self.shortcut.drain(shortcut)
+        for part in self.branch.drain(branch):
+            a = _queued(a, part)
+            b = _filled(b, ends, a.shape[2])
+            if b is None:
+                yield a[..., :0]
+                continue
+            y, a, b = _sum(a, b)
+            yield y
+        left = [x.shape[2] for x in (a, b) if x is not None]
+        assert not any(left), "branch and shortcut must give equally many samples"
 
 
 def join_time(a: Tensor, b: Tensor) -> Tensor:
@@ -165,6 +174,16 @@ def join_all(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.transpose(1, 2) for part in full], dim=1).transpose(1, 2)
 
 
+def _ended(layer: Streamable, state: State, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Feed the last pieces to a layer, and end it."""
+    for x in pieces:
+        if x.shape[2]:
+            y, state = layer.step(x, state)
+            if y.shape[2]:
+                yield y
+    yield from layer.drain(state)
+
+
 def _through(layers: Sequence[Streamable], x: Tensor, states: list[State]) -> Tensor:
     for i, layer in enumerate(layers):
         x, states[i] = layer.step(x, states[i])
@@ -173,6 +192,21 @@ def _through(layers: Sequence[Streamable], x: Tensor, states: list[State]) -> Te
 
 def _queued(waiting: Tensor | None, x: Tensor) -> Tensor:
     return x if waiting is None else join_time(waiting, x)
+
+
+def _filled(waiting: Tensor | None, pieces: Iterator[Tensor], count: int) -> Tensor | None:
+    """Queue pieces until `count` samples wait, if there are as many."""
+    while (waiting is None or waiting.shape[2] < count) and (x := next(pieces, None)) is not None:
+        waiting = _queued(waiting, x)
+    return waiting
+
+
+def _sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Add what both have; return the sum and what is left of each."""
+    ready = min(a.shape[2], b.shape[2])
+    if a.shape[2] == b.shape[2]:
+        return a + b, None, None
+    return a[..., :ready] + b[..., :ready], _rest(a, ready), _rest(b, ready)
 
 
 def _rest(x: Tensor, taken: int) -> Tensor | None:

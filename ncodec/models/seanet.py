@@ -32,6 +32,8 @@ def encoder(config: EncodecConfig) -> Sequential:
         layers.append(LSTM(width, config.lstm_layers))
     layers += [ELU(), _conv(config, width, config.latent_dim, EDGE_KERNEL)]
     split = 3 * (len(config.ratios) - 1)
+    if config.norm == "time_group_norm":
+        split = 1  # the first norm holds back the whole segment; it makes the tiles that follow
     return Sequential(*layers, tiles=((slice(split), TILE), (slice(split, None), 0)))
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
 from ncodec.nn.padding import PadMode, pad_left, pad_right, pad_short, samples_to_start
-from ncodec.nn.products import convolve, convolve_groups, new_weight
+from ncodec.nn.products import Kernel, convolve_groups, new_weight
 from ncodec.streaming import State, Streamable
 
 
@@ -78,6 +79,7 @@ class Conv1d(Streamable):
         self.bias = (
             nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
         )
+        self._kernel = Derived(self._laid_out)
         self.memoryless = self.span == stride == 1 and padding == (0, 0)
         # Reflection at the end reads this many samples, some of which no window needs any more.
         self.keep = padding[1] + stride if pad_mode == "reflect" else 0
@@ -102,6 +104,8 @@ class Conv1d(Streamable):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the outputs of all windows that are complete."""
         assert isinstance(state, ConvState)
+        if x.shape[2] == 0:
+            return self._convolve(state.samples, 0), state
         if self.memoryless:
             return self._convolve(x.transpose(1, 2), x.shape[2]), state
         samples, padded = _join(state.samples, x.transpose(1, 2)), state.padded
@@ -137,14 +141,16 @@ class Conv1d(Streamable):
         return self._convolve(samples[:, state.skip :], windows)
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
-        steps = {"stride": self.stride, "dilation": self.dilation}
+        sources = (self.weight,) if self.bias is None else (self.weight, self.bias)
         if self.groups == 1:
-            y = convolve(x, self.weight, self.bias, windows=windows, **steps)
-        else:
-            y = convolve_groups(
-                x, self.weight, self.bias, windows=windows, groups=self.groups, **steps
-            )
-        return y.transpose(1, 2)
+            return self._kernel(*sources).convolve(x, windows).transpose(1, 2)
+        options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
+        return convolve_groups(x, self.weight, self.bias, windows=windows, **options).transpose(
+            1, 2
+        )
+
+    def _laid_out(self, weight: Tensor, bias: Tensor | None = None) -> Kernel:
+        return Kernel(weight, bias, self.stride, self.dilation)
 
 
 def seanet_padding(

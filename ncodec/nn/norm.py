@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ncodec.streaming import State, Streamable, join_time
+from ncodec.streaming import State, Streamable, join_all
+
+_TILE_VALUES = 1 << 17
+_TILE_ROWS = 1280
+"""Size of a tile: its values stay in the second-level cache, its rows outweigh what layers of many
+channels cost to read."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment so far.
+
+    Attributes:
+        parts: `[B, n, C]` each, as they came.
+        sums: `[B]` each, the sum of each part's values.
+        norms: `[B]` each, the root of the sum of their squares.
+    """
+
+    parts: tuple[Tensor, ...]
+    sums: tuple[Tensor, ...]
+    norms: tuple[Tensor, ...]
 
 
 class SegmentNorm(Streamable):
     """Group norm with one group: zero mean and unit variance over channels and time together.
 
-    All output comes from `flush`, so a model with this layer is fed one segment at a time.
+    All output comes from the segment's end, so a model with this layer is fed one segment at a
+    time. What is fed is measured while it is in the cache and kept as it is: nobody may write to
+    its memory any more. It is normalised tile by tile, as the layers that follow ask for it.
 
     Args:
         channels: Channels of the input.
@@ -25,6 +49,7 @@ class SegmentNorm(Streamable):
     ) -> None:
         super().__init__()
         self.epsilon, self.trim = epsilon, trim
+        self.tile = max(_TILE_ROWS, _TILE_VALUES // channels)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -35,25 +60,53 @@ class SegmentNorm(Streamable):
         dtype: torch.dtype | None = None,
     ) -> State:
         """Return the empty segment."""
-        return torch.zeros(
-            batch,
-            len(self.weight),
-            0,
-            device=device if device is not None else self.weight.device,
-            dtype=dtype if dtype is not None else self.weight.dtype,
-        )
+        device = device if device is not None else self.weight.device
+        dtype = dtype if dtype is not None else self.weight.dtype
+        empty = torch.zeros(batch, 0, len(self.weight), device=device, dtype=dtype)
+        return Segment((empty,), (empty.sum((1, 2)),), (empty.sum((1, 2)),))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Collect `x`; return nothing."""
-        return x[..., :0], join_time(state, x.clone())
+        assert isinstance(state, Segment)
+        if x.shape[2] == 0:
+            return x, state
+        rows = x.transpose(1, 2).contiguous()
+        values = rows.flatten(1)
+        sums = (*state.sums, values.sum(1))
+        norms = (*state.norms, torch.linalg.vector_norm(values, dim=1))
+        return x[..., :0], Segment((*state.parts, rows), sums, norms)
 
     def flush(self, state: State) -> Tensor:
         """Return the whole segment, normalised."""
-        if state.shape[2] == 0:
-            return state
-        rows = state.transpose(1, 2).contiguous()
-        # one group is one row of memory, which the library's layer norm reads vectorised
-        unit = functional.layer_norm(rows.flatten(1), [rows[0].numel()], eps=self.epsilon)
-        kept = unit.view_as(rows)[:, self.trim[0] : rows.shape[1] - self.trim[1]]
-        out = None if torch.is_grad_enabled() else kept
-        return torch.addcmul(self.bias, kept, self.weight, out=out).transpose(1, 2)
+        return join_all(list(self.drain(state)))
+
+    def drain(self, state: State) -> Iterator[Tensor]:
+        """Yield the segment, normalised, tile by tile."""
+        assert isinstance(state, Segment)
+        length = sum(part.shape[1] for part in state.parts)
+        if length == 0:
+            yield state.parts[0].transpose(1, 2)
+            return
+        factor, offset = self._affine(state, length * len(self.weight))
+        for start in range(self.trim[0], length - self.trim[1], self.tile):
+            stop = min(length - self.trim[1], start + self.tile)
+            tile = [torch.addcmul(offset, x, factor) for x in _between(state.parts, start, stop)]
+            yield (tile[0] if len(tile) == 1 else torch.cat(tile, dim=1)).transpose(1, 2)
+
+    def _affine(self, state: Segment, count: int) -> tuple[Tensor, Tensor]:
+        """Return the normalisation as a factor and an offset for each channel, `[B, 1, C]`."""
+        mean = torch.stack(state.sums).double().sum(0) / count
+        square = torch.stack(state.norms).double().square().sum(0) / count
+        scale = (square - mean.square() + self.epsilon).rsqrt()
+        factor = scale[:, None, None].to(self.weight.dtype) * self.weight
+        return factor, self.bias - mean[:, None, None].to(self.weight.dtype) * factor
+
+
+def _between(parts: tuple[Tensor, ...], start: int, stop: int) -> Iterator[Tensor]:
+    """Yield the samples `start` to `stop` of parts one after another."""
+    for part in parts:
+        length = part.shape[1]
+        if start < length and stop > 0:
+            whole = start <= 0 and stop >= length
+            yield part if whole else part[:, max(0, start) : stop]
+        start, stop = start - length, stop - length

@@ -12,7 +12,8 @@ from torch.nn import functional
 from ncodec.streaming import State, Streamable
 
 _LOG2_E = math.log2(math.e)
-_CACHED = 1 << 16  # values whose five passes stay in the second-level cache
+_FEW = 1 << 12  # values below which one call is faster than five
+_CACHED = 1 << 17  # values whose five passes stay in the second-level cache
 
 
 class Pointwise(Streamable):
@@ -33,7 +34,9 @@ class Pointwise(Streamable):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the values for `x`."""
-        return self.apply_to(x), x.new_zeros(x.shape[0], x.shape[1], 0)
+        if state.shape[1] != x.shape[1] or state.dtype != x.dtype:
+            state = x.new_zeros(x.shape[0], x.shape[1], 0)
+        return self.apply_to(x) if x.shape[2] else x, state
 
     def flush(self, state: State) -> Tensor:
         """Return nothing: an empty signal with the channels of those before."""
@@ -49,14 +52,20 @@ class ELU(Pointwise):
 
     def apply_to(self, x: Tensor) -> Tensor:
         """Return the values."""
-        if x.requires_grad or x.device.type != "cpu":
+        if x.requires_grad or not x.is_cpu or x.numel() < _FEW:
             return functional.elu(x)
         y = torch.empty_like(x)
         length = max(1, _CACHED // max(1, x.shape[0] * x.shape[1]))
+        if x.shape[2] <= length:
+            return _elu(x, y)
         for part, out in zip(x.split(length, dim=2), y.split(length, dim=2), strict=True):
-            torch.mul(part, _LOG2_E, out=out).clamp_(max=0).exp2_().sub_(1)
-            torch.maximum(part, out, out=out)
+            _elu(part, out)
         return y
+
+
+def _elu(x: Tensor, out: Tensor) -> Tensor:
+    torch.mul(x, _LOG2_E, out=out).clamp_(max=0).exp2_().sub_(1)
+    return torch.maximum(x, out, out=out)
 
 
 class Tanh(Pointwise):

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
-from ncodec.nn.products import convolve, convolve_groups
+from ncodec.nn.products import Kernel, convolve_groups
 from ncodec.streaming import State, Streamable
 
 
@@ -76,8 +76,7 @@ class ConvTranspose1d(Streamable):
         self.bias = (
             nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
         )
-        self._as_convolution = Derived(self._convolution_weight)
-        self._for_each_phase = Derived(self._phase_bias)
+        self._kernel = Derived(self._as_convolution)
 
     def initial_state(
         self,
@@ -120,14 +119,21 @@ class ConvTranspose1d(Streamable):
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return `windows` groups of `stride` samples, `[B, windows * stride, out]`."""
-        weight = self._as_convolution(self.weight)
-        bias = None if self.bias is None else self._for_each_phase(self.bias)
-        if self.groups == 1:
-            y = convolve(x, weight, bias, windows=windows)
+        sources = (self.weight,) if self.bias is None else (self.weight, self.bias)
+        kernel = self._kernel(*sources)
+        if isinstance(kernel, Kernel):
+            y = kernel.convolve(x, windows)
         else:
-            y = convolve_groups(x, weight, bias, windows=windows, groups=self.groups)
+            y = convolve_groups(x, *kernel, windows=windows, groups=self.groups)
             y = y.unflatten(2, (self.out_channels, self.stride)).transpose(2, 3)
         return y.reshape(len(x), windows * self.stride, self.out_channels)
+
+    def _as_convolution(
+        self, weight: Tensor, bias: Tensor | None = None
+    ) -> Kernel | tuple[Tensor, Tensor | None]:
+        weight = self._convolution_weight(weight)
+        bias = None if bias is None else self._phase_bias(bias)
+        return Kernel(weight, bias) if self.groups == 1 else (weight, bias)
 
     def _convolution_weight(self, weight: Tensor) -> Tensor:
         weight = functional.pad(weight, (0, self.taps * self.stride - self.kernel_size))

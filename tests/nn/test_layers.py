@@ -157,13 +157,32 @@ def test_lstm() -> None:
     assert torch.allclose(assert_streams(layer, x), expected, atol=1e-6)
 
 
-def test_segment_norm() -> None:
+@pytest.mark.parametrize("tile", [1, 7, 100])
+def test_segment_norm(tile: int) -> None:
     layer = SegmentNorm(4, trim=(2, 1))
+    layer.tile = tile
     layer.weight.copy_(torch.randn(4))
     layer.bias.copy_(torch.randn(4))
     x = torch.randn(3, 4, 20) * 3 + 1
-    expected = F.group_norm(x, 1, layer.weight, layer.bias)[..., 2:-1]
-    assert torch.allclose(assert_streams(layer, x), expected, atol=1e-5)
+    expected = F.group_norm(x.tanh(), 1, layer.weight, layer.bias)[..., 2:-1]
+    net = Sequential(Tanh(), layer)  # the norm keeps what it is fed, which must be a layer's own
+    assert torch.allclose(assert_streams(net, x), expected, atol=1e-5)
+
+
+def test_tiles_of_norms_that_do_not_meet() -> None:
+    options = {"pad_mode": "reflect", "ceil_mode": True}
+    norms = [SegmentNorm(3) for _ in range(4)]
+    branch = Sequential(ELU(), Conv1d(3, 3, 3, padding=(1, 1), **options), norms[1])
+    shortcut = Sequential(Conv1d(3, 3, 1, **options), norms[2])
+    first = Conv1d(2, 3, 5, padding=(2, 2), **options)
+    last = Conv1d(3, 3, 4, stride=2, padding=(1, 1), **options)
+    net = Sequential(first, norms[0], Residual(branch, shortcut), ELU(), last, norms[3], LSTM(3, 1))
+    x = torch.randn(1, 2, 60)
+    expected = net(x)
+    for sizes in ((7, 4, 9, 3), (1, 60, 2, 5), (60, 1, 60, 1)):
+        for norm, size in zip(norms, sizes, strict=True):
+            norm.tile = size
+        assert torch.allclose(net(x), expected, atol=1e-5)
 
 
 def test_snake() -> None:
