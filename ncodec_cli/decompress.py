@@ -55,7 +55,9 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
 @click.option("--raw", type=click.Choice(["s16", "f32"]), help="Bare samples, without a header.")
 @file_model_option
 @keep_going_option
-@click.option("--no-limit", is_flag=True, help="Accept files of more than 100 hours.")
+@click.option(
+    "--no-limit", is_flag=True, help="Accept over 100 hours, and over 16384 samples a byte."
+)
 @device_option
 @threads_option
 @jobs_option

@@ -240,7 +240,7 @@ def decompress(
             WAV for a file object.
         encoding: of the samples, "s16", "s24" or "f32".
         keep_going: bridge what is damaged, and tell it in the result, instead of raising.
-        max_seconds: longest timeline accepted; None lifts the limit.
+        max_seconds: longest timeline accepted; None lifts this limit and that on samples a byte.
         force: overwrite.
         device: where the model runs.
         progress: called now and then.

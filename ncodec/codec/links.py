@@ -12,10 +12,16 @@ import torch
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.convert import ForeignReader, open_links
-from ncodec.errors import ArgumentError, BadFileError, DeviceError
+from ncodec.errors import ArgumentError, BadFileError, DeviceError, LimitError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, Losses
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
+
+MOST_SAMPLES = (1 << 26, 1 << 14)
+"""Samples that any file may give, and that each of its bytes may add; a reader can lift the limit.
+
+At 0.75 kbps a channel, a byte is 0.01 s: 2048 samples at 192 kHz. Packets of meant silence cost
+next to nothing, so that a few bytes could claim a disk full."""
 
 ModelLike = CompressionModel | str | os.PathLike[str] | None
 
@@ -99,6 +105,7 @@ class FileDecoder:
         self._given, self._device = model, device
         self._bandwidth, self._codebooks = bandwidth, codebooks
         self._begin, self._end, self._keep_going = begin, end, keep_going
+        self._limited = max_seconds is not None
         self._models: dict[bytes, CompressionModel] = {}
         self._reader: EcdcReader | ForeignReader | None = next(self._links)
         header = self._reader.header
@@ -118,10 +125,12 @@ class FileDecoder:
 
     def __iter__(self) -> Iterator[Samples]:
         """Decode; can be done once."""
-        offset = 0.0
+        offset, given = 0.0, 0
         while (reader := self._reader) is not None:
             header = reader.header
             for block in self._decode(reader):
+                given += block.size
+                self._check_size(reader, given)
                 yield mix_channels(block, self.channels)
             offset += (self._total(reader) - header.start) / header.source_rate
             if self._end is not None and offset >= self._end:
@@ -174,6 +183,16 @@ class FileDecoder:
         if reader.losses:
             seconds = reader.header.hop / reader.header.sample_rate
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
+
+    def _check_size(self, reader: EcdcReader | ForeignReader, given: int) -> None:
+        if not self._limited or isinstance(reader, ForeignReader):
+            return
+        free, each = MOST_SAMPLES
+        if given > free + each * reader.offset:
+            raise LimitError(
+                f"more than {free + each * reader.offset} samples from {reader.offset} bytes: "
+                "beyond the limit, which max_seconds=None (--no-limit) lifts"
+            )
 
     def _checked_end(self, reader: EcdcReader | ForeignReader) -> int | None:
         """Return where the source ends, as far as there are codes for it."""

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from ncodec.audio import RawFormat
-from ncodec.codec import FileDecoder, compress, decompress
-from ncodec.errors import ArgumentError, BadFileError, ModelMismatchError
+from ncodec.codec import FileDecoder, compress, decompress, links
+from ncodec.errors import ArgumentError, BadFileError, LimitError, ModelMismatchError
 from ncodec_formats import EcdcReader, EcdcWriter
 
 
@@ -31,6 +31,23 @@ def compressed(model, x, rate=8000, **options):
     done = compress(source, out, model=model, raw=raw, **options)
     assert done.bytes == len(out.getvalue())
     return out.getvalue()
+
+
+def test_a_few_bytes_do_not_become_hours_of_silence(toys, sound, monkeypatch):
+    model = toys["causal"]
+    data = compressed(model, sound(1, 800))
+    header = EcdcReader(io.BytesIO(data)).header
+    out = io.BytesIO()
+    writer = EcdcWriter(out, header)
+    for _ in range(100):  # packets of no layers: silence that is meant
+        writer.write(np.zeros((0, 1, header.packet_frames), np.int64))
+    writer.finish(100 * header.packet_frames * header.hop)
+    bomb = out.getvalue() + out.getvalue()
+    assert len(decoded(bomb, model)) == 200 * header.packet_frames * header.hop
+    monkeypatch.setattr(links, "MOST_SAMPLES", (10**6, 100))
+    with pytest.raises(LimitError, match=r"more than 1\d{6} samples from \d+ bytes: beyond"):
+        decoded(bomb, model)
+    assert len(decoded(bomb, model, max_seconds=None)) == 200 * header.packet_frames * header.hop
 
 
 def test_a_file_equals_a_pipe(toy, sound, tmp_path):
