@@ -62,8 +62,14 @@ def ecdc_seeds() -> dict[str, bytes]:
     repair(io.BytesIO(bytes(damaged)), mended)
     head = len(header().to_bytes())
     unknown = plain[:head] + put_other(9, b"unknown") + plain[head:]
+    steady = io.BytesIO()
+    writer = EcdcWriter(steady, header(packet_frames=2))
+    for number in range(40):
+        writer.write(np.full((3, 1, 2), number % 8))
+    writer.finish(40 * 200)
     return {
         "plain": plain,
+        "steady": steady.getvalue(),
         "empty": link(header(), 0),
         "redundancy": link(header(), 6, (2, 2)),
         "stereo": link(header(streams=2, source_channels=2), 4),

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ncodec_formats import (
     tail,
     verify,
 )
+from ncodec_formats import bulk as bulk_packets
 from ncodec_formats.arithmetic import quantize_cdf
 from ncodec_formats.dac import read_dac, write_dac
 from ncodec_formats.ecdc0 import Ecdc0Reader
@@ -106,6 +108,29 @@ def split(data: bytes) -> None:
             continue
 
 
+def bulk(data: bytes) -> None:
+    """Copies and checks packets many at once: as one by one."""
+    actions: list[Callable[[BinaryIO], object]] = [
+        lambda out: peel(io.BytesIO(data), out, 1),
+        lambda out: cut(io.BytesIO(data), out, 700, 30000),
+        lambda out: repair(io.BytesIO(data), out),
+        lambda _: verify(io.BytesIO(data)),
+    ]
+    few = scanner.WORTH_IT
+    for action in actions:
+        outcomes: list[tuple[str, bytes]] = []
+        for worth_it in (1, 1 << 40):
+            out, scanner.WORTH_IT = io.BytesIO(), worth_it
+            try:
+                said = repr(action(out))
+            except NcodecError as error:
+                said = repr(error)
+            finally:
+                scanner.WORTH_IT = few
+            outcomes.append((said, out.getvalue()))
+        assert outcomes[0] == outcomes[1], f"many at once {outcomes[0]}, one by one {outcomes[1]}"
+
+
 def old(data: bytes) -> None:
     """Reads `.ecdc` version 0, raw or with an arithmetic code."""
     reader = Ecdc0Reader(io.BytesIO(data))
@@ -134,6 +159,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "mend": mend,
     "check": check,
     "split": split,
+    "bulk": bulk,
     "old": old,
     "dac": dac,
 }
@@ -150,6 +176,7 @@ def without_checks() -> None:
     for module in (packets, header, scanner, tail):
         module.zlib = SimpleNamespace(crc32=lambda _data: 0)  # type: ignore[attr-defined]
     packets.crc16 = lambda _data: 0
+    bulk_packets._crc_table = lambda: np.zeros(256, np.int64)
 
 
 def one_input(target: str, data: bytes) -> None:
