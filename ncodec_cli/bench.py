@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ncodec_cli.common import jobs_option, json_option, quiet_option, say
+from ncodec_cli.common import jobs_option, json_option, precision_option, quiet_option, say
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -175,6 +175,7 @@ def quality(
 @click.option(
     "--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns; the median counts."
 )
+@precision_option
 @json_option
 def speed(
     *,
@@ -184,6 +185,7 @@ def speed(
     threads: tuple[float, ...],
     blocks: tuple[float, ...],
     runs: int,
+    precision: str,
     as_json: bool,
 ) -> None:
     """Time encoding and decoding, block by block, against the `encodec` package.
@@ -191,6 +193,7 @@ def speed(
     \b
     Examples:
       ncodec bench speed
+      ncodec bench speed --precision bf16
       ncodec bench speed --bw 3 --threads 1,2 --blocks 1,75 --json
     """
     from ncodec.bench import machine
@@ -200,7 +203,7 @@ def speed(
         if count < 1 or count != int(count):
             raise click.BadParameter(f"{count:g}: threads and blocks must be whole numbers, 1 up")
     whole = (tuple(map(int, threads)), tuple(map(int, blocks)))
-    speeds, left_out = measure_speeds(Plan(model, bw, seconds, *whole, runs))
+    speeds, left_out = measure_speeds(Plan(model, bw, seconds, *whole, runs, precision=precision))
     about = machine.describe()
     if as_json:
         found = [asdict(one) for one in speeds]

@@ -47,6 +47,13 @@ device_option = click.option(
     show_default=True,
     help="Where the model runs.",
 )
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bf16"]),
+    default="float32",
+    show_default=True,
+    help="What the model computes in: bf16 is faster and less exact; any file decodes in either.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="CPU threads of one file's model."
 )
@@ -76,10 +83,11 @@ beam_option = click.option(
 
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
-    """Load the model that --model, --device and --beam ask for, to code with."""
+    """Load the model that --model, --device, --precision and --beam ask for, to code with."""
     from ncodec.codec.links import find_model, pick_device
 
-    model = find_model(options["model"], default, pick_device(options["device"]))
+    device, precision = pick_device(options["device"]), options["precision"]
+    model = find_model(options["model"], default, device, precision)
     if options["beam"] is not None:
         model.set_beam(options["beam"])
     return model

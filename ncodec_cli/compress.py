@@ -24,6 +24,7 @@ from ncodec_cli.common import (
     open_input,
     open_output,
     output_option,
+    precision_option,
     quiet_option,
     raw_options,
     say,
@@ -94,6 +95,7 @@ class Pair(click.ParamType[tuple[int, int]]):
 @click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
 @click.option("--keep-going", is_flag=True, help="Code what is there of a file that ends early.")
 @device_option
+@precision_option
 @threads_option
 @jobs_option
 @force_option
@@ -105,7 +107,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
     beside the inputs. Without --bw or --codebooks each channel gets 6 kbps. The same input, model
     and options give the same bytes on every run of one machine, with any number of threads; other
-    processors and GPUs may round otherwise.
+    processors, GPUs and --precision bf16 round otherwise.
 
     \b
     Examples:

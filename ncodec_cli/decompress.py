@@ -23,6 +23,7 @@ from ncodec_cli.common import (
     open_input,
     open_output,
     output_option,
+    precision_option,
     quiet_option,
     say,
     threads_option,
@@ -59,6 +60,7 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
     "--no-limit", is_flag=True, help="Accept over 100 hours, and over 16384 samples a byte."
 )
 @device_option
+@precision_option
 @threads_option
 @jobs_option
 @force_option
@@ -102,6 +104,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
         "mono": options["mono"],
         "encoding": encoding,
         "keep_going": options["keep_going"],
+        "precision": options["precision"],
     }
     if options["no_limit"]:
         settings["max_seconds"] = None

@@ -38,6 +38,7 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
               "250 ms, as those of `record -`; else, and with inf, never]")  # fmt: skip
 @common.keep_going_option
 @common.device_option
+@common.precision_option
 @common.threads_option
 @common.quiet_option
 def play(paths: tuple[str, ...], **options: Any) -> None:
@@ -110,6 +111,7 @@ def _open(file: BinaryIO, start: float, *, options: dict[str, Any]) -> Sound:
         start=start,
         keep_going=options["keep_going"],
         device=options["device"],
+        precision=options["precision"],
     )
 
 

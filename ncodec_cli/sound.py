@@ -37,6 +37,7 @@ def coding_options(command: common.F) -> common.F:
         common.quiet_option,
         common.force_option,
         common.threads_option,
+        common.precision_option,
         common.device_option,
         duration_option,
         input_option,

@@ -60,6 +60,7 @@ class Plan:
         threads: numbers of threads.
         blocks: frames a block: 75 are a second at 75 Hz, as in files; 1 to 4 are live.
         runs: turns.
+        precision: what our models compute in, "float32" or "bf16".
         reference: whether EnCodec 24 kHz (weights at random) is timed too, ours and the package's.
     """
 
@@ -70,6 +71,7 @@ class Plan:
     blocks: tuple[int, ...] = (1, 4, 75)
     runs: int = 3
     reference: bool = True
+    precision: str = "float32"
 
 
 def measure_speeds(plan: Plan) -> tuple[list[Speed], list[str]]:
@@ -112,14 +114,15 @@ def to_markdown(speeds: Sequence[Speed]) -> str:
 def _measure(plan: Plan, threads: int) -> tuple[list[Speed], list[str]]:
     import torch
 
-    from ncodec.checkpoints import load
+    from ncodec.codec.links import find_model, in_precision
     from ncodec.config import EncodecConfig
     from ncodec.models.encodec import EncodecModel
 
     left_out = list[str]()
-    models = [load(plan.model)]
+    models = [find_model(plan.model, None, "cpu", plan.precision)]
     if plan.reference:
-        models.append(EncodecModel(EncodecConfig(), "encodec_24khz in ncodec").eval())
+        ours = EncodecModel(EncodecConfig(), "encodec_24khz in ncodec").eval()
+        models.append(in_precision(ours, plan.precision, "cpu"))
     works = dict[tuple[str, str, int | None], Work]()
     for model in models:
         length = round(plan.seconds * model.sample_rate)

@@ -113,6 +113,7 @@ def compress(
     verify: bool = False,
     force: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
     progress: Progress | None = None,
     name: str | None = None,
 ) -> Compressed:
@@ -134,6 +135,8 @@ def compress(
         verify: read the file again when it is whole, and check it.
         force: overwrite.
         device: where the model runs.
+        precision: what a model that is loaded computes in, "float32" or "bf16"; one that is given
+            stays as it is.
         progress: called now and then.
         name: how errors call the source.
 
@@ -144,7 +147,7 @@ def compress(
     reader = open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)
     try:
         encoder = StreamEncoder(
-            find_model(model, None, device),
+            find_model(model, None, device, precision),
             sample_rate=reader.sample_rate,
             channels=1 if mono else reader.channels,
             bandwidth=bandwidth,
@@ -221,6 +224,7 @@ def decompress(
     max_seconds: float | None = 100 * 3600.0,
     force: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
     progress: Progress | None = None,
     name: str | None = None,
 ) -> Decompressed:
@@ -243,6 +247,8 @@ def decompress(
         max_seconds: longest timeline accepted; None lifts this limit and that on samples a byte.
         force: overwrite.
         device: where the model runs.
+        precision: what a model that is loaded computes in, "float32" or "bf16"; one that is given
+            stays as it is.
         progress: called now and then.
         name: how errors call the source.
 
@@ -264,6 +270,7 @@ def decompress(
             keep_going=keep_going,
             max_seconds=max_seconds,
             device=device,
+            precision=precision,
         )
         channels = 1 if mono else decoder.channels
         with _opened(target, force) as out:

@@ -41,14 +41,40 @@ class Damage:
         return ", ".join(filter(None, [lost, str(self.losses), *self.problems[:1]]))
 
 
-def find_model(model: ModelLike, named: str | None, device: str) -> CompressionModel:
-    """Return a model that was given, or load it by name or path, `named` by default."""
+def find_model(
+    model: ModelLike, named: str | None, device: str, precision: str = "float32"
+) -> CompressionModel:
+    """Return a model that was given, or load it by name or path, `named` by default.
+
+    Raises:
+        DeviceError: `precision` is "bf16", and the device cannot compute in it.
+    """
     if isinstance(model, CompressionModel):
         return model
     from ncodec.checkpoints import load
     from ncodec.checkpoints.registry import DEFAULT_MODEL
 
-    return load(os.fspath(model or named or DEFAULT_MODEL), device)
+    return in_precision(load(os.fspath(model or named or DEFAULT_MODEL), device), precision, device)
+
+
+def in_precision(model: CompressionModel, precision: str, device: str) -> CompressionModel:
+    """Make a model that was just loaded compute in "float32" or "bf16".
+
+    Raises:
+        ArgumentError: the model cannot.
+        DeviceError: the device has no bf16, which the library would imitate many times slower.
+    """
+    if precision == "bf16" and not _has_bf16(device):
+        raise DeviceError(f"precision 'bf16': this machine's {device} has none; use float32")
+    model.set_precision(precision)
+    return model
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cpu":
+        mkldnn = torch.backends.mkldnn.is_available()
+        return mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported()
 
 
 def pick_device(name: str) -> str:
@@ -90,6 +116,7 @@ class FileDecoder:
         keep_going: bool = False,
         max_seconds: float | None = DEFAULT_MAX_SECONDS,
         device: str = "cpu",
+        precision: str = "float32",
     ) -> None:
         """Read the first header and load its model; see `ncodec.codec.decompress`."""
         if bandwidth is not None and codebooks is not None:
@@ -102,7 +129,7 @@ class FileDecoder:
         self._links = open_links(
             file, keep_going, max_seconds=max_seconds, model=given, device=device
         )
-        self._given, self._device = model, device
+        self._given, self._device, self._precision = model, device, precision
         self._bandwidth, self._codebooks = bandwidth, codebooks
         self._begin, self._end, self._keep_going = begin, end, keep_going
         self._limited = max_seconds is not None
@@ -145,9 +172,12 @@ class FileDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""
         header = reader.header
         if isinstance(reader, ForeignReader):
-            self._models[header.model_hash] = reader.model
+            self._models[header.model_hash] = in_precision(
+                reader.model, self._precision, self._device
+            )
         if header.model_hash not in self._models:
-            self._models[header.model_hash] = find_model(self._given, header.model, self._device)
+            where = self._device, self._precision
+            self._models[header.model_hash] = find_model(self._given, header.model, *where)
         rate = header.source_rate
         # Known beforehand, a cut file's end keeps what lies behind it from being given.
         end = reader.total_samples

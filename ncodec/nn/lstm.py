@@ -87,6 +87,7 @@ def _can_pack(x: Tensor) -> bool:
     return (
         not torch.is_grad_enabled()
         and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
     )

@@ -57,6 +57,39 @@ def test_a_model_without_a_wider_search_says_so(run):
     assert not Path("a.ecdc").exists()
 
 
+def test_precision_is_the_coder_s_alone(run, monkeypatch):
+    config = EncodecConfig(filters=2, latent_dim=8, bins=16)
+    tiny, loaded = EncodecModel(config).eval(), []
+
+    def load(name, device):
+        loaded.append(EncodecModel(config).eval())
+        loaded[-1].load_state_dict(tiny.state_dict())
+        return loaded[-1]
+
+    monkeypatch.setattr("ncodec.checkpoints.load", load)
+    monkeypatch.setattr("ncodec.codec.links._has_bf16", lambda device: True)
+    wav("a.wav", 1.5)
+    for precision in ("float32", "bf16"):
+        assert run("compress", "a.wav", f"{precision}.ecdc", "--precision", precision)[0] == 0
+    assert [model.precision for model in loaded] == ["float32", "bf16"]
+    for precision in ("float32", "bf16"):
+        assert run("decompress", "bf16.ecdc", f"{precision}.wav", "--precision", precision)[0] == 0
+    one, other = (soundfile.read(f"{precision}.wav")[0] for precision in ("float32", "bf16"))
+    assert one.shape == other.shape
+    assert 0 < np.abs(one - other).max() < 0.05
+
+
+def test_a_processor_without_bf16_says_so(run, monkeypatch):
+    monkeypatch.setattr("ncodec.codec.links._has_bf16", lambda device: False)
+    wav("a.wav")
+    status, said = run("compress", "a.wav", "--precision", "bf16", "--device", "cpu")
+    assert (status, said) == (
+        1,
+        "ncodec: error: precision 'bf16': this machine's cpu has none; use float32\n",
+    )
+    assert not Path("a.ecdc").exists()
+
+
 def test_outputs_are_named_after_inputs(run):
     wav("a.wav")
     assert run("compress", "a.wav")[0] == 0

@@ -76,7 +76,8 @@ def test_parity_with_transformers(name: str) -> None:
     for length in (1, 319, 321, 2240, 24000):
         audio = torch.randn(1, config.channels, length) * 0.1
         latent = hub.encoder(audio)
-        assert (model.encoder(audio) - latent).abs().max() < 1e-5
+        # either is up to 7e-6 away from the same in float64, where latents reach 3
+        assert torch.allclose(model.encoder(audio), latent, rtol=1e-5, atol=1e-5)
         codes = hub.quantizer.encode(latent, config.bandwidths[-1]).transpose(0, 1)
         assert torch.equal(model.quantizer.encode(latent), codes)
         expected = hub.decoder(hub.quantizer.decode(codes.transpose(0, 1)))
