@@ -109,8 +109,8 @@ class StreamDecoder:
 
     @property
     def decoded_samples(self) -> int:
-        """Where on the source's timeline the packets pushed so far end."""
-        frame = self._blocks.frame if self._blocks else 0
+        """Where on the source's timeline the packets and losses pushed so far end."""
+        frame = max(self._blocks.frame, self._lost_to) if self._blocks else 0
         return self.timeline.model_to_source(self.timeline.reach_of(frame))
 
     def push(self, item: Packet | Loss) -> Samples:

@@ -11,7 +11,7 @@ import torch
 from ncodec.codec import FileDecoder, StreamDecoder, StreamEncoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS
 from ncodec.errors import ArgumentError, BadFileError, ModelMismatchError
-from ncodec_formats import EcdcReader, EcdcWriter, Loss
+from ncodec_formats import EcdcReader, EcdcWriter, Loss, encode_packet
 
 
 def encode(model, x, rate=8000, pushes=(10**9,), **options):
@@ -293,6 +293,16 @@ def test_an_end_beyond_the_codes_is_refused(toys, sound):
         list(FileDecoder(io.BytesIO(out.getvalue()), model=toys["causal"]))
     blocks = list(FileDecoder(io.BytesIO(out.getvalue()), model=toys["causal"], keep_going=True))
     assert sum(block.shape[1] for block in blocks) == 8000
+
+
+def test_a_lost_last_packet_keeps_the_length(toys, sound):
+    for name in ("causal", "ahead"):
+        data, header, packets = encode(toys[name], sound(1, 8000), packet_frames=50)
+        last = len(encode_packet(header, packets[-1]))
+        begin = data.index(encode_packet(header, packets[-1]))
+        cut = io.BytesIO(data[:begin] + data[begin + last :])
+        blocks = list(FileDecoder(cut, model=toys[name], keep_going=True))
+        assert sum(block.shape[1] for block in blocks) == 8000
 
 
 def test_duplicates_and_late_packets_are_dropped(toys, sound):
