@@ -14,9 +14,11 @@ from ncodec_cli.keys import Keys
 from ncodec_cli.line import Line, meter
 from ncodec_cli.sound import (
     coding_options,
+    duration_option,
     open_console,
     open_recording,
     output_option,
+    running_options,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 @click.option("--record", metavar="OUT.ecdc", help="Keep what was coded.")
 @click.option("--bypass", is_flag=True, help="Begin without the codec (key b switches).")
 @common.json_option
+@duration_option
+@common.force_option
+@running_options
 def live(**options: Any) -> None:
     """Hear yourself through the codec: microphone, encoder, packets, decoder, speaker.
 
@@ -60,7 +65,7 @@ def live(**options: Any) -> None:
         sink = ready_device(options["sink"], "output")
         from ncodec.live.session import LiveSession, parse_latency
 
-        common.use_threads(options["threads"] or 1)
+        common.use_threads(options["threads"])
         latency = parse_latency(options["latency"])
         session = LiveSession(
             common.coding_model(options),

@@ -11,7 +11,7 @@ from ncodec.errors import NcodecError
 from ncodec_cli import common
 from ncodec_cli.batch import report_failure
 from ncodec_cli.keys import Keys
-from ncodec_cli.sound import open_console, output_option
+from ncodec_cli.sound import open_console, output_option, running_options
 
 if TYPE_CHECKING:
     from ncodec.live.player import Player
@@ -37,10 +37,7 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
               help="Skip what waits longer in a pipe. [default: 1 if its packets are shorter than "
               "250 ms, as those of `record -`; else, and with inf, never]")  # fmt: skip
 @common.keep_going_option
-@common.device_option
-@common.precision_option
-@common.threads_option
-@common.quiet_option
+@running_options
 def play(paths: tuple[str, ...], **options: Any) -> None:
     """Play FILEs on the speakers, one after the other without gaps; - is a pipe.
 
@@ -66,7 +63,7 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
         from ncodec.codec.links import pick_device
         from ncodec.live.player import Player
 
-        common.use_threads(options["threads"] or 1)
+        common.use_threads(options["threads"])
         options["device"] = pick_device(options["device"])
         player = Player(
             paths,

@@ -9,7 +9,13 @@ import click
 
 from ncodec_cli import common
 from ncodec_cli.line import meter
-from ncodec_cli.sound import coding_options, open_console, open_recording
+from ncodec_cli.sound import (
+    coding_options,
+    duration_option,
+    open_console,
+    open_recording,
+    running_options,
+)
 
 if TYPE_CHECKING:
     from ncodec.live.recorder import RecorderStats
@@ -23,6 +29,9 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 @click.option("--channels", type=click.IntRange(1, 8), help="Channels. [default: the model's]")
 @click.option("--packet-ms", type=click.FloatRange(1, 10000), metavar="MS",
               help="Length of a packet. [default: 1000, and 80 to a pipe]")  # fmt: skip
+@duration_option
+@common.force_option
+@running_options
 def record(path: str, **options: Any) -> None:
     """Record the microphone to OUT.ecdc, or to a pipe (-), until q, Ctrl-C or --duration.
 
@@ -44,7 +53,7 @@ def record(path: str, **options: Any) -> None:
         device = ready_device(options["source"], "input")
         from ncodec.live.recorder import Recorder
 
-        common.use_threads(options["threads"] or 1)
+        common.use_threads(options["threads"])
         recorder = Recorder(
             common.coding_model(options),
             device,

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from ncodec.live.running import Running
 
 input_option = click.option(
-    "--input", "source", metavar="DEV", help="Input device: its number or part of its name."
-)
+    "--input", "source", metavar="DEV",
+    help="Microphone: number or part of the name, as `ncodec devices` lists them.",
+)  # fmt: skip
 output_option = click.option(
-    "--output", "sink", metavar="DEV", help="Output device: its number or part of its name."
-)
+    "--output", "sink", metavar="DEV",
+    help="Speaker: number or part of the name, as `ncodec devices` lists them.",
+)  # fmt: skip
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    help="CPU threads of the model.",
+)  # fmt: skip
 duration_option = click.option(
     "--duration", type=common.SECONDS, metavar="TIME", help="Stop by itself: after 90, or 1:30."
 )
@@ -34,17 +40,23 @@ duration_option = click.option(
 def coding_options(command: common.F) -> common.F:
     """Add what every command that codes a microphone has."""
     for option in (
-        common.quiet_option,
-        common.force_option,
-        common.threads_option,
-        common.precision_option,
-        common.device_option,
-        duration_option,
         input_option,
         common.beam_option,
         common.model_option,
         common.codebooks_option,
         common.bw_option,
+    ):
+        command = option(command)
+    return command
+
+
+def running_options(command: common.F) -> common.F:
+    """Add what every command with sound devices has."""
+    for option in (
+        common.quiet_option,
+        threads_option,
+        common.precision_option,
+        common.device_option,
     ):
         command = option(command)
     return command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Callback = Callable[[NDArray[np.float32], float, bool], None]
 seconds, and whether the device lost samples before it."""
 
 USUAL_RATES = (48000, 44100)
+GUESSES = 500
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985  # portaudio.h, PaErrorCode
 
 
@@ -169,6 +171,10 @@ class DeviceStream:
         self.kind: Kind = kind
         self._sd = portaudio()
         self._callback = callback
+        self._rate = rate
+        # A sound server guesses how long ago a sample was captured, and wanders by tenths of a
+        # second: the least of its last guesses is the best.
+        self._delays: deque[float] = deque(maxlen=GUESSES)
         self._heard = time.monotonic()
         open_stream = self._sd.InputStream if kind == "input" else self._sd.OutputStream
         try:
@@ -210,8 +216,11 @@ class DeviceStream:
 
     def _capture(self, buffer: Any, _frames: int, stamps: Any, status: Any) -> None:
         self._heard = time.monotonic()
-        stamp = stamps.inputBufferAdcTime or self._now(stamps) - self._stream.latency
-        self._callback(buffer, stamp, bool(status.input_overflow))
+        now = self._now(stamps)
+        came = now - len(buffer) / self._rate
+        stamp = stamps.inputBufferAdcTime or now - self._stream.latency
+        self._delays.append(max(0.0, came - stamp))
+        self._callback(buffer, came - min(self._delays), bool(status.input_overflow))
 
     def _render(self, buffer: Any, _frames: int, stamps: Any, status: Any) -> None:
         self._heard = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ INPUT_SECONDS = 5.0
 """What the input may pile up while the machine is busy elsewhere."""
 SLACK_SECONDS = 0.25
 """What the output may hold beyond its prefill; more is dropped, since it would be late for good."""
+WARM_UP_SECONDS, LOOK_SECONDS = 0.25, 0.5
+"""Before the output starts: passed over, and looked at for how unevenly sound comes and goes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class LiveEngine:
     """
 
     def __init__(self, path: CodecPath, *, output_channels: int, prefill: float) -> None:
-        """Prepare; `prefill` is how many seconds beyond a packet are gathered before output starts.
+        """Prepare; `prefill` is how many seconds the output should hold at its emptiest moments.
 
         Raises:
             ArgumentError: prefill is not 0 to 5 seconds.
@@ -59,17 +62,18 @@ class LiveEngine:
         self.path = path
         self.input_rate, self.output_rate = header.source_rate, path.output_rate
         self._output_channels = output_channels
-        # A packet's sound comes at once, and the next one only after as long as it lasts.
-        packet = path.block / self.input_rate
-        self._prefill = round((prefill + packet) * self.output_rate)
+        self._prefill = round(prefill * self.output_rate)
         self._inbox = Fifo(header.source_channels, round(INPUT_SECONDS * self.input_rate))
+        packet = path.block / self.input_rate
         most = self._prefill + round((SLACK_SECONDS + packet) * self.output_rate)
         self._outbox = Fifo(output_channels, most)
+        self._full = self._silent = 0
+        self._lowest = math.inf
         self._resampler = DriftResampler(output_channels)
         self._control = DriftControl()
         self._step = 1.0
         self._skew = 0.0
-        self._worked_at = 0.0
+        self._worked_at: float | None = None
         self._started = False
         self._missing = self._missing_seen = 0
         self._input_clock, self._output_clock = StreamClock(), StreamClock()
@@ -86,12 +90,13 @@ class LiveEngine:
 
     def render(self, out: NDArray[np.float32], dac_time: float, lost: bool = False) -> None:
         """Fill the output's `[T, C]`, whose first sample will be heard at `dac_time` seconds."""
+        self._started = self._started or self._ready(len(out))
         if not self._started:
             out[:] = 0
             return
         if lost:
             # The sound is broken anyway: what piled up while the device stood still goes with it.
-            self._outbox.skip(self._outbox.fill - self._prefill)
+            self._outbox.skip(self._outbox.fill - self._full)
         self._output_clock.update(self._played(), dac_time)
         got = self._outbox.read_into(out)
         if got < len(out):
@@ -111,14 +116,9 @@ class LiveEngine:
         self._steer()
         y = self._resampler.push(y, self._step)
         self._output_meter.push(y)
-        if self._outbox.write(y.T) < y.shape[1]:
+        if self._outbox.write(y.T) < y.shape[1] and self._started:
             self._output_overruns += 1
         self._skew = self._resampler.position - self._outbox.written
-        if not self._started and self._inbox.fill < block and self._outbox.fill >= self._prefill:
-            # Whatever piled up while the devices started would stay as latency.
-            self._outbox.skip(self._outbox.fill - self._prefill)
-            self._worked_at = self._resampler.position / self.output_rate
-            self._started = True
         return True
 
     def stats(self) -> LiveStats:
@@ -141,6 +141,30 @@ class LiveEngine:
             algorithmic_latency=path.algorithmic_latency,
             drift_ppm=(self._step - 1) * 1e6,
         )
+
+    def _ready(self, frames: int) -> bool:
+        """Whether to start, with `frames` taken at once.
+
+        Devices take and give in bursts, the codec in packets, and its thread may wait for others.
+        How far that makes the fill swing is seen while the output is still silent; then it starts
+        with so much that its emptiest moments have `prefill`. What piled up before is dropped.
+        """
+        box = self._outbox
+        if self._resampler.given == 0:
+            return False
+        self._silent += frames
+        level = self._resampler.given - self._silent
+        if self._silent > WARM_UP_SECONDS * self.output_rate:
+            self._lowest = min(self._lowest, level)
+        if self._silent < (WARM_UP_SECONDS + LOOK_SECONDS) * self.output_rate:
+            box.skip(box.fill - box.capacity // 2)
+            return False
+        swing = min(level - self._lowest, SLACK_SECONDS * self.output_rate)
+        self._full = round(swing) + self._prefill + frames
+        if box.fill < min(self._full, box.capacity):
+            return False
+        box.skip(box.fill - self._full)
+        return True
 
     def _played(self) -> float:
         """Where, on the input's timeline in seconds, the next sample to be played stands."""
@@ -165,5 +189,6 @@ class LiveEngine:
             self._control.shift(max(0.0, min(added, most - self._control.target)))
             self._missing_seen = missing
         now = self._resampler.position / self.output_rate
-        self._step = self._control.update(self._held(), now - self._worked_at)
-        self._worked_at = now
+        before, self._worked_at = self._worked_at, now
+        if before is not None:
+            self._step = self._control.update(self._held(), now - before)

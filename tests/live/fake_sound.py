@@ -20,7 +20,7 @@ def device(name, inputs, outputs, rate=48000.0):
 
 
 class Stream:
-    """An open output; `pull` is what its device would do when it needs samples."""
+    """An open stream: an output needs samples (`pull`), an input has some (`give`)."""
 
     latency = 0.1
     active = True
@@ -37,6 +37,12 @@ class Stream:
         stamps = types.SimpleNamespace(outputBufferDacTime=1.0, currentTime=1.0)
         self.callback(out, frames, stamps, types.SimpleNamespace(output_underflow=False))
         return out
+
+    def give(self, frames, *, now, claimed):
+        """Bring samples of which the first was captured `claimed` seconds ago, or so it says."""
+        x = np.zeros((frames, self.channels), np.float32)
+        stamps = types.SimpleNamespace(inputBufferAdcTime=now - claimed, currentTime=now)
+        self.callback(x, frames, stamps, types.SimpleNamespace(input_overflow=False))
 
     def abort(self, **_):
         pass
@@ -70,10 +76,10 @@ def module():
         if samplerate not in fake.rates:
             raise PortAudioError("Invalid sample rate", -9997)
 
-    def open_output(**options):
+    def open_stream(**options):
         fake.opened.append(Stream(**options))
         return fake.opened[-1]
 
     fake.check_input_settings = fake.check_output_settings = check
-    fake.OutputStream = open_output
+    fake.OutputStream = open_stream
     return fake

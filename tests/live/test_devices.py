@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from ncodec.errors import ArgumentError, DeviceError
@@ -91,6 +92,23 @@ def test_a_device_that_refuses_to_open(sound):
     found = devices.find_device("1", "input")
     with pytest.raises(DeviceError, match="does not take 24000 Hz: choose another"):
         devices.DeviceStream(found, "input", print, rate=24000, channels=1, latency=0.1)
+
+
+def test_guesses_of_a_sound_server_do_not_move_the_capture(sound):
+    """The delays that it claims wander; none can be less than the true one for long."""
+    sound.InputStream = sound.OutputStream
+    stamps = []
+    found = devices.find_device("1", "input")
+    devices.DeviceStream(
+        found, "input", lambda x, stamp, lost: stamps.append(stamp),
+        rate=24000, channels=1, latency=0.1,
+    )  # fmt: skip
+    stream = sound.opened[-1]
+    for i in range(1000):
+        wander = 0.1 * abs(np.sin(i / 40))
+        stream.give(480, now=5.0 + 0.02 * i, claimed=0.020 + 0.003 + wander)
+    late = np.array(stamps[200:]) - (5.0 + 0.02 * np.arange(200, 1000))
+    assert np.abs(late + 0.023).max() < 0.002
 
 
 def test_a_device_that_falls_silent(sound):

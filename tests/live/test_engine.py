@@ -11,48 +11,9 @@ from ncodec.errors import ArgumentError
 from ncodec.live.engine import LiveEngine
 from ncodec.live.path import CodecPath
 from tests.codec.conftest import ToyModel
+from tests.live.simulated_devices import Devices
 
 RATE = 24000
-
-
-class Devices:
-    """Two devices with clocks of their own; `ppm` is how much the input's is faster."""
-
-    def __init__(self, engine, *, ppm=0.0, block=240, output_block=300, jitter=0.0, source=None):
-        self.engine = engine
-        self.output_rate = engine.output_rate
-        self.rate = engine.input_rate * (1 + ppm * 1e-6)
-        self.block, self.output_block, self.jitter = block, output_block, jitter
-        self.source = source or (lambda at, count: np.zeros(count))
-        self.heard, self.sent = [], 0
-        self.played = 0
-        self.rng = np.random.default_rng(7)
-        self.stalled = lambda now: False
-        self.output_at = 0.0137
-        self.lost = False
-
-    def run(self, seconds, keep=True):
-        """Call back in the order in which the clocks say, and let the worker work in between."""
-        engine, late = self.engine, 0.03
-        begin = self.sent / self.rate
-        while (now := self.sent / self.rate) < begin + seconds:
-            due = self.output_at + self.played / self.output_rate
-            if now + self.block / self.rate <= due:
-                x = self.source(self.sent, self.block).astype(np.float32)
-                stamp = now + self.jitter * self.rng.uniform(-1, 1)
-                engine.capture(x[:, None], stamp)
-                self.sent += self.block
-            else:
-                out = np.full((self.output_block, 1), np.nan, np.float32)
-                stamp = due + late + self.jitter * self.rng.uniform(-1, 1)
-                engine.render(out, stamp, self.lost)
-                self.lost = False
-                self.played += self.output_block
-                if keep:
-                    self.heard.append(out[:, 0])
-            while not self.stalled(now) and engine.work():
-                pass
-        return np.concatenate(self.heard) if keep else None
 
 
 def make(model, **options):
@@ -179,6 +140,23 @@ def test_what_piles_up_while_devices_start_is_not_kept_as_delay(model):
     devices.run(3)
     assert engine.stats().latency < 0.2
     assert engine.stats().underruns == 0
+
+
+@pytest.mark.parametrize("phase", [0.001, 0.013, 0.026, 0.049])
+@pytest.mark.parametrize(("burst", "output_burst"), [(0.05, 0.05), (0.1, 0.01), (0.01, 0.1)])
+def test_devices_that_take_and_give_in_bursts_need_no_more_prefill(phase, burst, output_burst):
+    """However the bursts of the two lie to each other, and without more delay than they make."""
+    rate = 8000
+    light = ToyModel(rate=rate, hop=80, codebooks=2)
+    path = CodecPath(light, sample_rate=rate, channels=1, output_rate=rate)
+    engine = LiveEngine(path, output_channels=1, prefill=0.01)
+    devices = Devices(engine, block=round(burst * rate), output_block=round(output_burst * rate))
+    devices.output_at = phase
+    devices.run(6, keep=False)
+    stats = engine.stats()
+    assert (stats.underruns, stats.overruns) == (0, 0)
+    # The simulated speaker is 30 ms behind its callback; a frame and the resampler take 12 ms.
+    assert stats.latency < 0.030 + burst + output_burst + 0.01 + 0.012
 
 
 def test_codebooks_are_chosen_while_it_runs(model):

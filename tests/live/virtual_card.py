@@ -5,6 +5,7 @@ both, sample by sample: what the microphone heard on the right, what the speaker
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,6 +105,15 @@ class VirtualCard:
         return subprocess.run(
             ["pactl", *args], env=self.env, capture_output=True, text=True, timeout=10, check=check
         )
+
+    def block(self):
+        """Return how many seconds the card plays at once.
+
+        A null sink gives its monitor a whole block at the moment when it begins to play it, so by
+        the time stamps microphone and speaker are this much further apart than they are.
+        """
+        listed = self.pactl("list", "sinks", check=True).stdout
+        return int(re.search(r"Name: card\n.*?configured (\d+) usec", listed, re.S).group(1)) / 1e6
 
     def unplug(self):
         """Take speaker and microphone away, as pulling a USB plug does."""
