@@ -85,7 +85,8 @@ def quality(both: dict[str, CompressionModel]) -> Iterator[tuple[str, str]]:
     for name, model in both.items():
         codes[name], scores[name] = [], []
         for path in CLIPS:
-            original, rate = soundfile.read(path, dtype="float32")
+            samples, rate = soundfile.read(path, dtype="float32")
+            original = np.asarray(samples, np.float32)
             assert rate == model.sample_rate
             found, _ = model.encode(torch.from_numpy(original)[None, None])
             decoded = model.decode(found)[0, 0, : len(original)].numpy()

@@ -19,7 +19,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ncodec.config import EncodecConfig
-from ncodec.models.base import Chunk
+from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.encodec import EncodecModel
 from tests.models.reference import STEREO, ours, package_model, package_weights
 
@@ -55,7 +55,7 @@ def threads(count: int) -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def encode(model: EncodecModel, audio: Tensor, block: int) -> list[Chunk]:
+def encode(model: CompressionModel, audio: Tensor, block: int) -> list[Chunk]:
     """Encode in blocks, as the stream encoder does."""
     state, chunks = model.encoder_state(len(audio)), list[Chunk]()
     for part in audio.split(block, dim=2):
@@ -64,7 +64,7 @@ def encode(model: EncodecModel, audio: Tensor, block: int) -> list[Chunk]:
     return chunks + model.encode_flush(state)
 
 
-def decode(model: EncodecModel, chunks: list[Chunk]) -> Tensor:
+def decode(model: CompressionModel, chunks: list[Chunk]) -> Tensor:
     """Decode chunk by chunk."""
     state, parts = model.decoder_state(len(chunks[0].codes)), list[Tensor]()
     for chunk in chunks:

@@ -30,6 +30,8 @@ from ncodec.streaming import Residual, Sequential, Streamable
 DILATIONS = (1, 3, 9)
 """Of the three residual units in each block."""
 KERNEL = 7
+TILE = 2048
+"""Samples that go at once through the two blocks of the highest rates, to stay in the cache."""
 
 
 class DacModel(ChainCodec):
@@ -111,7 +113,8 @@ def _encoder(config: DacConfig) -> Sequential:
         down = Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=(half, half))
         layers.append(Sequential(*_units(channels), Snake(channels), down))
         channels *= 2
-    return Sequential(*layers, Snake(channels), _conv(channels, config.latent_dim, 3))
+    layers += [Snake(channels), _conv(channels, config.latent_dim, 3)]
+    return Sequential(*layers, tiles=((slice(3), TILE), (slice(3, None), 0)))
 
 
 def _decoder(config: DacConfig) -> Sequential:
@@ -127,7 +130,10 @@ def _decoder(config: DacConfig) -> Sequential:
         )
         layers.append(Sequential(Snake(channels), up, *_units(channels // 2)))
         channels //= 2
-    return Sequential(*layers, Snake(channels), _conv(channels, 1, KERNEL), Tanh())
+    layers += [Snake(channels), _conv(channels, 1, KERNEL), Tanh()]
+    split = max(1, len(config.ratios) - 1)
+    tile = max(1, TILE // math.prod(config.ratios[:2]))
+    return Sequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
 
 
 def _units(channels: int) -> list[Residual]:

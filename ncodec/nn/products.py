@@ -72,7 +72,7 @@ class Kernel:
         self.stride, self.dilation, self.bias = stride, dilation, bias
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
         self._shifts = stride == 1 < self.taps and self.taps * self.out <= self.channels
-        self._sums = self.taps > 1 and dilation == 1 and self.channels >= _WIDE
+        self._sums = self.taps > 1 and 1 in (stride, dilation) and self.channels >= _WIDE
 
     def convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return the first `windows` outputs for samples `x` `[B, L, C]`: `[B, windows, out]`."""
@@ -94,7 +94,7 @@ class Kernel:
         for part in self._parts:
             rows = x.as_strided((windows, len(part.matrix)), (step, 1), start)
             y = part.times(rows) if y is None else part.added_to(y, rows)
-            start += step
+            start += step * self.dilation
         assert y is not None
         return y[None]
 
