@@ -45,7 +45,7 @@ def rows(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
 
     package = dac_reference.dac.DAC().eval()
     config, weights = DAC.read({"state_dict": package.state_dict()}, {})
-    model = DacModel(DacConfig(**{**config, "ratios": tuple(config["ratios"])})).eval()
+    model = DacModel(DacConfig.from_dict(config)).eval()
     model.load_state_dict(weights)
     audio = 0.1 * torch.randn(1, 1, int(seconds * model.sample_rate) // model.hop * model.hop)
     block = int(BLOCK_SECONDS * model.sample_rate)
