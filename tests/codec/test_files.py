@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import struct
@@ -10,7 +11,7 @@ import soundfile
 from ncodec.audio import RawFormat
 from ncodec.codec import FileDecoder, compress, decompress, links
 from ncodec.errors import ArgumentError, BadFileError, LimitError, ModelMismatchError
-from ncodec_formats import EcdcReader, EcdcWriter
+from ncodec_formats import EcdcReader, EcdcWriter, repair, verify
 
 
 def wav(path, x, rate=8000):
@@ -31,6 +32,29 @@ def compressed(model, x, rate=8000, **options):
     done = compress(source, out, model=model, raw=raw, **options)
     assert done.bytes == len(out.getvalue())
     return out.getvalue()
+
+
+class FailingDisk(io.BytesIO):
+    """A file whose second half cannot be read."""
+
+    def read(self, size=-1):
+        if self.tell() >= len(self.getbuffer()) // 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(min(size, 100))
+
+    read1 = read
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_a_read_error_in_the_middle_is_not_taken_for_the_end(toys, sound, tmp_path, keep_going):
+    data = compressed(toys["causal"], sound(1, 40000), packet_frames=50)
+    out = tmp_path / "out.wav"
+    with pytest.raises(OSError, match="Input/output error"):
+        decompress(FailingDisk(data), out, model=toys["causal"], keep_going=keep_going)
+    assert list(tmp_path.iterdir()) == []
+    for action in (verify, lambda file: repair(file, io.BytesIO())):
+        with pytest.raises(OSError, match="Input/output error"):
+            action(FailingDisk(data))
 
 
 def test_a_few_bytes_do_not_become_hours_of_silence(toys, sound, monkeypatch):
