@@ -109,6 +109,9 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     and options give the same bytes on every run of one machine, with any number of threads; other
     processors, GPUs and --precision bf16 round otherwise.
 
+    On a pipe each packet leaves as soon as its sound is in; when the reader goes away, compress
+    ends without a word and with status 141, as if by SIGPIPE.
+
     \b
     Examples:
       ncodec compress in.wav                         # in.ecdc, 6 kbps for each channel

@@ -72,6 +72,9 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     without it, WAV files are written beside the inputs. A stretch of time is found without reading
     what comes before it. Decoding a file twice gives the same samples.
 
+    On a pipe sound leaves as soon as its packet is in; when the reader goes away, decompress ends
+    without a word and with status 141, as if by SIGPIPE.
+
     \b
     Examples:
       ncodec decompress in.ecdc                      # in.wav

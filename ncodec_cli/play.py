@@ -93,7 +93,8 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
             console.line.say(f"{here.underruns} underruns, {here.skipped:.1f} s skipped")
     if player.failures:
         if len(paths) == 1:
-            raise player.failures[0][1]
+            with common.naming(paths[0]):
+                raise player.failures[0][1]
         raise NcodecError(f"{len(player.failures)} of {len(paths)} files failed")
 
 
