@@ -90,6 +90,8 @@ def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> boo
             for other in attached:
                 copy_item(writer, other)
             copy_item(writer, part)
+            if (span(part) or place)[1] < place[1]:
+                break  # what is behind may be damaged, and does not matter
         attached.clear()
     if writer is None:
         return False

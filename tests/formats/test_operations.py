@@ -152,6 +152,21 @@ def test_cuts_of_cuts_and_of_chains():
     assert spans == [(290000, 300000), (0, 10000)]
 
 
+@pytest.mark.parametrize("worth_it", [1, 1 << 40], ids=["many at once", "one by one"])
+def test_damage_behind_a_cut_does_not_matter(monkeypatch, worth_it):
+    monkeypatch.setattr("ncodec_formats.scanner.WORTH_IT", worth_it)
+    data = make(40)
+    whole, part = io.BytesIO(), io.BytesIO()
+    cut(io.BytesIO(data), whole, 0, 4000)
+    damaged = bytearray(data)
+    del damaged[len(data) * 3 // 4]
+    with pytest.raises(BadFileError):
+        cut(io.BytesIO(bytes(damaged)), part, 0, None)
+    part = io.BytesIO()
+    cut(io.BytesIO(bytes(damaged)), part, 0, 4000)
+    assert part.getvalue() == whole.getvalue()
+
+
 def test_a_pipe_s_reader_knows_where_a_cut_ends():
     part = apply(cut, make(40), 100000, 300000)
     assert EcdcReader(Pipe(part)).total_samples == 300000
