@@ -48,7 +48,8 @@ def check_header(header: "Header") -> None:
         raise ArgumentError(f"kinds are {kinds}; one is needed for each of {len(sizes)} codebooks")
     if header.segment is not None:
         segment = header.segment
-        if len(segment) != 2 or not all(map(is_count, segment)) or not 0 < segment[1] <= segment[0]:
+        pair = _is(segment, tuple) and len(segment) == 2 and all(map(is_count, segment))
+        if not pair or not 0 < segment[1] <= segment[0]:
             raise ArgumentError(
                 f"segment is {segment}; it must be (length, stride), stride <= length"
             )

@@ -127,6 +127,8 @@ def test_text_mode_damage_is_named(before, after):
         ("source_samples", 2**60, LimitError),
         ("start", -1, ArgumentError),
         ("segment", (10, 20), ArgumentError),
+        ("segment", True, ArgumentError),
+        ("segment", {0: 1, 1: 1}, ArgumentError),
         ("gain_db", float("nan"), ArgumentError),
         ("tags", (("A=B", "x"),), ArgumentError),
         ("tags", (("", "x"),), ArgumentError),
