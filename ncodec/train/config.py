@@ -57,6 +57,8 @@ class DataSection:
         silence: Probability that one end of the segment is digital silence.
         quiet: Probability of 15 to 50 dB less.
         speed: Probability of a random change of speed, 0.85 to 1.18.
+        equalise: Probability of a random smooth filter.
+        tones: Probability of synthetic tones in place of a segment.
     """
 
     sources: tuple[str, ...] = ()
@@ -72,6 +74,8 @@ class DataSection:
     silence: float = 0.03
     quiet: float = 0.015
     speed: float = 0.2
+    equalise: float = 0.0
+    tones: float = 0.0
 
 
 @dataclass(frozen=True)

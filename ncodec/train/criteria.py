@@ -21,6 +21,7 @@ from ncodec.train.perceptual import (
     LevelLoss,
     LoudnessLoss,
     PhaseLoss,
+    SpectrumLoss,
 )
 
 _MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
@@ -36,6 +37,7 @@ CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
     "loudness": LoudnessLoss,
     "envelope": EnvelopeLoss,
     "phase": PhaseLoss,
+    "spectrum": SpectrumLoss,
 }
 """Name -> loss, made for a sample rate in Hz."""
 

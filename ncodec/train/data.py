@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ncodec.errors import ArgumentError
 from ncodec.train.config import DataSection
 from ncodec.train.sources import Clip
+from ncodec.train.tones import draw_tones
 
 log = logging.getLogger("ncodec")
 
@@ -29,6 +30,8 @@ Samples = NDArray[np.float32]
 _QUIET_DB = (-50.0, -15.0)
 _SPEED = (0.85, 1.18)
 _MIX_GAIN = 0.3  # 10 dB below
+_EQUALISER_DB = 5.0  # standard deviation at each of its points
+_EQUALISER_POINTS = 7
 _ATTEMPTS = 20
 
 
@@ -73,9 +76,17 @@ class Segments(Dataset[Tensor]):
 
     def _augmented(self, rng: np.random.Generator) -> Samples:
         o = self._options
-        x = self._draw(rng)
+        tones, equalise, mix, silence, quiet = rng.random(5) < (
+            o.tones,
+            o.equalise,
+            o.mix,
+            o.silence,
+            o.quiet,
+        )
+        x = self._tones(rng) if tones else self._draw(rng)
+        if equalise:
+            x = _equalised(x, rng)
         x *= 10 ** (np.clip(rng.normal(o.gain_mean_db, o.gain_db), -20, 6) / 20)
-        mix, silence, quiet = rng.random(3) < (o.mix, o.silence, o.quiet)
         if mix:
             x += _MIX_GAIN * self._draw(rng)
         if silence:
@@ -84,6 +95,10 @@ class Segments(Dataset[Tensor]):
         if quiet:
             x *= 10 ** (rng.uniform(*_QUIET_DB) / 20)
         return x / max(1.0, float(np.abs(x).max()))
+
+    def _tones(self, rng: np.random.Generator) -> Samples:
+        channels = [draw_tones(rng, self._samples, self._rate) for _ in range(self._channels)]
+        return np.stack(channels)
 
     def _draw(self, rng: np.random.Generator) -> Samples:
         for _ in range(_ATTEMPTS):
@@ -109,6 +124,17 @@ class Segments(Dataset[Tensor]):
             x = soxr.resample(x, rate, self._rate)
         x = _to_channels(x.T, self._channels)[:, : self._samples]
         return np.pad(x, ((0, 0), (0, self._samples - x.shape[1])))
+
+
+def _equalised(x: Samples, rng: np.random.Generator) -> Samples:
+    """Through a random smooth filter of either polarity, without delay: another microphone."""
+    spectrum = np.fft.rfft(x)
+    bins = spectrum.shape[-1]
+    points = rng.normal(0, _EQUALISER_DB, _EQUALISER_POINTS)
+    warped = np.sqrt(np.linspace(0, 1, bins))  # finer where hearing is
+    gain_db = np.interp(warped, np.linspace(0, 1, _EQUALISER_POINTS), points)
+    gain = rng.choice([-1, 1]) * 10 ** (gain_db / 20)
+    return np.fft.irfft(spectrum * gain, x.shape[-1]).astype(np.float32)
 
 
 def _to_channels(x: Samples, channels: int) -> Samples:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ncodec.models.spectral_net import erb_bands
 from ncodec.train.losses import Signal, Spectra
 
+_ONE_DB = 0.1  # in powers of ten
 _LEVEL_FLOOR = 1e-6  # -60 dB full scale: quieter items count as this loud
 
 
@@ -56,10 +57,12 @@ class BandLoss(_ErbLoss):
 
 
 class LevelLoss(_ErbLoss):
-    """L1 between log energies of whole segments, in ERB bands and (twice as heavy) in all.
+    """Distance between log energies of whole segments, in ERB bands and (twice as heavy) in all.
 
     Losses on the logarithm of each short frame favour its median, which is quieter than the mean:
-    without this a codec with few codes ends 1 to 3 dB too quiet.
+    without this a codec with few codes ends 1 to 3 dB too quiet. Below 1 dB the distance is
+    quadratic: plain L1 turns the sign of every item's small error into a gradient that all weights
+    share, and drowns those of the other losses.
     """
 
     def forward(self, fake: Signal, real: Signal) -> Tensor:
@@ -71,7 +74,26 @@ class LevelLoss(_ErbLoss):
 
 
 def _log_distance(a: Tensor, b: Tensor) -> Tensor:
-    return F.l1_loss(a.log10(), b.log10())
+    return F.smooth_l1_loss(a.log10(), b.log10(), beta=_ONE_DB)
+
+
+class SpectrumLoss(nn.Module):
+    """L1 between the mean power spectra of whole segments, relative to the original's power.
+
+    Powers, not their logarithms: the strongest partials count most, and those that come out of
+    frames whose phases disagree are too quiet.
+    """
+
+    def __init__(self, sample_rate: int, n_fft: int = 2048) -> None:
+        """`n_fft` in samples; `sample_rate` only so that all losses are made alike."""
+        super().__init__()
+        self._n_fft = n_fft
+
+    def forward(self, fake: Signal, real: Signal) -> Tensor:
+        """A scalar: 1 where all is missing."""
+        a, b = (_spectra(x).power(self._n_fft).mean(1) for x in (fake, real))
+        floor = _LEVEL_FLOOR * b.shape[-1]
+        return ((a - b).abs().sum(-1) / (b.sum(-1) + floor)).mean()
 
 
 class LoudnessLoss(nn.Module):

@@ -11,6 +11,7 @@ from ncodec.errors import ArgumentError
 from ncodec.train.config import DataSection
 from ncodec.train.data import Segments, batches, read_clip
 from ncodec.train.sources import find_clips
+from ncodec.train.tones import draw_tones
 
 PLAIN = DataSection(gain_db=0, gain_mean_db=0, mix=0, silence=0, quiet=0, speed=0, batch=2)
 
@@ -63,7 +64,9 @@ def test_nothing_left_is_an_error(tmp_path):
 
 def test_an_item_is_the_same_whenever_it_is_read_and_others_differ(recordings):
     clips = find_clips([recordings])
-    options = replace(PLAIN, mix=0.5, silence=0.5, quiet=0.5, speed=0.5, gain_db=4)
+    options = replace(
+        PLAIN, mix=0.5, silence=0.5, quiet=0.5, speed=0.5, gain_db=4, equalise=0.5, tones=0.3
+    )
     first, second = segments(clips, options), segments(clips, options)
     late = second[7]
     assert torch.equal(late, first[7])
@@ -134,3 +137,34 @@ def test_clips_for_validation_are_read_at_the_models_rate(recordings):
     clip = find_clips([recordings])[0]
     assert read_clip(clip, 8000, 1).shape == (1, 16000)
     assert read_clip(clip, 24000, 1, seconds=0.5).shape == (1, 12000)
+
+
+def test_an_equaliser_changes_the_spectrum_and_neither_time_nor_length(tmp_path):
+    click = np.zeros(8000)
+    click[2000] = 0.5
+    soundfile.write(tmp_path / "click.wav", click, 8000)
+    source = segments(find_clips([tmp_path]), replace(PLAIN, equalise=1.0), samples=8000)
+    for x in (source[i][0].double() for i in range(5)):
+        gain_db = 20 * torch.fft.rfft(x).abs().log10()
+        assert int(x.abs().argmax()) == 2000
+        assert float(gain_db.max() - gain_db.min()) > 3
+        assert float(gain_db[50:].diff().abs().max()) < 0.5  # smooth
+
+
+def test_tones_take_the_place_of_their_share_of_segments(recordings):
+    clips = find_clips([recordings])
+    plain, toned = segments(clips), segments(clips, replace(PLAIN, tones=1.0), channels=2)
+    assert torch.equal(plain[1], segments(clips, replace(PLAIN, tones=0.0))[1])
+    left, right = toned[1]
+    assert not torch.equal(left, right)
+    assert left.std() > 0.02
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tones_are_lines_in_the_spectrum_and_nothing_folds_back(seed):
+    x = draw_tones(np.random.default_rng(seed), 24000, 24000)
+    frames = np.lib.stride_tricks.sliding_window_view(x, 1024)[::512] * np.blackman(1024)
+    power = np.sort(np.abs(np.fft.rfft(frames)) ** 2, axis=1)[:, ::-1]
+    assert power[:, :77].sum() > 0.95 * power.sum()  # 15 % of the bins
+    assert (np.abs(np.fft.rfft(x * np.blackman(len(x)))[11760:]) ** 2).sum() < 1e-5 * power.sum()
+    assert -33 < 20 * np.log10(x.std()) < -11

@@ -13,6 +13,7 @@ from ncodec.train.perceptual import (
     LevelLoss,
     LoudnessLoss,
     PhaseLoss,
+    SpectrumLoss,
 )
 from ncodec.train.start import start_codebooks, start_linear_path
 
@@ -31,7 +32,7 @@ def speech_like(seed: int = 0) -> torch.Tensor:
     return noise * (0.1 + torch.sin(2 * math.pi * 3 * t).clamp(min=0))
 
 
-LOSSES = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss]
+LOSSES = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -61,9 +62,23 @@ def test_only_the_phase_loss_hears_phase_and_that_mostly_low():
 def test_the_level_loss_hears_energy_and_not_where_in_time_it_is():
     x, loss = speech_like(), LevelLoss(RATE)
     assert float(loss(x.flip(-1), x)) < 0.05
-    assert float(loss(x / 10**0.5, x)) == pytest.approx(
-        3.0, rel=0.02
-    )  # 10 dB: 1 in bands, 2 in all
+    ten_db = float(loss(x / 10**0.5, x))
+    assert ten_db == pytest.approx(0.95 + 2 * 0.95, rel=0.02)  # bands and all, less half of 1 dB
+
+
+def test_small_errors_of_level_pull_little():
+    x, loss = speech_like(), LevelLoss(RATE)
+    fifth, whole, ten = (float(loss(x * 10 ** (-db / 20), x)) for db in (0.2, 1, 10))
+    assert fifth < whole / 20
+    assert ten > 15 * whole
+
+
+def test_the_spectrum_loss_hears_the_strongest_partial_most():
+    x, loss = tone(1000) + 0.1 * tone(5000), SpectrumLoss(RATE)
+    without = {f: float(loss(x - gain * tone(f), x)) for f, gain in ((1000, 1), (5000, 0.1))}
+    assert without[1000] == pytest.approx(0.99, abs=0.02)
+    assert without[5000] == pytest.approx(0.01, abs=0.01)
+    assert float(loss(speech_like().flip(-1), speech_like())) < 0.01
 
 
 def test_items_weigh_the_phase_loss():
