@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 
 from ncodec.checkpoints.files import ModelInfo, family_config, read_model_file, write_model_file
 from ncodec.checkpoints.layouts import LAYOUTS, Layout
@@ -85,7 +85,7 @@ def _file_name(info: ModelInfo, written: Written) -> str:
 def _save(written: Written, path: Path) -> None:
     if written.file.endswith(".safetensors"):
         own = {key: value.detach().clone().contiguous() for key, value in written.content.items()}
-        save_file(own, path, metadata={"format": "pt"})
+        path.write_bytes(serialised(own, metadata={"format": "pt"}))
     else:
         torch.save(dict(written.content), path)
 

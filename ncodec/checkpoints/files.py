@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from ncodec.errors import CheckpointError, NcodecError
+from ncodec.files import atomic_output
 
 METADATA_KEY = "ncodec"
 
@@ -169,17 +170,13 @@ def save(
 def write_model_file(
     info: ModelInfo, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]
 ) -> None:
-    """Write a model file whole or not at all: under another name first, then renamed."""
-    file = Path(path)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
+    """Write a model file whole or not at all."""
+    own = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
     try:
-        own = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
-        save_file(own, partial, metadata={METADATA_KEY: info.to_json()})
-        partial.replace(file)
+        with atomic_output(path, force=True) as file:
+            file.write(serialised(own, metadata={METADATA_KEY: info.to_json()}))
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: cannot write ({error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: cannot write ({error})") from error
 
 
 def _family_of(model: nn.Module) -> str:
