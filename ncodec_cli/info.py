@@ -95,7 +95,8 @@ def _codes(link: dict[str, Any]) -> str:
     if "bandwidth_kbps" in link:
         text += f", {link['bandwidth_kbps']:g} kbps"
     if link.get("overhead") is not None and not link.get("problems"):
-        text += f" + {100 * link['overhead']:.1f} % overhead"
+        percent = 100 * link["overhead"]
+        text += f" + {percent:.1f} % overhead" if percent >= 0 else f" - {-percent:.1f} % silence"
     if link.get("language_model"):
         text += ", entropy coded with a language model"
     return text + (", peeled" if link.get("peeled") else "")
