@@ -75,12 +75,10 @@ def coded_live(x):
     return np.concatenate([*parts, decoder.finish(len(x))], axis=1)[0]
 
 
-@pytest.mark.parametrize("bypass", [False, True])
-def test_live_is_sample_exact_and_as_late_as_it_says(card, speech, tmp_path, bypass):
-    out = tmp_path / "talk.ecdc"
+def talk_live(card, speech, out, *options):
+    """Run `ncodec live` while somebody speaks; return its statistics, the ear, the card's block."""
     with Ear(card) as ear:
-        options = ["--bypass"] if bypass else []
-        live = card.ncodec("live", "--json", "--record", out, *options)
+        live = card.ncodec("live", "--json", "--force", "--record", out, *options)
         until(live, "headphones")
         time.sleep(2)
         assert card.speak(speech).wait(60) == 0
@@ -89,7 +87,16 @@ def test_live_is_sample_exact_and_as_late_as_it_says(card, speech, tmp_path, byp
         live.send_signal(signal.SIGINT)
         status, summary, said = end(live)
     assert (status, said) == (0, "")
-    stats = json.loads(summary)
+    return json.loads(summary), ear, block
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_live_is_sample_exact_and_as_late_as_it_says(card, speech, tmp_path, bypass):
+    out = tmp_path / "talk.ecdc"
+    for _ in range(3):  # a machine that is busy elsewhere may make it late, and it says so
+        stats, ear, block = talk_live(card, speech, out, *(["--bypass"] if bypass else []))
+        if not stats["underruns"] + stats["overruns"]:
+            break
     begin, stop = spoken(ear)
     delay = lag(ear.speaker, ear.mic)
     heard = ear.speaker[begin + delay : stop + delay]
