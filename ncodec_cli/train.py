@@ -38,22 +38,21 @@ def train(
     Examples:
       ncodec train ncodec_24khz --set 'data.sources=["~/speech"]' --set output=runs/mine
       ncodec train --resume runs/mine
+      ncodec train --resume runs/mine --set optim.steps=30000
       torchrun --nproc-per-node 8 -m ncodec_cli train recipe.toml
     """
     if (config is None) == (resume is None):
         raise click.UsageError("give either a CONFIG or --resume FOLDER")
-    if resume is not None and changes:
-        raise click.UsageError("--set changes a new run; --resume goes on as the run was")
     use_threads(threads)
     from ncodec.train.config import load_config
     from ncodec.train.distributed import processes
     from ncodec.train.loop import Trainer
-    from ncodec.train.loop import resume as resume_run
+    from ncodec.train.resume import resume as resume_run
 
     where = _device(device)
     with processes(where) as (rank, world):
         if resume is not None:
-            trainer = resume_run(resume, where, rank, world)
+            trainer = resume_run(resume, where, rank, world, changes=changes)
         else:
             settings = load_config(_recipe(config or ""), changes)
             if any(Path(settings.output).glob("checkpoint-*.pt")):

@@ -226,9 +226,18 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{path}: not a TOML file: {error}") from error
+    return TrainConfig.from_dict(apply_changes(values, changes))
+
+
+def apply_changes(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Set each `section.key=value` (value as in TOML) in nested `values`, and return them.
+
+    Raises:
+        ArgumentError: A change is not of this form, or goes into what is no section.
+    """
     for change in changes:
         _apply(values, change)
-    return TrainConfig.from_dict(values)
+    return values
 
 
 def _apply(values: dict[str, Any], change: str) -> None:

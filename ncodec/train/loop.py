@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ncodec.errors import ArgumentError, NcodecError
 from ncodec.models.base import CompressionModel
 from ncodec.models.spectral import SpectralCodec
 from ncodec.train.balancer import Balancer
-from ncodec.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from ncodec.train.checkpoint import latest_checkpoint, save_checkpoint
 from ncodec.train.config import TrainConfig
 from ncodec.train.criteria import Criteria
 from ncodec.train.critics import make_critics
@@ -28,6 +27,7 @@ from ncodec.train.distributed import average_gradients, mean_over_processes, sam
 from ncodec.train.families import parts_of
 from ncodec.train.generator import Averaged, Coded, draw_counts, run_codec
 from ncodec.train.reports import Reports
+from ncodec.train.schedule import learning_rate, progress
 from ncodec.train.sources import find_clips
 from ncodec.train.start import start_codebooks, start_linear_path
 from ncodec.train.validation import Validation, validate
@@ -166,17 +166,12 @@ class Trainer:
             self.averaged = Averaged(self.model, self.config.optim.ema)
 
     def progress(self) -> float:
-        """Return how much of the schedule is over, 0 to 1, by steps or by the clock."""
-        o = self.config.optim
-        by_clock = self.elapsed / (60 * o.minutes) if o.minutes is not None else 0.0
-        return max(self.step / o.steps, by_clock)
+        """Return how much of the schedule is over, 0 to 1."""
+        return progress(self.config.optim, self.step, self.elapsed)
 
     def learning_rate(self) -> float:
-        """Return the rate of the next step: linear warm-up times cosine."""
-        o = self.config.optim
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress())))
-        warm = min(1.0, (self.step + 1) / max(1, o.warmup))
-        return o.lr * warm * (o.final + (1 - o.final) * cosine)
+        """Return the rate of the next step."""
+        return learning_rate(self.config.optim, self.step, self.progress())
 
     def train_step(self, audio: Tensor) -> dict[str, float]:
         """Take one step on a batch `[B, C, T]`; returns the losses.
@@ -327,30 +322,6 @@ class Trainer:
         if self.critics is not None:
             self.critics.discriminator.load_state_dict(state["critics"])
             self.critics.optimizer.load_state_dict(state["critics_optimizer"])
-
-
-def resume(
-    folder: str | Path,
-    device: torch.device,
-    rank: int = 0,
-    world: int = 1,
-    *,
-    minutes: float | None = None,
-) -> Trainer:
-    """Return the run whose checkpoints lie in `folder`, as it was at the last one.
-
-    `minutes` moves the end of its schedule.
-
-    Raises:
-        CheckpointError: There is no checkpoint, or it cannot be read.
-    """
-    state = load_checkpoint(latest_checkpoint(Path(folder)))
-    config = replace(TrainConfig.from_dict(state["config"]), output=str(folder))
-    if minutes is not None:
-        config = replace(config, optim=replace(config.optim, minutes=minutes))
-    trainer = Trainer(config, device, rank, world)
-    trainer.restore(state)
-    return trainer
 
 
 def _make_model(config: TrainConfig) -> CompressionModel:

@@ -14,7 +14,8 @@ from ncodec.errors import ArgumentError, CheckpointError, NcodecError
 from ncodec.train.checkpoint import latest_checkpoint
 from ncodec.train.config import TrainConfig
 from ncodec.train.generator import decode_counts
-from ncodec.train.loop import Trainer, resume
+from ncodec.train.loop import Trainer
+from ncodec.train.resume import resume
 
 CPU = torch.device("cpu")
 ADVERSARIAL = {"discriminators": {"msstftd": {"n_ffts": [256], "filters": 4}}, "from_step": 3}
@@ -39,6 +40,20 @@ def test_a_resumed_run_has_the_losses_of_one_that_never_stopped(config, extra):
     assert run_steps(again, 3) == wanted
     for key, value in straight.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[key], value), key
+
+
+def test_a_resumed_run_can_change_its_settings_but_not_its_model(config):
+    first = Trainer(config, CPU)
+    first.folder.mkdir()
+    first.save()
+    again = resume(config.output, CPU, changes=["optim.lr=0.5", "losses.mel=7", "output=elsewhere"])
+    assert (again.config.optim.lr, again.config.losses["mel"]) == (0.5, 7.0)
+    assert again.config.output == config.output
+    assert again.config.data == config.data
+    with pytest.raises(ArgumentError, match="model of a run cannot change"):
+        resume(config.output, CPU, changes=["model.name=other"])
+    with pytest.raises(ArgumentError, match="no such setting"):
+        resume(config.output, CPU, changes=["optim.rate=1"])
 
 
 def test_a_whole_run_leaves_a_model_that_loads_and_codes(config):
