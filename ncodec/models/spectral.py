@@ -72,7 +72,9 @@ class SpectralCodec(CompressionModel):
     config: SpectralConfig
     config_type: ClassVar[Any] = SpectralConfig
     mdct: Tensor
+    inverse_mdct: Tensor
     window: Tensor
+    synthesis_window: Tensor
     band_mean: Tensor
     bands: Tensor
 
@@ -84,9 +86,14 @@ class SpectralCodec(CompressionModel):
         bins = _OVERLAP * c.hop // 2 + 1
         self._bins = bins
         bands = erb_bands(bins, c.bands, c.sample_rate)
-        window = torch.hann_window(_OVERLAP * c.hop)
-        self.register_buffer("mdct", mdct_basis(c.hop), persistent=False)
-        self.register_buffer("window", window, persistent=False)
+        hann = torch.hann_window(_OVERLAP * c.hop)
+        scale = math.sqrt(0.375 * _OVERLAP * c.hop)  # the root of the sum of its squares
+        mdct = mdct_basis(c.hop)
+        self.register_buffer("mdct", mdct, persistent=False)
+        self.register_buffer("inverse_mdct", mdct.T.contiguous(), persistent=False)
+        self.register_buffer("window", hann / scale, persistent=False)
+        # squared Hann windows a quarter apart sum to 1.5
+        self.register_buffer("synthesis_window", hann * (scale / 1.5), persistent=False)
         self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
         self.register_buffer("bands", bands, persistent=False)
         shape = {"expansion": c.expansion, "kernel": c.kernel}
@@ -131,16 +138,11 @@ class SpectralCodec(CompressionModel):
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Frames `[B, F, 4 * hop]` to log magnitudes, log band envelope and companded MDCT."""
         spectrum = torch.fft.rfft(frames * self.window)
-        power = spectrum.real.square() + spectrum.imag.square()
-        power = power / self._window_energy
+        power = (spectrum * spectrum.conj()).real
         magnitude = 0.5 * torch.log(power + _POWER_FLOOR)
         bands = 0.5 * torch.log(power @ self.band_mean + _POWER_FLOOR)
         mdct = frames[..., -2 * self.hop :] @ self.mdct
         return magnitude, bands, mdct / (mdct.abs() + _COMPANDING_FLOOR).sqrt()
-
-    @property
-    def _window_energy(self) -> float:
-        return 0.375 * _OVERLAP * self.hop  # the sum of a squared Hann window
 
     def analyse(self, frames: Tensor, net: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Frames of samples `[B, F, 4 * hop]` to latents `[B, F, D]`, before quantization."""
@@ -210,10 +212,8 @@ class SpectralCodec(CompressionModel):
         magnitude = (linear[..., :bins] + learned[..., :bins]).clamp(max=_MAX_LOG_MAGNITUDE)
         spectrum = torch.polar(magnitude.exp(), learned[..., bins + self.hop :])
         samples = torch.fft.irfft(spectrum, n=_OVERLAP * self.hop)
-        # squared Hann windows a quarter apart sum to 1.5
-        samples = samples * (self.window * (math.sqrt(self._window_energy) / 1.5))
-        older, newer = samples.split(2 * self.hop, dim=-1)
-        samples = torch.cat([older + mdct @ self.mdct.T, newer], dim=-1)
+        samples = samples * self.synthesis_window
+        samples[..., : 2 * self.hop].add_(mdct @ self.inverse_mdct)
         return samples, net, waveform[:, frames:]
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:

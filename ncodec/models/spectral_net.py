@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncodec.derived import parts_of
 from ncodec.nn.linear import Linear
 
 
@@ -28,16 +29,17 @@ class FrameBlock(nn.Module):
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Map frames `[B, F, C]`; `past` is the `kernel - 1` frames before them."""
-        kernel, frames = self.taps.shape[0], x.shape[1]
+        taps, scale, norm, expand, reduce = parts_of(self)
+        kernel, frames = taps.shape[0], x.shape[1]
         joined = torch.cat([past, x], dim=1)
         if frames == 1:
-            y = (joined * self.taps).sum(dim=1, keepdim=True)
+            y = (joined * taps).sum(dim=1, keepdim=True)
         else:  # a sum of shifted products: on CPUs many times faster backwards than a grouped conv
-            y = joined[:, kernel - 1 :] * self.taps[kernel - 1]
+            y = joined[:, kernel - 1 :] * taps[kernel - 1]
             for i in range(kernel - 1):
-                y = torch.addcmul(y, joined[:, i : i + frames], self.taps[i])
-        y = self.reduce(F.gelu(self.expand(self.norm(y))))
-        return torch.addcmul(x, self.scale, y), joined[:, frames:]
+                y = torch.addcmul(y, joined[:, i : i + frames], taps[i])
+        y = reduce.forward(F.gelu(expand.forward(_normed(norm, y))))
+        return torch.addcmul(x, scale, y), joined[:, frames:]
 
 
 class FrameNet(nn.Module):
@@ -64,13 +66,18 @@ class FrameNet(nn.Module):
 
     def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Map frames `[B, F, inputs]` to `[B, F, outputs]`."""
-        x = self.input(x)
+        first, blocks, norm, last = parts_of(self)
+        x = first(x)
         after: list[Tensor] = []
-        for block, past in zip(self.blocks, state, strict=True):
-            assert isinstance(block, FrameBlock)
+        for block, past in zip(blocks, state, strict=True):
             x, newer = block.step(x, past)
             after.append(newer)
-        return self.output(self.norm(x)), tuple(after)
+        return last(_normed(norm, x)), tuple(after)
+
+
+def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    weight, bias = parts_of(norm)
+    return torch.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
 def mdct_basis(hop: int) -> Tensor:
@@ -107,6 +114,9 @@ def overlap_add(frames: Tensor, hop: int, tail: Tensor) -> tuple[Tensor, Tensor]
     Returns the F * hop samples that are final, and the new tail.
     """
     batch, count, size = frames.shape
+    if count == 1:
+        flat = F.pad(tail, (0, hop)) + frames[:, 0]
+        return flat[:, :hop], flat[:, hop:]
     parts = frames.view(batch, count, size // hop, hop)
     total = F.pad(tail, (0, count * hop)).view(batch, -1, hop)
     for i in range(size // hop):

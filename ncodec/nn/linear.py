@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ncodec.derived import Derived
+from ncodec.derived import Derived, parts_of
 
 Product = Callable[[Tensor], Tensor]
 
@@ -29,7 +29,7 @@ class Linear(nn.Linear):
         """Return the affine map of `input`."""
         if torch.is_grad_enabled() or not input.is_cpu:
             return functional.linear(input.to(self.weight.dtype), self.weight, self.bias)
-        return self._product(self.weight, self.bias)(input)
+        return self._product(*parts_of(self))(input)
 
 
 def _pack(weight: Tensor, bias: Tensor) -> Product:

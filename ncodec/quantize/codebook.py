@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ncodec.derived import Derived
 from ncodec.quantize.argmax import argmax_rows
@@ -49,20 +48,26 @@ class Codebook(nn.Module):
         self.register_buffer("embed", torch.randn(bins, dim))
         self.register_buffer("usage", torch.ones(bins), persistent=False)
         self.register_buffer("sums", self.embed.clone(), persistent=False)
-        self._halves = Derived(lambda embed: -0.5 * embed.square().sum(1))
+        self._search = Derived(_for_search)
         self.register_load_state_dict_post_hook(_restart_averages)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return `x e - e^2 / 2` for rows `[N, D]`, `[N, bins]`: largest for the nearest entry."""
-        return torch.addmm(self._halves(self.embed), x, self.embed.t())
+        halves, columns = self._search(self.embed)
+        return torch.addmm(halves, x, columns)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the index of the nearest entry for each row of `x` `[N, D]`: int64 `[N]`."""
         return argmax_rows(self.scores(x))
 
+    def nearest(self, x: Tensor) -> tuple[int, Tensor]:
+        """Return the nearest entry to one row `[1, D]` on a CPU, and what it leaves over."""
+        best = int(self.scores(x).numpy().argmax())
+        return best, x - self.embed[best]
+
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""
-        return functional.embedding(codes, self.embed)
+        return torch.embedding(self.embed, codes)
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> None:
@@ -109,6 +114,11 @@ class Codebook(nn.Module):
         self.usage.copy_(state["usage"])
         self.sums.copy_(state["sums"])
         self.started = True
+
+
+def _for_search(embed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return -e^2 / 2, and the entries as columns: one row is then multiplied twice as fast."""
+    return -0.5 * embed.square().sum(1), embed.t().contiguous()
 
 
 def _restart_averages(codebook: nn.Module, _keys: object = None) -> None:

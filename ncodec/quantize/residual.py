@@ -31,11 +31,18 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
 
     def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
         """As every residual quantizer, and with a wider search where `beam` says so."""
-        if self.beam == 1:
+        single = z.shape[0] == z.shape[2] == 1 and z.is_cpu
+        if self.beam == 1 and not single:
             return super().encode(z, n_q)
-        books = [self.codebook(k) for k in range(check_count(n_q, self.n_q))]
-        found = beam_search(books, rows_of(z), self.beam)
-        return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
+        books = list(self)[: check_count(n_q, self.n_q)]
+        if self.beam > 1:
+            found = beam_search(books, rows_of(z), self.beam)
+            return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
+        row, codes = rows_of(z).detach(), list[int]()
+        for book in books:  # a frame of a stream: half the calls
+            code, row = book.nearest(row)
+            codes.append(code)
+        return torch.tensor(codes).view(1, -1, 1)
 
     def forward(self, z: Tensor, n_q: int | None = None) -> Quantized:
         """Quantize `[B, D, F]` with the first `n_q` codebooks; in training mode they learn from it.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Generic, Protocol, TypeVar, cast
 
 import torch
@@ -38,6 +39,9 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         """Return codebook `k`."""
         return cast(S, self.layers[k])
 
+    def __iter__(self) -> Iterator[S]:
+        return cast("Iterator[S]", iter(self.layers))
+
     def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
         """Code latents `[B, D, F]` with the first `n_q` codebooks (all if None): int64 `[B, K, F]`.
 
@@ -62,10 +66,8 @@ class ResidualQuantizer(nn.Module, Generic[S]):
             ArgumentError: The codes' shape is wrong.
         """
         check_codes(codes, self.n_q)
-        z = self.codebook(0).decode(codes[:, 0])
-        for k in range(1, codes.shape[1]):
-            z = z + self.codebook(k).decode(codes[:, k])
-        return z.transpose(1, 2)
+        parts = (book.decode(column) for book, column in zip(self, codes.unbind(1), strict=False))
+        return reduce(torch.add, parts).transpose(1, 2)
 
 
 def rows_of(z: Tensor) -> Tensor:
