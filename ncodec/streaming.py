@@ -8,16 +8,19 @@ was fed (look-ahead, start-up, stride groups); whatever it holds back comes out 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
+from ncodec.relay import Relay
 
 State = Any
-"""An immutable tree (tuples, frozen dataclasses) of tensors, numbers and None."""
+"""An immutable tree (tuples, frozen dataclasses) of tensors, numbers and None.
+
+Where steps are made with `later`, a `Relay` stands for the states of a chain's layers."""
 
 
 class Streamable(nn.Module, ABC):
@@ -85,11 +88,29 @@ class Sequential(Streamable):
         """Feed `x` through the layers."""
         states: list[State] = []
         for part, size in self.tiles:
-            layers, inner = self._all()[part], list[State](state[part])
-            tiles = x.split(size, dim=2) if 0 < size < x.shape[2] else (x,)
-            x = join_all([_through(layers, tile, inner) for tile in tiles])
+            inner = list[State](state[part])
+            x = _in_tiles(self._all()[part], x, inner, size)
             states += inner
         return x, tuple(states)
+
+    def later(self, x: Tensor, state: State) -> tuple[Callable[[], Tensor], State]:
+        """Return the work of a step, to be done once in any thread, and the state after it.
+
+        The next step can be made from that state at once; its work then follows this one through
+        the layers, each as soon as this one is done with it. Works must begin in their order.
+        """
+        after = Relay(len(self.layers))
+
+        def work() -> Tensor:
+            y = x
+            with after:
+                for part, size in self._parts():
+                    inner = list[State](state[part])
+                    y = _in_tiles(self._all()[part], y, inner, size)
+                    after.leave(inner)
+            return y
+
+        return work, after
 
     def flush(self, state: State) -> Tensor:
         """End the layers from first to last, each fed what those before it released."""
@@ -101,6 +122,14 @@ class Sequential(Streamable):
         for layer, after in zip(self._all(), state, strict=True):
             pieces = _ended(layer, after, pieces)
         return pieces
+
+    def _parts(self) -> Iterator[tuple[slice, int]]:
+        """Yield the runs of layers that share tiles; where there are none, each layer is one."""
+        for run, size in self.tiles:
+            if size:
+                yield run, size
+            else:
+                yield from ((slice(i, i + 1), 0) for i in range(len(self.layers))[run])
 
     def _all(self) -> list[Streamable]:
         return cast("list[Streamable]", list(self.layers))
@@ -182,6 +211,12 @@ def _ended(layer: Streamable, state: State, pieces: Iterator[Tensor]) -> Iterato
             if y.shape[2]:
                 yield y
     yield from layer.drain(state)
+
+
+def _in_tiles(layers: Sequence[Streamable], x: Tensor, states: list[State], size: int) -> Tensor:
+    """Step through layers in tiles of `size` samples, all at once if it is 0; change `states`."""
+    tiles = x.split(size, dim=2) if 0 < size < x.shape[2] else (x,)
+    return join_all([_through(layers, tile, states) for tile in tiles])
 
 
 def _through(layers: Sequence[Streamable], x: Tensor, states: list[State]) -> Tensor:

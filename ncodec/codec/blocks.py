@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ncodec.audio import Samples
+from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header
 
@@ -23,15 +24,21 @@ class BlockDecoder:
     """
 
     def __init__(
-        self, model: CompressionModel, header: Header, device: torch.device, frame: int
+        self,
+        model: CompressionModel,
+        header: Header,
+        device: torch.device,
+        frame: int,
+        workers: Workers | None = None,
     ) -> None:
-        """Begin with nothing before `frame`."""
+        """Begin with nothing before `frame`; with `workers`, samples come while more is fed."""
         self.frame, self.samples = frame, 0
         self._model = model
         self._size = None if header.segment is not None else header.block_frames
         self._state = model.decoder_state(header.streams, device)
         self._latents: tuple[Tensor, ...] = ()
         self._begin = frame
+        self._pipeline = Pipeline[Samples](model, workers)
 
     def copy(self) -> BlockDecoder:
         """Return one that goes on from here by itself; nothing changes in place."""
@@ -41,7 +48,7 @@ class BlockDecoder:
         """Take the next frames; decode the blocks that are full."""
         self.frame += latent.shape[2]
         if self._size is None:
-            yield self._step(latent, scale)
+            yield from self._step(latent, scale)
             return
         self._latents = (*self._latents, latent)
         while self.frame >= (stop := (self._begin // self._size + 1) * self._size):
@@ -49,20 +56,25 @@ class BlockDecoder:
             count = stop - self._begin
             self._latents = (queue[:, :, count:],) if queue.shape[2] > count else ()
             self._begin = stop
-            yield self._step(queue[:, :, :count], None)
+            yield from self._step(queue[:, :, :count], None)
 
     def flush(self) -> Iterator[Samples]:
         """End: decode what waits."""
         if self._latents:
-            yield self._step(torch.cat(self._latents, dim=2), None)
-        with torch.inference_mode():
-            yield self._model.decode_flush(self._state).float().cpu().numpy()
+            yield from self._step(torch.cat(self._latents, dim=2), None)
+        state = self._state
+        yield from self._pipeline.add(lambda: _samples(self._model.decode_flush(state)))
+        yield from self._pipeline.rest()
 
-    def _step(self, latent: Tensor, scale: Tensor | None) -> Samples:
+    def _step(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
         with torch.inference_mode():
-            audio, self._state = self._model.decode_latent_step(
+            work, self._state = self._model.decode_latent_later(
                 latent.contiguous(), scale, self._state
             )
-        samples = audio.float().cpu().numpy()
-        self.samples += samples.shape[2]
-        return samples
+        for samples in self._pipeline.add(lambda: _samples(work())):
+            self.samples += samples.shape[2]
+            yield samples
+
+
+def _samples(audio: Tensor) -> Samples:
+    return audio.float().cpu().numpy()

@@ -18,6 +18,7 @@ from ncodec.audio import Samples, check_format
 from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
 from ncodec.codec.outlet import RESAMPLER_REACH, Outlet
+from ncodec.codec.pipeline import Workers
 from ncodec.codec.plan import Timeline, check_model
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
@@ -43,6 +44,7 @@ class StreamDecoder:
         start: int | None = None,
         end: int | None = None,
         gapless: bool = True,
+        workers: Workers | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -56,6 +58,7 @@ class StreamDecoder:
             gapless: wait where that makes the output better: hold back the last frame, which may
                 reach beyond the end of the source, and bridge a gap when its far side is known. A
                 live listener does without these delays.
+            workers: threads for blocks; samples then come while more is pushed.
 
         Raises:
             ModelMismatchError: `model` is another one.
@@ -79,7 +82,7 @@ class StreamDecoder:
         self._blocks: BlockDecoder | None = None
         self._before: BlockDecoder | None = None
         self._heard_to = self._lost_to = 0
-        self._gapless = gapless
+        self._gapless, self._workers = gapless, workers
 
     @property
     def latency_samples(self) -> int:
@@ -120,9 +123,12 @@ class StreamDecoder:
     def pieces(self, item: Packet | Loss) -> Iterator[Samples]:
         """As `push`, but piece by piece: a gap of hours must not be held in memory at once."""
         if self._blocks is None:
-            self._blocks = BlockDecoder(self._model, self.header, self._device, item.first_frame)
-            self._heard_to = item.first_frame
-            self._outlet.open(self.timeline.sample_of(item.first_frame))
+            begin = item.first_frame
+            self._blocks = BlockDecoder(
+                self._model, self.header, self._device, begin, self._workers
+            )
+            self._heard_to = begin
+            self._outlet.open(self.timeline.sample_of(begin))
         for audio in self._audio(item, self._blocks):
             yield self._outlet.push(audio)
 

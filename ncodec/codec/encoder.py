@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 
 import numpy as np
 import torch
 
 from ncodec.audio import Resampler, Samples, check_finite
+from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.codec.plan import make_header, to_streams
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
@@ -35,8 +37,11 @@ class StreamEncoder:
         tags: tuple[tuple[str, str], ...] = (),
         gain_db: float = 0.0,
         name: str = "input",
+        workers: Workers | None = None,
     ) -> None:
         """Plan the coding (see `ncodec.codec.plan.make_header`); `name` is for errors.
+
+        With `workers`, packets come while later blocks are pushed.
 
         Raises:
             ArgumentError: a value out of range.
@@ -64,6 +69,7 @@ class StreamEncoder:
         self._sequence = self._frames = 0
         self._device = next(model.parameters()).device
         self._state = model.encoder_state(self.header.streams, self._device, self._codebooks)
+        self._pipeline = Pipeline[list[Chunk]](model, workers)
 
     @property
     def latency_samples(self) -> int:
@@ -94,12 +100,11 @@ class StreamEncoder:
         packets = self._run_blocks()
         if self._resampler.given == 0:
             return packets
-        rest = self._take(self._waiting_samples)
-        with torch.inference_mode():
-            if rest.shape[-1]:
-                chunks, self._state = self._model.encode_step(self._tensor(rest), self._state)
-                packets += self._pack(chunks)
-            packets += self._pack(self._model.encode_flush(self._state))
+        if self._waiting_samples:
+            packets += self._run_block(self._waiting_samples)
+        state = self._state
+        packets += self._pack(self._pipeline.add(lambda: self._model.encode_flush(state)))
+        packets += self._pack(self._pipeline.rest())
         if self._codes:
             packets.append(self._packet(np.concatenate(self._codes, axis=2), None))
             self._codes = []
@@ -138,20 +143,20 @@ class StreamEncoder:
 
     def _run_blocks(self) -> list[Packet]:
         packets: list[Packet] = []
-        with torch.inference_mode():
-            while self._waiting_samples >= self._block:
-                block = self._tensor(self._take(self._block))
-                chunks, self._state = self._model.encode_step(block, self._state)
-                packets += self._pack(chunks)
+        while self._waiting_samples >= self._block:
+            packets += self._run_block(self._block)
         return packets
 
-    def _tensor(self, x: Samples) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x)).to(self._device)
+    def _run_block(self, samples: int) -> list[Packet]:
+        block = torch.from_numpy(np.ascontiguousarray(self._take(samples))).to(self._device)
+        with torch.inference_mode():
+            work, self._state = self._model.encode_later(block, self._state)
+        return self._pack(self._pipeline.add(work))
 
-    def _pack(self, chunks: list[Chunk]) -> list[Packet]:
+    def _pack(self, blocks: list[list[Chunk]]) -> list[Packet]:
         """Gather codes into packets; a segment is a packet."""
         packets: list[Packet] = []
-        for chunk in chunks:
+        for chunk in chain.from_iterable(blocks):
             codes = chunk.codes[:, : self._codebooks].transpose(0, 1).to(torch.int32)
             array = codes.cpu().numpy().astype(np.uint16)
             if self.header.segment is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,6 +19,7 @@ from ncodec.audio import (
 )
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.links import Damage, FileDecoder, ModelLike, find_model
+from ncodec.codec.pipeline import Workers
 from ncodec.errors import BadFileError, LimitError, ModelMismatchError, UnsupportedVersionError
 from ncodec.files import atomic_output
 from ncodec_formats import EcdcReader, EcdcWriter
@@ -144,8 +145,10 @@ def compress(
         NcodecError: see its subclasses.
         OSError: a file cannot be read or written.
     """
-    reader = open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)
-    try:
+    with (
+        closing(open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)) as reader,
+        Workers() as workers,
+    ):
         encoder = StreamEncoder(
             find_model(model, None, device, precision),
             sample_rate=reader.sample_rate,
@@ -156,6 +159,7 @@ def compress(
             tags=tags,
             gain_db=gain_db,
             name=name or str(source if isinstance(source, (str, os.PathLike)) else "input"),
+            workers=None if reader.samples is None else workers,
         )
         with _opened(target, force) as file:
             counted = _Counted(file)
@@ -163,8 +167,6 @@ def compress(
             _encode(reader, encoder, writer, progress)
             if verify:
                 _verify(file, encoder.samples)
-    finally:
-        reader.close()
     header = encoder.header
     return Compressed(
         model=header.model,
@@ -258,7 +260,7 @@ def decompress(
     """
     if container is None:
         container = "wav" if hasattr(target, "write") else format_of(os.fspath(cast(Any, target)))
-    with _reading(source, name) as file:
+    with _reading(source, name) as file, Workers() as workers:
         decoder = FileDecoder(
             file,
             model=model,
@@ -271,6 +273,7 @@ def decompress(
             max_seconds=max_seconds,
             device=device,
             precision=precision,
+            workers=workers if file.seekable() else None,
         )
         channels = 1 if mono else decoder.channels
         with _opened(target, force) as out:

@@ -11,6 +11,7 @@ import torch
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
+from ncodec.codec.pipeline import Workers
 from ncodec.convert import ForeignReader, open_links
 from ncodec.errors import ArgumentError, BadFileError, DeviceError, LimitError
 from ncodec.models.base import CompressionModel
@@ -117,8 +118,9 @@ class FileDecoder:
         max_seconds: float | None = DEFAULT_MAX_SECONDS,
         device: str = "cpu",
         precision: str = "float32",
+        workers: Workers | None = None,
     ) -> None:
-        """Read the first header and load its model; see `ncodec.codec.decompress`."""
+        """Read the first header and load its model; see `decompress`, and `StreamDecoder`."""
         if bandwidth is not None and codebooks is not None:
             raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
         begin = start or 0.0
@@ -132,7 +134,7 @@ class FileDecoder:
         self._given, self._device, self._precision = model, device, precision
         self._bandwidth, self._codebooks = bandwidth, codebooks
         self._begin, self._end, self._keep_going = begin, end, keep_going
-        self._limited = max_seconds is not None
+        self._limited, self._workers = max_seconds is not None, workers
         self._models: dict[bytes, CompressionModel] = {}
         self._reader: EcdcReader | ForeignReader | None = next(self._links)
         header = self._reader.header
@@ -191,6 +193,7 @@ class FileDecoder:
             sample_rate=self.sample_rate,
             start=header.start + max(round((self._begin - offset) * rate), 0),
             end=end,
+            workers=self._workers,
         )
 
     def _layers(self, reader: EcdcReader | ForeignReader) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -50,6 +51,8 @@ class CompressionModel(nn.Module, ABC):
     preroll_frames: int
     postroll_frames: int = 0
     segment: tuple[int, int] | None = None
+    overlaps: bool = False
+    """Whether `encode_later` and `decode_latent_later` leave work that can overlap."""
 
     config: Any  # the family's frozen dataclass, of type `config_type`
     config_type: ClassVar[Any]
@@ -181,6 +184,15 @@ class CompressionModel(nn.Module, ABC):
     def encode_step(self, audio: Tensor, state: State) -> tuple[list[Chunk], State]:
         """Take the next samples; return the chunks that are ready (if any) and the new state."""
 
+    def encode_later(self, audio: Tensor, state: State) -> tuple[Callable[[], list[Chunk]], State]:
+        """As `encode_step`, but return the work, to be done once in any thread, and the new state.
+
+        Works of a stream must begin in the order in which they were made; families whose blocks
+        can follow each other through the net let them overlap. Here all is done at once.
+        """
+        chunks, state = self.encode_step(audio, state)
+        return lambda: chunks, state
+
     @abstractmethod
     def encode_flush(self, state: State) -> list[Chunk]:
         """End the streams: return the last chunks; ceil(T / hop) frames have come out in all."""
@@ -198,6 +210,13 @@ class CompressionModel(nn.Module, ABC):
         self, latent: Tensor, scale: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
         """Take the next latents `[B, D, F]` (concealment makes its own); else as decode_step."""
+
+    def decode_latent_later(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Callable[[], Tensor], State]:
+        """As `decode_latent_step`, but return the work and the new state, as `encode_later`."""
+        audio, state = self.decode_latent_step(latent, scale, state)
+        return lambda: audio, state
 
     @abstractmethod
     def decode_flush(self, state: State) -> Tensor:

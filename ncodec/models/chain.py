@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ncodec.models.base import Chunk, CompressionModel
-from ncodec.streaming import State, Streamable, join_time
+from ncodec.streaming import Sequential, State, join_time
 
 
 class Quantizer(Protocol):
@@ -53,9 +54,10 @@ class DecoderState:
 class ChainCodec(CompressionModel):
     """A codec whose parts stream by themselves; families set the parts and describe themselves."""
 
-    encoder: Streamable
+    encoder: Sequential
     quantizer: Quantizer
-    decoder: Streamable
+    decoder: Sequential
+    overlaps = True
     fills_last_frame = True
     """Whether zeros complete the last frame before the encoder's own padding follows."""
 
@@ -82,6 +84,17 @@ class ChainCodec(CompressionModel):
         latent, net = self.encoder.step(audio, state.net)
         samples = (state.samples + audio.shape[-1] - 1) % self.hop + 1
         return self._quantized(latent, state), replace(state, net=net, samples=samples)
+
+    def encode_later(
+        self, audio: Tensor, state: EncoderState
+    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
+        """Return the work of a step and the new state."""
+        if audio.shape[-1] == 0:
+            return list[Chunk], state
+        work, net = self.encoder.later(audio, state.net)
+        samples = (state.samples + audio.shape[-1] - 1) % self.hop + 1
+        after = replace(state, net=net, samples=samples)
+        return lambda: self._quantized(work(), state), after
 
     def encode_flush(self, state: EncoderState) -> list[Chunk]:
         """Complete the last frame and return the last chunks."""
@@ -115,6 +128,15 @@ class ChainCodec(CompressionModel):
             return self._zeros(state.batch, 0), state
         y, net = self.decoder.step(latent, state.net)
         return y, replace(state, net=net, begun=True)
+
+    def decode_latent_later(
+        self, latent: Tensor, scale: Tensor | None, state: DecoderState
+    ) -> tuple[Callable[[], Tensor], DecoderState]:
+        """Return the work of a step and the new state."""
+        if latent.shape[-1] == 0:
+            return lambda: self._zeros(state.batch, 0), state
+        work, net = self.decoder.later(latent, state.net)
+        return work, replace(state, net=net, begun=True)
 
     def decode_flush(self, state: DecoderState) -> Tensor:
         """End the streams: return the rest of the audio."""

@@ -13,6 +13,7 @@ has its full length; only what the very end sees differs from the package's.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -94,6 +95,12 @@ class WindowedDac(DacModel):
     ) -> tuple[Tensor, DecoderState]:
         """Decode one window `[B, D, F]`."""
         return _unpadded(self.decoder, latent), state
+
+    def decode_latent_later(
+        self, latent: Tensor, scale: Tensor | None, state: DecoderState
+    ) -> tuple[Callable[[], Tensor], DecoderState]:
+        """Return the work of decoding one window, and the state, which stays as it is."""
+        return lambda: _unpadded(self.decoder, latent), state
 
 
 def window_samples(config: DacConfig, frames: int) -> int:

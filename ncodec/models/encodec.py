@@ -7,6 +7,7 @@ Keys of the state dict: `encoder.layers.{i}`, `decoder.layers.{i}` (i as in the 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from ncodec.models import seanet
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.segments import OverlapAdd
 from ncodec.quantize import ResidualVQ
+from ncodec.relay import Relay
 from ncodec.streaming import State, join_time
 
 _LSTM_MEMORY = 1.0
@@ -51,6 +53,7 @@ class EncodecModel(CompressionModel):
 
     config: EncodecConfig
     config_type: ClassVar[Any] = EncodecConfig
+    overlaps = True
 
     def __init__(self, config: EncodecConfig, name: str = "encodec") -> None:
         super().__init__()
@@ -133,9 +136,19 @@ class EncodecModel(CompressionModel):
     def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
         """Take the next samples `[B, C, T]`; return the chunk of frames that they complete."""
         if self.segment is not None:
-            return self._encode_segments(audio, state)
+            work, state = self._encode_segments(audio, state)
+            return work(), state
         z, net = self.encoder.step(audio.to(self._dtype), state.net)
         return self._quantize(z, state.codebooks), replace(state, net=net)
+
+    def encode_later(
+        self, audio: Tensor, state: EncoderState
+    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
+        """Return the work of a step and the new state; see `CompressionModel`."""
+        if self.segment is not None:
+            return self._encode_segments(audio, state)
+        work, net = self.encoder.later(audio.to(self._dtype), state.net)
+        return lambda: self._quantize(work(), state.codebooks), replace(state, net=net)
 
     def encode_flush(self, state: EncoderState) -> list[Chunk]:
         """Return the last frames; of a model of segments, the last segment or two."""
@@ -150,14 +163,16 @@ class EncodecModel(CompressionModel):
 
     def _encode_segments(
         self, audio: Tensor, state: EncoderState
-    ) -> tuple[list[Chunk], EncoderState]:
+    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
+        """Cut off the segments that are complete; return the work of coding them."""
         assert self.segment is not None
         length, stride = self.segment
-        waiting, chunks = join_time(state.net, audio), list[Chunk]()
+        waiting, segments = join_time(state.net, audio), list[Tensor]()
         while waiting.shape[2] >= length:
-            chunks.append(self._encode_segment(waiting[..., :length], state.codebooks))
+            segments.append(waiting[..., :length])
             waiting = waiting[..., stride:]
-        return chunks, replace(state, net=waiting.clone())
+        after = replace(state, net=waiting.clone())
+        return lambda: [self._encode_segment(x, state.codebooks) for x in segments], after
 
     def _encode_segment(self, audio: Tensor, codebooks: int) -> Chunk:
         scale = None
@@ -175,7 +190,7 @@ class EncodecModel(CompressionModel):
         """Return the state before the first frame."""
         if self.segment is None:
             return self.decoder.initial_state(batch, device)
-        return OverlapAdd.start(batch, self.channels, self.segment[1], device)
+        return (OverlapAdd.start(batch, self.channels, self.segment[1], device),)
 
     def decode_latent_step(
         self, latent: Tensor, scale: Tensor | None, state: State
@@ -184,11 +199,35 @@ class EncodecModel(CompressionModel):
         if self.segment is None:
             audio, state = self.decoder.step(latent.to(self._dtype), state)
             return audio.float(), state
-        audio = self.decoder(latent.to(self._dtype)).float()
-        if scale is not None:
-            audio = audio * scale[:, None, None]
-        return state.add(audio)
+        work, state = self._decode_segment(latent, scale, state)
+        return work(), state
+
+    def decode_latent_later(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Callable[[], Tensor], State]:
+        """Return the work of a step and the new state; see `CompressionModel`."""
+        if self.segment is not None:
+            return self._decode_segment(latent, scale, state)
+        work, state = self.decoder.later(latent.to(self._dtype), state)
+        return lambda: work().float(), state
 
     def decode_flush(self, state: State) -> Tensor:
         """Return the rest of the audio."""
-        return self.decoder.flush(state).float() if self.segment is None else state.rest()
+        return self.decoder.flush(state).float() if self.segment is None else state[0].rest()
+
+    def _decode_segment(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Callable[[], Tensor], State]:
+        """Return the work of decoding a segment and adding it to those before it."""
+        after = Relay(1)
+
+        def work() -> Tensor:
+            with after:
+                audio = self.decoder(latent.to(self._dtype)).float()
+                if scale is not None:
+                    audio = audio * scale[:, None, None]
+                done, following = state[0].add(audio)
+                after.leave([following])
+            return done
+
+        return work, after

@@ -50,7 +50,11 @@ def decoder(config: EncodecConfig) -> Sequential:
     layers += [ELU(), _conv(config, width, config.channels, EDGE_KERNEL)]
     split = len(layers) - 3 * (len(config.ratios) - 1) - 2
     tile = max(1, TILE // math.prod(config.ratios[1:]))
-    return Sequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
+    tiles = [(slice(split), 0)]
+    for ratio in config.ratios[1:-1]:  # all in one would be 60 % of the work, for one thread
+        tiles.append((slice(split, split + 3), tile))
+        split, tile = split + 3, tile * ratio
+    return Sequential(*layers, tiles=[*tiles, (slice(split, None), tile)])
 
 
 def encoder_lag(config: EncodecConfig) -> int:
