@@ -44,13 +44,19 @@ class Streamable(nn.Module, ABC):
         """Return what the end of the signal releases, `[B, C', T']` (T' may be 0)."""
 
     def drain(self, state: State) -> Iterator[Tensor]:
-        """Yield what `flush` returns, in one piece or in several that suit the cache."""
+        """Yield what `flush` returns, in one piece or in several that suit the cache.
+
+        What has been yielded is let go of: if nobody else holds the state, its memory is used
+        again while it is in the cache.
+        """
         yield self.flush(state)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a whole signal: `step` from the initial state, then `flush`."""
         y, state = self.step(x, self.initial_state(x.shape[0], x.device, x.dtype))
-        return join_all([y, *self.drain(state)])
+        ending = self.drain(state)
+        del state
+        return join_all([y, *ending])
 
 
 class Sequential(Streamable):
@@ -178,7 +184,9 @@ class Residual(Streamable):
         """Yield the last sums, as both sides have them ready."""
         branch, shortcut, a, b = state
         ends = iter(()) if self.shortcut is None else self.shortcut.drain(shortcut)
-        for part in self.branch.drain(branch):
+        parts = self.branch.drain(branch)
+        del state, branch, shortcut
+        for part in parts:
             a = _queued(a, part)
             b = _filled(b, ends, a.shape[2])
             if b is None:
@@ -210,7 +218,9 @@ def _ended(layer: Streamable, state: State, pieces: Iterator[Tensor]) -> Iterato
             y, state = layer.step(x, state)
             if y.shape[2]:
                 yield y
-    yield from layer.drain(state)
+    ending = layer.drain(state)
+    del state
+    yield from ending
 
 
 def _in_tiles(layers: Sequence[Streamable], x: Tensor, states: list[State], size: int) -> Tensor:

@@ -107,8 +107,8 @@ class Conv1d(Streamable):
         if x.shape[2] == 0:
             return self._convolve(state.samples, 0), state
         if self.memoryless:
-            return self._convolve(x.transpose(1, 2), x.shape[2]), state
-        samples, padded = _join(state.samples, x.transpose(1, 2)), state.padded
+            return self._convolve(x.transpose(1, 2).to(state.samples.dtype), x.shape[2]), state
+        samples, padded = join(state.samples, x.transpose(1, 2)), state.padded
         if padded is None:
             if samples.shape[1] < samples_to_start(self.padding[0], self.pad_mode):
                 return self._convolve(samples, 0), ConvState(samples.clone(), 0, None)
@@ -137,7 +137,7 @@ class Conv1d(Streamable):
             samples = pad_short(samples, left, right, self.pad_mode)
         else:
             signal = pad_right(samples[:, padded:], right, self.pad_mode)
-            samples = _join(samples[:, :padded], signal)
+            samples = join(samples[:, :padded], signal)
         return self._convolve(samples[:, state.skip :], windows)
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
@@ -162,8 +162,11 @@ def seanet_padding(
     return total - right, right
 
 
-def _join(a: Tensor, b: Tensor) -> Tensor:
-    """Concatenate `[B, n, C]` in time, without a copy where one is empty."""
-    if a.shape[1] == 0:
-        return b
-    return torch.cat([a, b], dim=1) if b.shape[1] else a
+def join(a: Tensor, b: Tensor) -> Tensor:
+    """Concatenate `[B, n, C]` in time, in the first's type, without a copy if that is empty."""
+    if a.shape[1] == 0 or b.shape[1] == 0:
+        return b.to(a.dtype) if b.shape[1] else a
+    joined = a.new_empty(len(a), a.shape[1] + b.shape[1], a.shape[2])
+    joined[:, : a.shape[1]] = a
+    joined[:, a.shape[1] :] = b
+    return joined

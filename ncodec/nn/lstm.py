@@ -44,7 +44,8 @@ class LSTM(Streamable):
         """Return as many samples as `x` has."""
         if x.shape[2] == 0:
             return x, state
-        signal = x.permute(2, 0, 1).contiguous()  # time first, as the library has it
+        # time first, as the library has it
+        signal = x.permute(2, 0, 1).to(state[0].dtype).contiguous()
         if _can_pack(signal):
             y, state = self._step_packed(signal, state)
         else:

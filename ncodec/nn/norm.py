@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +11,8 @@ from torch import Tensor, nn
 
 from ncodec.streaming import State, Streamable, join_all
 
-_TILE_VALUES = 1 << 17
-_TILE_ROWS = 1280
-"""Size of a tile: its values stay in the second-level cache, its rows outweigh what layers of many
-channels cost to read."""
+_TILE = 1 << 18  # values; smaller tiles cost more in calls, larger ones leave the caches
+_TILE_ROWS = 1280  # at least: fewer cost more to read the weights of layers with many channels
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class SegmentNorm(Streamable):
 
     All output comes from the segment's end, so a model with this layer is fed one segment at a
     time. What is fed is measured while it is in the cache and kept as it is: nobody may write to
-    its memory any more. It is normalised tile by tile, as the layers that follow ask for it.
+    its memory any more. It is normalised tile by tile, as the layers that follow ask for it, in
+    float32 at least.
 
     Args:
         channels: Channels of the input.
@@ -49,7 +49,7 @@ class SegmentNorm(Streamable):
     ) -> None:
         super().__init__()
         self.epsilon, self.trim = epsilon, trim
-        self.tile = max(_TILE_ROWS, _TILE_VALUES // channels)
+        self.tile = max(_TILE_ROWS, _TILE // channels)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -81,28 +81,38 @@ class SegmentNorm(Streamable):
         return join_all(list(self.drain(state)))
 
     def drain(self, state: State) -> Iterator[Tensor]:
-        """Yield the segment, normalised, tile by tile."""
+        """Yield the segment, normalised, tile by tile; lets go of what it has yielded."""
         assert isinstance(state, Segment)
-        length = sum(part.shape[1] for part in state.parts)
+        parts = deque(state.parts)
+        length = sum(part.shape[1] for part in parts)
         if length == 0:
-            yield state.parts[0].transpose(1, 2)
+            yield parts[0].transpose(1, 2)
             return
         factor, offset = self._affine(state, length * len(self.weight))
-        for start in range(self.trim[0], length - self.trim[1], self.tile):
-            stop = min(length - self.trim[1], start + self.tile)
-            tile = [torch.addcmul(offset, x, factor) for x in _between(state.parts, start, stop)]
+        del state
+        first, passed = self.trim[0], 0
+        while first < length - self.trim[1]:
+            last = min(length - self.trim[1], first + self.tile)
+            while passed + parts[0].shape[1] <= first:
+                passed += parts.popleft().shape[1]
+            tile = [
+                torch.addcmul(offset, x.to(offset.dtype), factor)
+                for x in _between(parts, first - passed, last - passed)
+            ]
             yield (tile[0] if len(tile) == 1 else torch.cat(tile, dim=1)).transpose(1, 2)
+            first = last
 
     def _affine(self, state: Segment, count: int) -> tuple[Tensor, Tensor]:
         """Return the normalisation as a factor and an offset for each channel, `[B, 1, C]`."""
         mean = torch.stack(state.sums).double().sum(0) / count
         square = torch.stack(state.norms).double().square().sum(0) / count
         scale = (square - mean.square() + self.epsilon).rsqrt()
-        factor = scale[:, None, None].to(self.weight.dtype) * self.weight
-        return factor, self.bias - mean[:, None, None].to(self.weight.dtype) * factor
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        factor = scale[:, None, None].to(wide) * self.weight
+        return factor, self.bias - mean[:, None, None].to(wide) * factor
 
 
-def _between(parts: tuple[Tensor, ...], start: int, stop: int) -> Iterator[Tensor]:
+def _between(parts: Iterable[Tensor], start: int, stop: int) -> Iterator[Tensor]:
     """Yield the samples `start` to `stop` of parts one after another."""
     for part in parts:
         length = part.shape[1]

@@ -12,6 +12,7 @@ from torch.nn import functional
 from ncodec.streaming import State, Streamable
 
 _LOG2_E = math.log2(math.e)
+_ZERO = torch.zeros(())  # beside a tensor as the other bound
 _FEW = 1 << 12  # values below which one call is faster than five
 _CACHED = 1 << 17  # values whose five passes stay in the second-level cache
 
@@ -46,8 +47,8 @@ class Pointwise(Streamable):
 class ELU(Pointwise):
     """x above 0, exp(x) - 1 below.
 
-    Without gradients, as max(x, 2^(min(x, 0) log2(e)) - 1): five passes that are vectorised well
-    against the library's one with expm1, which takes half as long again.
+    Without gradients, as the smaller of max(x, 0) and 2^(x log2(e)) - 1, in float32 at least:
+    four passes that vectorise well against the library's one with expm1, which takes twice as long.
     """
 
     def apply_to(self, x: Tensor) -> Tensor:
@@ -64,8 +65,10 @@ class ELU(Pointwise):
 
 
 def _elu(x: Tensor, out: Tensor) -> Tensor:
-    torch.mul(x, _LOG2_E, out=out).clamp_(max=0).exp2_().sub_(1)
-    return torch.maximum(x, out, out=out)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    y = torch.mul(wide, _LOG2_E, out=out if out.dtype == wide.dtype else None)
+    torch.clamp(wide, min=_ZERO, max=y.exp2_().sub_(1), out=y)
+    return y if y is out else out.copy_(y)
 
 
 class Tanh(Pointwise):

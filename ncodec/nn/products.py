@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SMALL = 1 << 15  # values of windows that cost less to copy than further products cost to call
-_WIDE = 16  # channels from which several narrower products beat one over copied windows
+_LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
+_TYPICAL = 4096  # samples that packed kernels are laid out for; others take as long
+_WIDE = 16  # channels from which oneDNN's convolution beats a product over copied windows
 
 
 def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Parameter:
@@ -29,18 +30,14 @@ def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Para
 
 
 class Factor:
-    """A matrix `[k, out]` that rows are multiplied by; in bfloat16 packed once for oneDNN.
-
-    In float32 the library's own product is as fast as one over packed weights, and its call faster.
-    """
+    """A matrix `[k, out]` that rows are multiplied by, packed once for oneDNN where that pays."""
 
     def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
         self.matrix, self.bias = matrix, bias
-        self._packed = _packed(matrix) if _packs(matrix) else None
 
     def times(self, rows: Tensor) -> Tensor:
         """Return `rows` `[n, k]` multiplied, and the bias added."""
-        if self._packed is not None:
+        if _packs(rows, len(rows) * self.matrix.numel()):
             return torch.ops.mkldnn._linear_pointwise.default(
                 rows, self._packed, self.bias, "none", [], ""
             )
@@ -48,11 +45,9 @@ class Factor:
             return rows @ self.matrix
         return torch.addmm(self.bias, rows, self.matrix)
 
-    def added_to(self, y: Tensor, rows: Tensor) -> Tensor:
-        """Return `y` with the product added; its memory may be used for that."""
-        if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise.binary(rows, y, self._packed, None, "add")
-        return y.addmm_(rows, self.matrix)
+    @cached_property
+    def _packed(self) -> Tensor:
+        return torch.ops.mkldnn._reorder_linear_weight(self.matrix.t().contiguous())
 
 
 class Kernel:
@@ -72,7 +67,9 @@ class Kernel:
         self.stride, self.dilation, self.bias = stride, dilation, bias
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
         self._shifts = stride == 1 < self.taps and self.taps * self.out <= self.channels
-        self._sums = self.taps > 1 and 1 in (stride, dilation) and self.channels >= _WIDE
+        self._slides = self.taps > 1 and self.channels >= _WIDE
+        # Where windows are whole strides, `stride` samples are one of as many times the channels.
+        self._merged = stride if dilation == 1 and self.taps % stride == 0 else 1
 
     def convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return the first `windows` outputs for samples `x` `[B, L, C]`: `[B, windows, out]`."""
@@ -81,22 +78,25 @@ class Kernel:
         x = x.contiguous()
         if self._shifts:
             return self._shifted(x, windows)
-        if self._sums and x.shape[0] == 1 and windows * len(self._matrix) > _SMALL:
-            return self._summed(x, windows)
+        work = len(x) * windows * self._matrix.numel()
+        if self._slides and work >= _LARGE and _packs(x, work):
+            return self._slid(x, windows)
         strides = (x.stride(0), self.stride * self.channels, self.dilation * self.channels, 1)
         rows = x.as_strided((x.shape[0], windows, self.taps, self.channels), strides)
         return self._whole.times(rows.reshape(-1, len(self._matrix))).view(-1, windows, self.out)
 
-    def _summed(self, x: Tensor, windows: int) -> Tensor:
-        """Add a product for each `stride` taps, whose rows lie in memory as they are: no copy."""
-        step, start = self.stride * self.channels, x.storage_offset()
-        y: Tensor | None = None
-        for part in self._parts:
-            rows = x.as_strided((windows, len(part.matrix)), (step, 1), start)
-            y = part.times(rows) if y is None else part.added_to(y, rows)
-            start += step * self.dilation
-        assert y is not None
-        return y[None]
+    def _slid(self, x: Tensor, windows: int) -> Tensor:
+        """Let oneDNN's convolution read the windows where they are: no copy, one sum."""
+        width = self._merged * self.channels
+        span = (self.taps - 1) * self.dilation + 1
+        length = ((windows - 1) * self.stride + span) // self._merged
+        batch = x.stride(0)
+        image = x.as_strided((len(x), width, 1, length), (batch, 1, batch, width))
+        steps = (1, self.stride // self._merged), (1, self.dilation)
+        y = torch.ops.mkldnn._convolution_pointwise.default(
+            image, self._sliding, self.bias, (0, 0), *steps, 1, "none", [], ""
+        )
+        return y.squeeze(2).transpose(1, 2)
 
     def _shifted(self, x: Tensor, windows: int) -> Tensor:
         """Multiply each sample by all taps at once, and add up what meets in one output."""
@@ -112,9 +112,13 @@ class Kernel:
         return Factor(self._matrix, self.bias)
 
     @cached_property
-    def _parts(self) -> list[Factor]:
-        first, *others = self._matrix.split(self.stride * self.channels)
-        return [Factor(first, self.bias), *(Factor(part, None) for part in others)]
+    def _sliding(self) -> Tensor:
+        width = self._merged * self.channels
+        weight = self._matrix.t().reshape(self.out, 1, -1, width).permute(0, 3, 1, 2)
+        steps = (1, self.stride // self._merged), (1, self.dilation)
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            weight, (0, 0), *steps, 1, (1, width, 1, _TYPICAL)
+        )
 
     @cached_property
     def _across(self) -> Factor:
@@ -140,15 +144,12 @@ def convolve_groups(
     return y.transpose(1, 2).contiguous()
 
 
-def _packs(matrix: Tensor) -> bool:
+def _packs(x: Tensor, work: int) -> bool:
+    """Return whether oneDNN's packed weights pay for `work` multiplications of `x`."""
     return (
-        matrix.dtype == torch.bfloat16
-        and matrix.is_cpu
+        (work >= _LARGE if x.dtype == torch.float32 else x.dtype == torch.bfloat16)
+        and x.is_cpu
         and not torch.is_grad_enabled()
         and torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and (x.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
-
-
-def _packed(matrix: Tensor) -> Tensor:
-    return torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous())

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
+from ncodec.nn.conv import join
 from ncodec.nn.products import Kernel, convolve_groups
 from ncodec.streaming import State, Streamable
 
@@ -102,7 +103,7 @@ class ConvTranspose1d(Streamable):
             return x.new_zeros(x.shape[0], self.out_channels, 0), state
         samples = x.transpose(1, 2)
         if self.taps > 1:
-            samples = torch.cat([state.samples, samples], dim=1)
+            samples = join(state.samples, samples)
         y = self._convolve(samples, windows)
         cut = min(state.trim, y.shape[1])
         rest = samples[:, windows:].clone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -183,6 +184,31 @@ def test_tiles_of_norms_that_do_not_meet() -> None:
         for norm, size in zip(norms, sizes, strict=True):
             norm.tile = size
         assert torch.allclose(net(x), expected, atol=1e-5)
+
+
+def test_a_norm_lets_go_of_what_it_has_yielded() -> None:
+    layer = SegmentNorm(4)
+    layer.tile = 10
+    state = layer.initial_state(1)
+    kept: list[weakref.ref[Tensor]] = []
+    for _ in range(5):
+        _, state = layer.step(torch.randn(1, 4, 10).tanh(), state)
+        kept.append(weakref.ref(state.parts[-1]))
+    ending = layer.drain(state)
+    del state
+    for i, _ in enumerate(ending):
+        assert [part() is None for part in kept] == [k < i for k in range(5)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", [7, 70_000])
+def test_elu(dtype: torch.dtype, length: int) -> None:
+    edges = torch.tensor([-torch.inf, -200.0, -1e-3, 0.0, 1e-3, 1.0, 200.0])
+    x = torch.cat([edges, torch.randn(length) * 3]).repeat(1, 2, 1).to(dtype)
+    y, expected = ELU()(x), F.elu(x.double())
+    assert y.dtype == dtype
+    error = 0.5 ** (8 if dtype == torch.bfloat16 else 22)
+    assert torch.allclose(y.double(), expected, rtol=error, atol=2e-7)
 
 
 def test_snake() -> None:
