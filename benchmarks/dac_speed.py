@@ -47,6 +47,9 @@ def rows(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
     config, weights = DAC.read({"state_dict": package.state_dict()}, {})
     model = DacModel(DacConfig.from_dict(config)).eval()
     model.load_state_dict(weights)
+    half = DacModel(DacConfig.from_dict(config)).eval()
+    half.load_state_dict(weights)
+    half.set_precision("bf16")
     audio = 0.1 * torch.randn(1, 1, int(seconds * model.sample_rate) // model.hop * model.hop)
     block = int(BLOCK_SECONDS * model.sample_rate)
     latent, codes, *_ = package.encode(audio)
@@ -55,16 +58,26 @@ def rows(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
         {
             "package encode": lambda: package.encode(audio),
             "encode": lambda: encode(model, audio, block),
+            "bf16 encode": lambda: encode(half, audio, block),
             "package decode": lambda: package.decode(latent),
             "decode": lambda: decode(model, chunks),
+            "bf16 decode": lambda: decode(half, chunks),
         },
         rounds,
     )
     for way in ("encode", "decode"):
-        ratio, speed = times[f"package {way}"] / times[way], seconds / times[way]
-        yield f"DAC 44.1 kHz {way}", f"{ratio:.2f}x the package; {speed:.2f}x real time"
+        for kind in ("", "bf16 "):
+            took = times[kind + way]
+            ratio, speed = times[f"package {way}"] / took, seconds / took
+            yield f"DAC 44.1 kHz {kind}{way}", f"{ratio:.2f}x the package; {speed:.2f}x real time"
     same = (torch.cat([chunk.codes for chunk in chunks], dim=2) == codes).float().mean()
     yield "DAC codes equal to the package's", f"{100 * same:.3f} %"
+    low = torch.cat([chunk.codes for chunk in encode(half, audio, block)], dim=2)
+    first = (low[:, 0] == codes[:, 0]).float().mean()
+    yield "DAC bf16: first codebook's codes equal", f"{100 * first:.1f} %"
+    exact, close = decode(model, chunks), decode(half, chunks)
+    noise = (exact.square().mean() / (exact - close).square().mean()).log10() * 10
+    yield "DAC bf16: decoded, signal to difference", f"{noise:.1f} dB"
 
 
 def main() -> None:

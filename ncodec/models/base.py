@@ -135,6 +135,10 @@ class CompressionModel(nn.Module, ABC):
             net.to(torch.bfloat16)
         self._precision = precision
 
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float32 if self._precision == "float32" else torch.bfloat16
+
     def _nets(self) -> list[nn.Module]:
         """Return the parts that `set_precision` converts; none in families that need float32."""
         return []

@@ -81,7 +81,7 @@ class ChainCodec(CompressionModel):
         """Take the next samples `[B, C, T]`; return the frames that they complete."""
         if audio.shape[-1] == 0:
             return [], state
-        latent, net = self.encoder.step(audio, state.net)
+        latent, net = self.encoder.step(audio.to(self._dtype), state.net)
         samples = (state.samples + audio.shape[-1] - 1) % self.hop + 1
         return self._quantized(latent, state), replace(state, net=net, samples=samples)
 
@@ -103,7 +103,8 @@ class ChainCodec(CompressionModel):
         missing = self.hop - state.samples
         if missing == 0 or not self.fills_last_frame:
             return self._quantized(self.encoder.flush(state.net), state)
-        latent, net = self.encoder.step(self._zeros(state.batch, missing), state.net)
+        zeros = self._zeros(state.batch, missing).to(self._dtype)
+        latent, net = self.encoder.step(zeros, state.net)
         return self._quantized(join_time(latent, self.encoder.flush(net)), state)
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -126,8 +127,8 @@ class ChainCodec(CompressionModel):
         """Take the next latents `[B, D, F]`; return the audio that is final."""
         if latent.shape[-1] == 0:
             return self._zeros(state.batch, 0), state
-        y, net = self.decoder.step(latent, state.net)
-        return y, replace(state, net=net, begun=True)
+        y, net = self.decoder.step(latent.to(self._dtype), state.net)
+        return y.float(), replace(state, net=net, begun=True)
 
     def decode_latent_later(
         self, latent: Tensor, scale: Tensor | None, state: DecoderState
@@ -142,12 +143,13 @@ class ChainCodec(CompressionModel):
         """End the streams: return the rest of the audio."""
         if not state.begun:
             return self._zeros(state.batch, 0)
-        return self.decoder.flush(state.net)
+        return self.decoder.flush(state.net).float()
 
     def _zeros(self, batch: int, samples: int) -> Tensor:
-        return next(self.parameters()).new_zeros(batch, self.channels, samples)
+        device = next(self.parameters()).device
+        return torch.zeros(batch, self.channels, samples, device=device)
 
     def _quantized(self, latent: Tensor, state: EncoderState) -> list[Chunk]:
         if latent.shape[-1] == 0:
             return []
-        return [Chunk(self.quantizer.encode(latent, state.codebooks), None)]
+        return [Chunk(self.quantizer.encode(latent.float(), state.codebooks), None)]

@@ -62,6 +62,10 @@ class DacModel(ChainCodec):
         self.receptive_field = reach.receptive_field
         self.preroll_frames, self.postroll_frames = reach.preroll_frames, reach.postroll_frames
 
+    def _nets(self) -> list[nn.Module]:
+        modules = (*self.encoder.modules(), *self.decoder.modules())
+        return [m for m in modules if isinstance(m, Conv1d | ConvTranspose1d)]
+
     def windowed(self, frames: int) -> WindowedDac:
         """Return this model for the codes of separate windows of `frames` frames.
 
@@ -83,6 +87,7 @@ class WindowedDac(DacModel):
         nn.Module.__init__(self)
         self.config, self.name = model.config, model.name
         self.encoder, self.quantizer, self.decoder = model.encoder, model.quantizer, model.decoder
+        self._precision, self._fingerprint = model.precision, model.fingerprint
         self._describe(model.config)
         samples = window_samples(model.config, frames)
         if samples < 1:
@@ -94,7 +99,7 @@ class WindowedDac(DacModel):
         self, latent: Tensor, scale: Tensor | None, state: DecoderState
     ) -> tuple[Tensor, DecoderState]:
         """Decode one window `[B, D, F]`."""
-        return _unpadded(self.decoder, latent), state
+        return _unpadded(self.decoder, latent.to(self._dtype)).float(), state
 
     def decode_latent_later(
         self, latent: Tensor, scale: Tensor | None, state: DecoderState

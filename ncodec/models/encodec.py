@@ -85,10 +85,6 @@ class EncodecModel(CompressionModel):
             self.preroll_frames += round(_LSTM_MEMORY * self.frame_rate)
             self.receptive_field = 0
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float32 if self.precision == "float32" else torch.bfloat16
-
     def _nets(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]
 

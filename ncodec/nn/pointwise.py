@@ -94,10 +94,14 @@ class Snake(Pointwise):
         """Return the values; 1e-9 keeps DAC's formula finite at alpha = 0."""
         divisor = self.alpha + 1e-9
         if torch.is_grad_enabled() or not x.is_cpu:
-            return x + torch.sin(self.alpha * x).square() / divisor
+            return (x + torch.sin(self.alpha * x).square() / divisor).to(x.dtype)
         y = torch.empty_like(x)
         length = max(1, _CACHED // max(1, x.shape[0] * x.shape[1]))
         for part, out in zip(x.split(length, dim=2), y.split(length, dim=2), strict=True):
-            torch.mul(part, self.alpha, out=out).sin_().square_()
-            torch.addcdiv(part, out, divisor, out=out)
+            exact = part.float()  # a bfloat16 phase would be off by degrees
+            wave = out if exact is part else torch.empty_like(exact)
+            torch.mul(exact, self.alpha, out=wave).sin_().square_()
+            torch.addcdiv(exact, wave, divisor, out=wave)
+            if wave is not out:
+                out.copy_(wave)
         return y

@@ -174,6 +174,26 @@ def test_windows_without_padding() -> None:
     assert y.shape[-1] == window_samples(model.config, frames) == windowed.segment[0]
 
 
+def test_dac_in_bf16_is_close_streams_and_keeps_the_fingerprint() -> None:
+    model, x = dac((2, 4)), 0.1 * torch.randn(2, 1, 803)
+    exact, fingerprint = model.encode(x)[0], model.fingerprint
+    heard = model.decode(exact)
+    model.set_precision("bf16")
+    assert model.fingerprint == fingerprint == model.windowed(60).fingerprint
+    codes, close = model.encode(x)[0], model.decode(exact)
+    assert (codes == exact)[:, 0].float().mean() > 0.9
+    assert close.dtype == torch.float32
+    error = (close - heard).square().mean() / heard.square().mean()
+    assert 1e-9 < error < 1e-3
+    assert (encode(model, x, 100) == codes)[:, 0].float().mean() > 0.9
+    streamed = (decode(model, exact, 3) - close).square().mean() / heard.square().mean()
+    assert streamed < 1e-3
+    with torch.enable_grad():
+        assert torch.allclose(model.decode(exact), close, atol=0.1 * float(heard.abs().max()))
+    y, _ = model.windowed(60).decode_latent_step(torch.randn(1, 16, 60), None, None)
+    assert y.dtype == torch.float32
+
+
 def test_mimi_memory_is_bounded() -> None:
     model = mimi()
     state = model.encoder_state(1)
