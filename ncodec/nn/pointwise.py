@@ -98,7 +98,7 @@ class Snake(Pointwise):
         y = torch.empty_like(x)
         length = max(1, _CACHED // max(1, x.shape[0] * x.shape[1]))
         for part, out in zip(x.split(length, dim=2), y.split(length, dim=2), strict=True):
-            exact = part.float()  # a bfloat16 phase would be off by degrees
+            exact = part.to(torch.promote_types(part.dtype, torch.float32))  # bf16 phases are too rough
             wave = out if exact is part else torch.empty_like(exact)
             torch.mul(exact, self.alpha, out=wave).sin_().square_()
             torch.addcdiv(exact, wave, divisor, out=wave)
