@@ -95,10 +95,11 @@ class Snake(Pointwise):
         divisor = self.alpha + 1e-9
         if torch.is_grad_enabled() or not x.is_cpu:
             return (x + torch.sin(self.alpha * x).square() / divisor).to(x.dtype)
+        wider = torch.promote_types(x.dtype, torch.float32)  # a bfloat16 phase is too rough
         y = torch.empty_like(x)
         length = max(1, _CACHED // max(1, x.shape[0] * x.shape[1]))
         for part, out in zip(x.split(length, dim=2), y.split(length, dim=2), strict=True):
-            exact = part.to(torch.promote_types(part.dtype, torch.float32))  # bf16 phases are too rough
+            exact = part.to(wider)
             wave = out if exact is part else torch.empty_like(exact)
             torch.mul(exact, self.alpha, out=wave).sin_().square_()
             torch.addcdiv(exact, wave, divisor, out=wave)
