@@ -16,6 +16,7 @@ from torch.nn import functional
 
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
 _TYPICAL = 4096  # samples that packed kernels are laid out for; others take as long
+_MANY = 128  # windows from which oneDNN takes the packed layout: others it lays out on each call
 _WIDE = 16  # channels from which oneDNN's convolution beats a product over copied windows
 
 
@@ -79,7 +80,7 @@ class Kernel:
         if self._shifts:
             return self._shifted(x, windows)
         work = len(x) * windows * self._matrix.numel()
-        if self._slides and work >= _LARGE and _packs(x, work):
+        if self._slides and windows >= _MANY and work >= _LARGE and _packs(x, work):
             return self._slid(x, windows)
         strides = (x.stride(0), self.stride * self.channels, self.dilation * self.channels, 1)
         rows = x.as_strided((x.shape[0], windows, self.taps, self.channels), strides)
