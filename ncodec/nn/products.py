@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncodec.nn.linear import Product, row_product
+
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
 _TYPICAL = 4096  # samples that packed kernels are laid out for; others take as long
 _MANY = 128  # windows from which oneDNN takes the packed layout: others it lays out on each call
@@ -38,6 +40,8 @@ class Factor:
 
     def times(self, rows: Tensor) -> Tensor:
         """Return `rows` `[n, k]` multiplied, and the bias added."""
+        if len(rows) == 1 and rows.dtype == torch.bfloat16 and _packs(rows, 0):
+            return self._row(rows.float()).to(rows.dtype)
         if _packs(rows, len(rows) * self.matrix.numel()):
             return torch.ops.mkldnn._linear_pointwise.default(
                 rows, self._packed, self.bias, "none", [], ""
@@ -45,6 +49,11 @@ class Factor:
         if self.bias is None:
             return rows @ self.matrix
         return torch.addmm(self.bias, rows, self.matrix)
+
+    @cached_property
+    def _row(self) -> Product:
+        bias = self.matrix.new_zeros(self.matrix.shape[1]) if self.bias is None else self.bias
+        return row_product(self.matrix.t().float().contiguous(), bias.float())
 
     @cached_property
     def _packed(self) -> Tensor:
