@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ncodec.derived import parts_of
 from ncodec.errors import ArgumentError
 from ncodec.relay import Relay
 
@@ -93,9 +94,10 @@ class Sequential(Streamable):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Feed `x` through the layers."""
         states: list[State] = []
+        layers = self._all()
         for part, size in self.tiles:
             inner = list[State](state[part])
-            x = _in_tiles(self._all()[part], x, inner, size)
+            x = _in_tiles(layers[part], x, inner, size)
             states += inner
         return x, tuple(states)
 
@@ -138,7 +140,8 @@ class Sequential(Streamable):
                 yield from ((slice(i, i + 1), 0) for i in range(len(self.layers))[run])
 
     def _all(self) -> list[Streamable]:
-        return cast("list[Streamable]", list(self.layers))
+        (layers,) = parts_of(self)
+        return list(parts_of(layers))
 
 
 class Residual(Streamable):
@@ -168,10 +171,11 @@ class Residual(Streamable):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the sums that both sides are ready for."""
         branch, shortcut, waiting_a, waiting_b = state
-        a, branch = self.branch.step(x, branch)
+        layer, *shortcuts = parts_of(self)
+        a, branch = layer.step(x, branch)
         b = x
-        if self.shortcut is not None:
-            b, shortcut = self.shortcut.step(x, shortcut)
+        for way in shortcuts:
+            b, shortcut = way.step(x, shortcut)
         a, b = _queued(waiting_a, a), _queued(waiting_b, b)
         y, a, b = _sum(a, b)
         return y, (branch, shortcut, a, b)

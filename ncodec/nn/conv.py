@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ncodec.derived import Derived
+from ncodec.derived import Derived, parts_of
 from ncodec.errors import ArgumentError
 from ncodec.nn.padding import PadMode, pad_left, pad_right, pad_short, samples_to_start
 from ncodec.nn.products import Kernel, convolve_groups, new_weight
@@ -141,9 +141,8 @@ class Conv1d(Streamable):
         return self._convolve(samples[:, state.skip :], windows)
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
-        sources = (self.weight,) if self.bias is None else (self.weight, self.bias)
         if self.groups == 1:
-            return self._kernel(*sources).convolve(x, windows).transpose(1, 2)
+            return self._kernel(*parts_of(self)).convolve(x, windows).transpose(1, 2)
         options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
         return convolve_groups(x, self.weight, self.bias, windows=windows, **options).transpose(
             1, 2
@@ -166,6 +165,8 @@ def join(a: Tensor, b: Tensor) -> Tensor:
     """Concatenate `[B, n, C]` in time, in the first's type, without a copy if that is empty."""
     if a.shape[1] == 0 or b.shape[1] == 0:
         return b.to(a.dtype) if b.shape[1] else a
+    if a.dtype == b.dtype:
+        return torch.cat([a, b], dim=1)
     joined = a.new_empty(len(a), a.shape[1] + b.shape[1], a.shape[2])
     joined[:, : a.shape[1]] = a
     joined[:, a.shape[1] :] = b

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ncodec.derived import Derived
+from ncodec.derived import Derived, parts_of
 from ncodec.nn.linear import Product, row_product
 from ncodec.streaming import State, Streamable
 
@@ -60,8 +60,9 @@ class LSTM(Streamable):
         """Take one sample of one signal in bfloat16: three fifths of the layer's time."""
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
+        weights = self._weights()
         for k, (h, c) in enumerate(zip(*state, strict=True)):
-            product = self._rows[k](*(getattr(self.lstm, f"{name}_l{k}") for name in _WEIGHTS))
+            product = self._rows[k](*weights[4 * k : 4 * k + 4])
             inner = product(torch.cat([x[0], h], dim=1).float())
             i, f, g, o = inner.chunk(4, dim=1)
             cell = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
@@ -73,8 +74,9 @@ class LSTM(Streamable):
     def _step_packed(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
+        weights = self._weights()
         for k, (h, c) in enumerate(zip(*state, strict=True)):
-            own = [getattr(self.lstm, f"{name}_l{k}") for name in _WEIGHTS]
+            own = weights[4 * k : 4 * k + 4]
             packed = self._packed[k](own[0], own[1])
             options = (False, [], _LSTM_MODE, self.channels, 1, True, False, False, False)
             x, h_last, c_last, _ = torch.ops.aten.mkldnn_rnn_layer(
@@ -84,12 +86,15 @@ class LSTM(Streamable):
             cells.append(c_last)
         return x, (torch.stack(hidden), torch.stack(cells))
 
+    def _weights(self) -> tuple[Tensor, ...]:
+        """Return each layer's weights of input and state, then their biases."""
+        return parts_of(parts_of(self)[0])
+
     def flush(self, state: State) -> Tensor:
         """Return nothing: `[B, C, 0]`."""
         return state[0].new_zeros(state[0].shape[1], self.channels, 0)
 
 
-_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _LSTM_MODE = 2  # of mkldnn_rnn_layer
 
 

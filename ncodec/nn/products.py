@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ncodec.nn.linear import Product, row_product
 
-_LARGE = 1 << 22  # multiplications from which packed weights repay the longer call in float32
+_LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
 _TYPICAL = 4096  # samples that packed kernels are laid out for; others take as long
 _MANY = 128  # windows from which oneDNN takes the packed layout: others it lays out on each call
 _WIDE = 16  # channels from which oneDNN's convolution beats a product over copied windows

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ncodec.derived import Derived
+from ncodec.derived import Derived, parts_of
 from ncodec.errors import ArgumentError
 from ncodec.nn.conv import join
 from ncodec.nn.products import Kernel, convolve_groups
@@ -120,8 +120,7 @@ class ConvTranspose1d(Streamable):
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return `windows` groups of `stride` samples, `[B, windows * stride, out]`."""
-        sources = (self.weight,) if self.bias is None else (self.weight, self.bias)
-        kernel = self._kernel(*sources)
+        kernel = self._kernel(*parts_of(self))
         if isinstance(kernel, Kernel):
             y = kernel.convolve(x, windows)
         else:
