@@ -57,7 +57,7 @@ class LSTM(Streamable):
         return (y + signal).permute(1, 2, 0), state
 
     def _step_one(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take one sample of one signal in bfloat16: the rows of a product, in less time than the layer."""
+        """Take one sample of one signal in bfloat16: a product of one row a layer."""
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
         weights = self._weights()
