@@ -7,17 +7,20 @@ Times are the best of the rounds: other work on the machine only ever adds to on
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import soundfile
 import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ncodec.codec import compress, decompress
 from ncodec.config import EncodecConfig
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.encodec import EncodecModel
@@ -128,28 +131,8 @@ def against_itself(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
     half.set_precision("bf16")
     for each in (model, half):
         each.set_num_codebooks(8)
-    audio, block = torch.randn(1, 1, int(seconds * 24000)) * 0.1, int(BLOCK_SECONDS * 24000)
-    chunks = encode(model, audio, block)
-
-    def with_threads(count: int, work: Work) -> Work:
-        def run() -> None:
-            with threads(count):
-                work()
-
-        return run
-
-    for way, work in {
-        "encode": lambda: encode(model, audio, block),
-        "decode": lambda: decode(model, chunks),
-    }.items():
-        both = {"1": with_threads(1, work), "2": with_threads(2, work)}
-        times = alternate(both, rounds, time.perf_counter)
-        yield f"two threads against one, {way}", f"{times['1'] / times['2']:.2f}x"
-    with threads(2):
-        second = encode(model, audio, block)
-    same = all(torch.equal(a.codes, b.codes) for a, b in zip(chunks, second, strict=True))
-    yield "codes of two threads equal to one's", "yes" if same else "no"
-
+    audio = torch.randn(1, 1, int(seconds * 24000)) * 0.1
+    yield from two_threads(model, audio, rounds)
     second_of_audio = audio[..., :24000]
     for name, each in (("float32", model), ("bf16", half)):
         single = split(encode(each, second_of_audio, 320), 1)
@@ -178,6 +161,32 @@ def against_itself(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
     yield "64 streams together, encode, blocks of 1 s", f"{ratio:.2f}x one by one"
     ratio = times["one by one by frames"] / times["together by frames"]
     yield "64 streams together, encode, frame by frame", f"{ratio:.2f}x one by one"
+
+
+def two_threads(model: CompressionModel, audio: Tensor, rounds: int) -> Iterator[tuple[str, str]]:
+    """Whole files in memory, as `compress` and `decompress` code them."""
+    wav, made = io.BytesIO(), dict[tuple[str, int], bytes]()
+    soundfile.write(wav, audio[0].T.numpy(), model.sample_rate, format="WAV", subtype="FLOAT")
+
+    def run(way: str, count: int) -> None:
+        source, target = io.BytesIO(made.get(("encode", 1), b"")), io.BytesIO()
+        with threads(count):
+            if way == "encode":
+                compress(io.BytesIO(wav.getvalue()), target, model=model, bandwidth=6.0)
+            else:
+                decompress(source, target, model=model)
+        made[way, count] = target.getvalue()
+
+    works = {
+        f"{way} {count}": lambda way=way, count=count: run(way, count)
+        for way in ("encode", "decode")
+        for count in (1, 2)
+    }
+    times = alternate(works, rounds, time.perf_counter)
+    for way in ("encode", "decode"):
+        ratio = times[f"{way} 1"] / times[f"{way} 2"]
+        same = "equal" if made[way, 1] == made[way, 2] else "different"
+        yield f"two threads against one, {way} of a file", f"{ratio:.2f}x, {same} bytes"
 
 
 def main() -> None:
