@@ -168,20 +168,19 @@ def two_threads(model: CompressionModel, audio: Tensor, rounds: int) -> Iterator
     wav, made = io.BytesIO(), dict[tuple[str, int], bytes]()
     soundfile.write(wav, audio[0].T.numpy(), model.sample_rate, format="WAV", subtype="FLOAT")
 
-    def run(way: str, count: int) -> None:
-        source, target = io.BytesIO(made.get(("encode", 1), b"")), io.BytesIO()
-        with threads(count):
-            if way == "encode":
-                compress(io.BytesIO(wav.getvalue()), target, model=model, bandwidth=6.0)
-            else:
-                decompress(source, target, model=model)
-        made[way, count] = target.getvalue()
+    def run(way: str, count: int) -> Work:
+        def work() -> None:
+            target = io.BytesIO()
+            with threads(count):
+                if way == "encode":
+                    compress(io.BytesIO(wav.getvalue()), target, model=model, bandwidth=6.0)
+                else:
+                    decompress(io.BytesIO(made["encode", 1]), target, model=model)
+            made[way, count] = target.getvalue()
 
-    works = {
-        f"{way} {count}": lambda way=way, count=count: run(way, count)
-        for way in ("encode", "decode")
-        for count in (1, 2)
-    }
+        return work
+
+    works = {f"{way} {count}": run(way, count) for way in ("encode", "decode") for count in (1, 2)}
     times = alternate(works, rounds, time.perf_counter)
     for way in ("encode", "decode"):
         ratio = times[f"{way} 1"] / times[f"{way} 2"]

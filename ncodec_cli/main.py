@@ -55,6 +55,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
     Status 0 is success, 1 an error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM, 141 a closed pipe.
     """
+    # NumPy's few products are small: its threads would take longer to start than to multiply.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     logging.basicConfig(format="ncodec: %(levelname)s: %(message)s", level=logging.WARNING)
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.ERROR, "error")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from typing import BinaryIO
 
@@ -68,28 +69,54 @@ def verify(src: BinaryIO) -> Report:
 def _verify_quickly(src: BinaryIO) -> Report | None:
     """Returns the report of a file without any fault; None if there is one, whichever it is."""
     report = Report()
-    try:
-        for link in raw_links(src):
-            hasher, packets, frame = hashlib.sha256(), 0, link.header.first_frame
-            for item in link.items():
-                place = span(item)
-                if not _sound(link, item) or (place is not None and place[0] != frame):
-                    return None
-                hasher.update(item.rows.data if isinstance(item, Run) else item.data)
-                packets += _packets(item)
-                frame = place[1] if place is not None else frame
-                report.losses.gone += _gone(item)
-            end, digest = link.end, hasher.digest()[:DIGEST_SIZE]
-            if link.wrong_tail or (end.packets, end.end_frame, end.digests[-1]) != (
-                packets,
-                frame,
-                digest,
-            ):
-                return None
-            report.count(link.header, packets, frame, end.source_samples)
-    except BadFileError:
-        return None
-    return report
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return (
+                report if all(_add_sound(link, report, pool) for link in raw_links(src)) else None
+            )
+        except BadFileError:
+            return None
+
+
+def _add_sound(link: RawLink, report: Report, pool: ThreadPoolExecutor) -> bool:
+    """Reads a link; counts it if it has no fault."""
+    hasher, packets, frame = _Hasher(pool), 0, link.header.first_frame
+    for item in link.items():
+        hasher.update(item)
+        place = span(item)
+        if not _sound(link, item) or (place is not None and place[0] != frame):
+            return False
+        packets += _packets(item)
+        frame = place[1] if place is not None else frame
+        report.losses.gone += _gone(item)
+    end, found = link.end, (packets, frame, hasher.digest())
+    if link.wrong_tail or (end.packets, end.end_frame, end.digests[-1]) != found:
+        return False
+    report.count(link.header, packets, frame, end.source_samples)
+    return True
+
+
+class _Hasher:
+    """The digest of a link, of which long stretches are summed up in another thread meanwhile."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._sha256, self._pool = hashlib.sha256(), pool
+        self._last: Future[None] | None = None
+
+    def update(self, item: Item) -> None:
+        self._wait()
+        if isinstance(item, Run):
+            self._last = self._pool.submit(self._sha256.update, item.rows.data)
+        else:
+            self._sha256.update(item.data)
+
+    def digest(self) -> bytes:
+        self._wait()
+        return self._sha256.digest()[:DIGEST_SIZE]
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 def _sound(link: RawLink, item: Item) -> bool:

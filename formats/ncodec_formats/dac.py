@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from . import limits
 from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
 from .npy_pickle import read_pickle
+from .wire import DAC_MAGIC
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAGIC = b"\x93NUMPY"
 VERSION = "1.0.0"
 MAX_FILE = 1 << 30
 """Bytes: the format is one block, so a file is held in memory as a whole."""
@@ -112,7 +112,7 @@ def _from_values(codes: Any, metadata: dict[str, Any]) -> DacFile:
 
 def _header_end(data: bytes) -> int:
     """Returns where the pickle begins, after numpy's header."""
-    if not data.startswith(MAGIC) or len(data) < 12:
+    if not data.startswith(DAC_MAGIC) or len(data) < 12:
         raise BadFileError("not a .dac file: it does not begin as numpy's files do")
     wide = data[6] >= 2
     begin = 12 if wide else 10
@@ -130,7 +130,7 @@ def write_dac(file: BinaryIO, dac: DacFile) -> None:
     import numpy as np
 
     padded = _HEADER + b" " * (-(len(_HEADER) + 11) % 64) + b"\n"
-    file.write(MAGIC + b"\x01\x00" + struct.pack("<H", len(padded)) + padded)
+    file.write(DAC_MAGIC + b"\x01\x00" + struct.pack("<H", len(padded)) + padded)
     metadata = {
         "input_db": np.asarray(dac.input_db, "<f4"),
         "original_length": dac.original_length,

@@ -4,16 +4,13 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from .check import played_samples
-from .dac import MAGIC as DAC_MAGIC
-from .dac import read_dac
-from .ecdc0 import Ecdc0Reader
 from .errors import BadFileError
 from .header import PREFIX, Header
 from .packets import Layout
 from .reader import open_links
 from .scanner import Source, read_header
 from .tail import tails
-from .wire import LINK_START, MAGIC
+from .wire import DAC_MAGIC, LINK_START, MAGIC
 
 
 def sniff(start: bytes) -> str:
@@ -140,6 +137,8 @@ def _link(header: Header, packets: int, end_frame: int, samples: int, size: int)
 
 
 def _ecdc0(src: BinaryIO) -> dict[str, Any]:
+    from .ecdc0 import Ecdc0Reader  # seldom wanted, and slow to load
+
     header = Ecdc0Reader(src).header
     layout = header.layout
     return {
@@ -156,6 +155,8 @@ def _ecdc0(src: BinaryIO) -> dict[str, Any]:
 
 
 def _dac(src: BinaryIO) -> dict[str, Any]:
+    from .dac import read_dac  # likewise
+
     dac = read_dac(src)
     return {
         "version": dac.dac_version,

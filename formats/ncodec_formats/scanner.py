@@ -14,7 +14,7 @@ from .header import PREFIX, Header, header_size
 from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
 SKIPPED = -1
 
 

@@ -5,6 +5,7 @@ import binascii
 MAGIC = b"ECDC"
 VERSION = 1
 LINK_START = MAGIC + bytes([VERSION])
+DAC_MAGIC = b"\x93NUMPY"
 HEADER_TAIL = b"\r\n"
 """Ends a header, so that a transfer in text mode is seen at once."""
 SYNC = b"\xec\xdc"
