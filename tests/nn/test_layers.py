@@ -262,3 +262,25 @@ def test_bad_sizes() -> None:
         ConvTranspose1d(1, 1, 4, stride=2, trim=(0, 3))
     with pytest.raises(ArgumentError, match="at least one layer"):
         Sequential()
+
+
+def test_bf16_samples_alone_pass_the_lstm_as_the_whole_does() -> None:
+    layer = LSTM(16, 2).to(torch.bfloat16)
+    for weight in layer.parameters():
+        weight.mul_(3)
+    x, state = torch.randn(1, 16, 40).to(torch.bfloat16), layer.initial_state(1)
+    parts: list[Tensor] = []
+    for sample in x.split(1, dim=2):
+        y, state = layer.step(sample, state)
+        parts.append(y - sample)
+    whole, _ = layer.step(x, layer.initial_state(1))
+    error = (torch.cat(parts, dim=2) - (whole - x)).float().square().mean()
+    assert error < 1e-3 * (whole - x).float().square().mean()
+
+
+def test_a_row_alone_passes_a_bf16_convolution_as_among_many() -> None:
+    layer = Conv1d(32, 24, 4, stride=4).to(torch.bfloat16)
+    x = torch.randn(1, 32, 40).to(torch.bfloat16)
+    one, whole = layer(x[..., :4]), layer(x)
+    assert one.dtype == torch.bfloat16
+    assert torch.allclose(one.float(), whole[..., :1].float(), atol=0.02)
