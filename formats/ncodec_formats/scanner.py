@@ -14,7 +14,8 @@ from .header import PREFIX, Header, header_size
 from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 
-CHUNK = 1 << 20
+FIRST_CHUNK, CHUNK = 1 << 16, 1 << 20
+"""Bytes of the first read and the most: a seek wants few, a whole file goes faster by many."""
 SKIPPED = -1
 
 
@@ -33,7 +34,7 @@ class Source:
         self.data = b""
         self.pos = 0
         self._base = 0
-        self._ended = False
+        self._ended, self._chunk = False, FIRST_CHUNK
         self.origin = file.tell() if _can_seek(file) else None
         """Where in the file reading began; None if it can't seek."""
 
@@ -55,7 +56,8 @@ class Source:
             return False
         chunks = [self.data[self.pos :]]
         have = len(chunks[0])
-        while have < count and (chunk := self._read(CHUNK)):
+        while have < count and (chunk := self._read(self._chunk)):
+            self._chunk = min(2 * self._chunk, CHUNK)
             chunks.append(chunk)
             have += len(chunk)
         self._base += self.pos
@@ -88,6 +90,7 @@ class Source:
         assert self.origin is not None
         self._file.seek(self.origin + offset)
         self.data, self.pos, self._base, self._ended = b"", 0, offset, False
+        self._chunk = FIRST_CHUNK
 
 
 def _can_seek(file: BinaryIO) -> bool:
