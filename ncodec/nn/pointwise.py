@@ -13,7 +13,7 @@ from ncodec.streaming import State, Streamable
 
 _LOG2_E = math.log2(math.e)
 _ZERO = torch.zeros(())  # beside a tensor as the other bound
-_FEW = 1 << 12  # values below which one call is faster than five
+_FEW = 3 << 12  # values below which one call is faster than five
 _CACHED = 1 << 17  # values whose five passes stay in the second-level cache
 
 

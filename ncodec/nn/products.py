@@ -8,7 +8,7 @@ is one row of memory, and every convolution is a product with a weight that is k
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +40,10 @@ class Factor:
 
     def times(self, rows: Tensor) -> Tensor:
         """Return `rows` `[n, k]` multiplied, and the bias added."""
-        if len(rows) == 1 and rows.dtype == torch.bfloat16 and _packs(rows, 0):
+        count = rows.shape[0]  # `len` of a tensor takes longer than this function
+        if count == 1 and rows.dtype == torch.bfloat16 and _packs(rows, 0):
             return self._row(rows.float()).to(rows.dtype)
-        if _packs(rows, len(rows) * self.matrix.numel()):
+        if _packs(rows, count * self.matrix.numel()):
             return torch.ops.mkldnn._linear_pointwise.default(
                 rows, self._packed, self.bias, "none", [], ""
             )
@@ -88,12 +89,13 @@ class Kernel:
         x = x.contiguous()
         if self._shifts:
             return self._shifted(x, windows)
-        work = len(x) * windows * self._matrix.numel()
+        work = x.shape[0] * windows * self._matrix.numel()
         if self._slides and windows >= _MANY and work >= _LARGE and _packs(x, work):
             return self._slid(x, windows)
         strides = (x.stride(0), self.stride * self.channels, self.dilation * self.channels, 1)
         rows = x.as_strided((x.shape[0], windows, self.taps, self.channels), strides)
-        return self._whole.times(rows.reshape(-1, len(self._matrix))).view(-1, windows, self.out)
+        rows = rows.reshape(-1, self.taps * self.channels)
+        return self._whole.times(rows).view(-1, windows, self.out)
 
     def _slid(self, x: Tensor, windows: int) -> Tensor:
         """Let oneDNN's convolution read the windows where they are: no copy, one sum."""
@@ -160,6 +162,13 @@ def _packs(x: Tensor, work: int) -> bool:
         (work >= _LARGE if x.dtype == torch.float32 else x.dtype == torch.bfloat16)
         and x.is_cpu
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()
-        and (x.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and _has_mkldnn(x.dtype)
+    )
+
+
+@cache
+def _has_mkldnn(dtype: torch.dtype) -> bool:
+    low = dtype == torch.bfloat16
+    return torch.backends.mkldnn.is_available() and (
+        not low or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )

@@ -126,7 +126,7 @@ class ConvTranspose1d(Streamable):
         else:
             y = convolve_groups(x, *kernel, windows=windows, groups=self.groups)
             y = y.unflatten(2, (self.out_channels, self.stride)).transpose(2, 3)
-        return y.reshape(len(x), windows * self.stride, self.out_channels)
+        return y.reshape(x.shape[0], windows * self.stride, self.out_channels)
 
     def _as_convolution(
         self, weight: Tensor, bias: Tensor | None = None
