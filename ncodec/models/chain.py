@@ -91,7 +91,7 @@ class ChainCodec(CompressionModel):
         """Return the work of a step and the new state."""
         if audio.shape[-1] == 0:
             return list[Chunk], state
-        work, net = self.encoder.later(audio, state.net)
+        work, net = self.encoder.later(audio.to(self._dtype), state.net)
         samples = (state.samples + audio.shape[-1] - 1) % self.hop + 1
         after = replace(state, net=net, samples=samples)
         return lambda: self._quantized(work(), state), after
@@ -136,8 +136,8 @@ class ChainCodec(CompressionModel):
         """Return the work of a step and the new state."""
         if latent.shape[-1] == 0:
             return lambda: self._zeros(state.batch, 0), state
-        work, net = self.decoder.later(latent, state.net)
-        return work, replace(state, net=net, begun=True)
+        work, net = self.decoder.later(latent.to(self._dtype), state.net)
+        return lambda: work().float(), replace(state, net=net, begun=True)
 
     def decode_flush(self, state: DecoderState) -> Tensor:
         """End the streams: return the rest of the audio."""

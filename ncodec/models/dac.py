@@ -105,7 +105,7 @@ class WindowedDac(DacModel):
         self, latent: Tensor, scale: Tensor | None, state: DecoderState
     ) -> tuple[Callable[[], Tensor], DecoderState]:
         """Return the work of decoding one window, and the state, which stays as it is."""
-        return lambda: _unpadded(self.decoder, latent), state
+        return lambda: self.decode_latent_step(latent, scale, state)[0], state
 
 
 def window_samples(config: DacConfig, frames: int) -> int:
