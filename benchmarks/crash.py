@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from ncodec.checkpoints.loading import find_model
 from ncodec.codec import compress
-from ncodec.codec.links import find_model
 from ncodec.errors import NcodecError
 from ncodec_cli.main import main as ncodec
 from ncodec_formats import EcdcReader

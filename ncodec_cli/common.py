@@ -84,7 +84,8 @@ beam_option = click.option(
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
     """Load the model that --model, --device, --precision and --beam ask for, to code with."""
-    from ncodec.codec.links import find_model, pick_device
+    from ncodec.checkpoints.loading import find_model
+    from ncodec.runtime import pick_device
 
     device, precision = pick_device(options["device"]), options["precision"]
     model = find_model(options["model"], default, device, precision)

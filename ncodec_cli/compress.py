@@ -133,8 +133,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     quiet: bool = options["quiet"]
 
     def work(job: Job, progress: Any) -> None:
-        from ncodec.codec import compress
-        from ncodec.convert import compress_as
+        from ncodec.codec import compress, compress_as
 
         run = compress if options["kind"] == "ecdc" else partial(compress_as, to=options["kind"])
         begin = time.monotonic()

@@ -55,8 +55,8 @@ def convert(
       ncodec convert talk.ecdc codes.npz
       ncodec convert codes.npz talk.ecdc --model encodec_24khz
     """
-    from ncodec.convert import convert as convert_file
-    from ncodec.convert import kind_of_name
+    from ncodec.codec import convert as convert_file
+    from ncodec.codec import kind_of_name
 
     kind = to or ("ecdc" if target == "-" else kind_of_name(target))
     with (

@@ -116,7 +116,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     def work(job: Job, progress: Any) -> None:
         from ncodec.audio import format_of
         from ncodec.codec import decompress as run
-        from ncodec.codec.links import pick_device
+        from ncodec.runtime import pick_device
 
         kind = container or ("wav" if job.target == "-" else format_of(job.target))
         device = pick_device(options["device"])

@@ -60,8 +60,8 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
 
     with open_console(quiet=options["quiet"]) as console:
         device = ready_device(options["sink"], "output")
-        from ncodec.codec.links import pick_device
         from ncodec.live.player import Player
+        from ncodec.runtime import pick_device
 
         common.use_threads(options["threads"])
         options["device"] = pick_device(options["device"])

@@ -58,7 +58,7 @@ def _is_foreign(file: BinaryIO) -> bool:
 
 
 def _check_foreign(path: str, file: BinaryIO, *, as_json: bool, quiet: bool) -> None:
-    from ncodec.convert import check
+    from ncodec.containers import check
 
     known = check(file)
     if as_json:

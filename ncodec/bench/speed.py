@@ -114,9 +114,10 @@ def to_markdown(speeds: Sequence[Speed]) -> str:
 def _measure(plan: Plan, threads: int) -> tuple[list[Speed], list[str]]:
     import torch
 
-    from ncodec.codec.links import find_model, in_precision
+    from ncodec.checkpoints.loading import find_model
     from ncodec.config import EncodecConfig
     from ncodec.models.encodec import EncodecModel
+    from ncodec.runtime import in_precision
 
     left_out = list[str]()
     models = [find_model(plan.model, None, "cpu", plan.precision)]

@@ -13,6 +13,10 @@ from ncodec.checkpoints.files import load_model_file
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
+from ncodec.runtime import in_precision
+
+ModelLike = CompressionModel | str | os.PathLike[str] | None
+"""A model, its name, or the path of its file; None means the default one."""
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
@@ -60,3 +64,16 @@ def load(
 def load_any(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
     """Load a model of any family, language models included; otherwise as `load`."""
     return load_model_file(find(name_or_path), device)
+
+
+def find_model(
+    model: ModelLike, named: str | None, device: str, precision: str = "float32"
+) -> CompressionModel:
+    """Return a model that was given, or load it by name or path, `named` by default.
+
+    Raises:
+        DeviceError: `precision` is "bf16", and the device cannot compute in it.
+    """
+    if isinstance(model, CompressionModel):
+        return model
+    return in_precision(load(os.fspath(model or named or DEFAULT_MODEL), device), precision, device)

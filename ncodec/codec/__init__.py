@@ -1,17 +1,23 @@
 """Streams and files: samples to packets and back, over any CompressionModel."""
 
+from ncodec.codec.conversion import KINDS, Converted, compress_as, convert, kind_of_name
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.encoder import StreamEncoder
+from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.files import Compressed, Decompressed, compress, decompress
-from ncodec.codec.links import Damage, FileDecoder
 
 __all__ = [
+    "KINDS",
     "Compressed",
+    "Converted",
     "Damage",
     "Decompressed",
     "FileDecoder",
     "StreamDecoder",
     "StreamEncoder",
     "compress",
+    "compress_as",
+    "convert",
     "decompress",
+    "kind_of_name",
 ]

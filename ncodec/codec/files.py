@@ -17,8 +17,9 @@ from ncodec.audio import (
     open_audio,
     open_writer,
 )
+from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
-from ncodec.codec.links import Damage, FileDecoder, ModelLike, find_model
+from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.pipeline import Workers
 from ncodec.errors import BadFileError, LimitError, ModelMismatchError, UnsupportedVersionError
 from ncodec.files import atomic_output

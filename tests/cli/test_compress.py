@@ -67,7 +67,7 @@ def test_precision_is_the_coder_s_alone(run, monkeypatch):
         return loaded[-1]
 
     monkeypatch.setattr("ncodec.checkpoints.load", load)
-    monkeypatch.setattr("ncodec.codec.links._has_bf16", lambda device: True)
+    monkeypatch.setattr("ncodec.runtime._has_bf16", lambda device: True)
     wav("a.wav", 1.5)
     for precision in ("float32", "bf16"):
         assert run("compress", "a.wav", f"{precision}.ecdc", "--precision", precision)[0] == 0
@@ -80,7 +80,7 @@ def test_precision_is_the_coder_s_alone(run, monkeypatch):
 
 
 def test_a_processor_without_bf16_says_so(run, monkeypatch):
-    monkeypatch.setattr("ncodec.codec.links._has_bf16", lambda device: False)
+    monkeypatch.setattr("ncodec.runtime._has_bf16", lambda device: False)
     wav("a.wav")
     status, said = run("compress", "a.wav", "--precision", "bf16", "--device", "cpu")
     assert (status, said) == (

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from ncodec.audio import RawFormat
-from ncodec.codec import FileDecoder, compress, decompress, links
+from ncodec.codec import FileDecoder, compress, decompress, file_decoder
 from ncodec.errors import ArgumentError, BadFileError, LimitError, ModelMismatchError
 from ncodec_formats import EcdcReader, EcdcWriter, repair, verify
 
@@ -68,7 +68,7 @@ def test_a_few_bytes_do_not_become_hours_of_silence(toys, sound, monkeypatch):
     writer.finish(100 * header.packet_frames * header.hop)
     bomb = out.getvalue() + out.getvalue()
     assert len(decoded(bomb, model)) == 200 * header.packet_frames * header.hop
-    monkeypatch.setattr(links, "MOST_SAMPLES", (10**6, 100))
+    monkeypatch.setattr(file_decoder, "MOST_SAMPLES", (10**6, 100))
     with pytest.raises(LimitError, match=r"more than 1\d{6} samples from \d+ bytes: beyond"):
         decoded(bomb, model)
     assert len(decoded(bomb, model, max_seconds=None)) == 200 * header.packet_frames * header.hop

@@ -13,9 +13,8 @@ import soundfile
 import torch
 
 from ncodec.checkpoints.files import save
-from ncodec.codec import FileDecoder, compress
+from ncodec.codec import FileDecoder, compress, compress_as
 from ncodec.config import DacConfig, EncodecConfig
-from ncodec.convert import compress_as
 from ncodec.errors import BadFileError
 from ncodec.live.devices import find_device
 from ncodec.live.player import FADE_SECONDS, Player

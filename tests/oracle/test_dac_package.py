@@ -14,8 +14,7 @@ import soundfile
 import torch
 
 from ncodec.checkpoints import export_model, import_model, inspect, load
-from ncodec.codec import compress, decompress
-from ncodec.convert import convert
+from ncodec.codec import compress, convert, decompress
 from ncodec.errors import ArgumentError
 from tests.oracle.reference import assert_close
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from ncodec.checkpoints import import_model, load
-from ncodec.codec import compress, decompress
-from ncodec.convert import convert
+from ncodec.codec import compress, convert, decompress
 from tests.oracle.reference import noise, randomise
 
 from encodec.model import EncodecModel, LMModel  # isort: skip

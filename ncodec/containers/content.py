@@ -112,7 +112,7 @@ class ForeignReader:
         self.total_samples: int | None = content.source_samples
         self.losses = Losses()
         self.problems: list[str] = []
-        self._content = content
+        self.content = content
         self._packets = content.packets
         self._waiting: Packet | None = None
 
@@ -131,7 +131,7 @@ class ForeignReader:
 
     def seek(self, frame: int) -> None:
         """Go to the packet that has `frame`."""
-        self._packets = self._content.again()
+        self._packets = self.content.again()
         for packet in self._packets:
             if packet.first_frame + packet.frames > frame:
                 self._waiting = packet

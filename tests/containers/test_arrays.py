@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from ncodec.convert.arrays import read_npz, read_safetensors, write_arrays
-from ncodec.convert.content import Content, make_content_header, packets_of, shape_of
+from ncodec.containers.arrays import read_npz, read_safetensors, write_arrays
+from ncodec.containers.content import Content, make_content_header, packets_of, shape_of
 from ncodec.errors import ArgumentError, BadFileError, LimitError, NcodecError
 
 READERS = {"npz": read_npz, "safetensors": read_safetensors}
@@ -80,7 +80,7 @@ def test_pickles_in_an_archive_run_nothing(tmp_path) -> None:
 
 
 def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncodec.convert.arrays.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("ncodec.containers.arrays.MAX_BYTES", 1 << 20)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("codes.npy", bytes(1 << 21))

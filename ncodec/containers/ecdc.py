@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from ncodec.convert.content import (
+from ncodec.containers.content import (
     NO_HASH,
     Content,
     complete,

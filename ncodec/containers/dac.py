@@ -1,31 +1,29 @@
 """`.dac` files of descript-audio-codec as `Content`, and back.
 
 The format does not name the model, and it restores the source's loudness by measuring what has been
-decoded; so both ways the loudness is measured here too.
+decoded: whoever reads or writes one must decode it (`ncodec.codec.loudness`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ncodec.checkpoints.registry import REGISTRY
-from ncodec.convert.content import (
+from ncodec.containers.content import (
     Content,
     make_content_header,
     packets_of,
     shape_of,
     whole,
-    with_model,
 )
-from ncodec.convert.ecdc import LoadModel
-from ncodec.convert.loudness import Meter
+from ncodec.containers.ecdc import LoadModel
 from ncodec.errors import ArgumentError
 from ncodec.models.dac import DacModel, window_samples
-from ncodec_formats import Header, Packet
+from ncodec_formats import Packet
 from ncodec_formats.dac import DacFile, read_dac, write_dac
 
 
@@ -73,8 +71,16 @@ def read_dac_content(file: BinaryIO, name: str | None, load: LoadModel) -> Conte
     return Content("dac", header, again(), dac.original_length, again, notes)
 
 
-def write_dac_content(content: Content, file: BinaryIO, load: LoadModel) -> list[str]:
+def write_dac_content(
+    content: Content, file: BinaryIO, level_of: Callable[[Content, Any], float], load: LoadModel
+) -> list[str]:
     """Write a `.dac` file of one window.
+
+    Args:
+        content: Codes of DAC.
+        file: Written to.
+        level_of: Measures the loudness in LUFS of what `content` decodes to with a model.
+        load: Gives the model.
 
     Returns:
         What the format has no place for.
@@ -89,7 +95,7 @@ def write_dac_content(content: Content, file: BinaryIO, load: LoadModel) -> list
     codes, _, sizes = whole(content)
     if not sizes:
         raise ArgumentError("nothing is coded: a .dac file cannot be empty")
-    level = measured_level(content, model) + header.gain_db
+    level = level_of(content, model) + header.gain_db
     write_dac(
         file,
         DacFile(
@@ -106,29 +112,9 @@ def write_dac_content(content: Content, file: BinaryIO, load: LoadModel) -> list
     return [what for what, said in lost.items() if said]
 
 
-def decodable(content: Content, model: Any) -> tuple[Header, Any]:
-    """Return header and model with which a `.dac` file's packets decode at its own loudness."""
-    if content.notes["windowed"]:
-        model = model.windowed(content.header.packet_frames)
-    header = with_model(content.header, model)
-    levels = content.notes["input_db"]
-    assert isinstance(levels, list)
-    level = measured_level(replace(content, header=header), model)
-    gain = float(np.mean(levels)) - level if np.isfinite(level) else 0.0
-    return replace(header, gain_db=gain), model
-
-
-def measured_level(content: Content, model: Any) -> float:
-    """Decode the codes and return their loudness in LUFS, without the header's gain."""
-    from ncodec.codec import StreamDecoder
-
-    header = replace(with_model(content.header, model), gain_db=0.0)
-    decoder = StreamDecoder(model, header, sample_rate=header.sample_rate)
-    meter = Meter(header.sample_rate)
-    for packet in content.again():
-        meter.push(decoder.push(packet))
-    meter.push(decoder.finish(content.source_samples))
-    return meter.level()
+def windowed_as(content: Content, model: Any) -> Any:
+    """Return the model that decodes a `.dac` file's packets: in windows if the file has them."""
+    return model.windowed(content.header.packet_frames) if content.notes["windowed"] else model
 
 
 def _guess(codebooks: int) -> str:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import torch
-
 from ncodec.audio import Samples, mix_channels
+from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.decoder import StreamDecoder
+from ncodec.codec.loudness import at_own_level
 from ncodec.codec.pipeline import Workers
-from ncodec.convert import ForeignReader, open_links
-from ncodec.errors import ArgumentError, BadFileError, DeviceError, LimitError
+from ncodec.containers import ForeignReader, open_links
+from ncodec.errors import ArgumentError, BadFileError, LimitError
 from ncodec.models.base import CompressionModel
+from ncodec.runtime import in_precision
 from ncodec_formats import EcdcReader, Losses
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
@@ -23,8 +24,6 @@ MOST_SAMPLES = (1 << 26, 1 << 14)
 
 At 0.75 kbps a channel, a byte is 0.01 s: 2048 samples at 192 kHz. Packets of meant silence cost
 next to nothing, so that a few bytes could claim a disk full."""
-
-ModelLike = CompressionModel | str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -40,61 +39,6 @@ class Damage:
         gone = self.losses.frames * self.frame_seconds
         lost = f"{gone:.3f} s lost" if gone else ""
         return ", ".join(filter(None, [lost, str(self.losses), *self.problems[:1]]))
-
-
-def find_model(
-    model: ModelLike, named: str | None, device: str, precision: str = "float32"
-) -> CompressionModel:
-    """Return a model that was given, or load it by name or path, `named` by default.
-
-    Raises:
-        DeviceError: `precision` is "bf16", and the device cannot compute in it.
-    """
-    if isinstance(model, CompressionModel):
-        return model
-    from ncodec.checkpoints import load
-    from ncodec.checkpoints.registry import DEFAULT_MODEL
-
-    return in_precision(load(os.fspath(model or named or DEFAULT_MODEL), device), precision, device)
-
-
-def in_precision(model: CompressionModel, precision: str, device: str) -> CompressionModel:
-    """Make a model that was just loaded compute in "float32" or "bf16".
-
-    Raises:
-        ArgumentError: the model cannot.
-        DeviceError: the device has no bf16, which the library would imitate many times slower.
-    """
-    if precision == "bf16" and not _has_bf16(device):
-        raise DeviceError(f"precision 'bf16': this machine's {device} has none; use float32")
-    model.set_precision(precision)
-    return model
-
-
-def _has_bf16(device: str) -> bool:
-    if device == "cpu":
-        mkldnn = torch.backends.mkldnn.is_available()
-        return mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return device.startswith("cuda") and torch.cuda.is_bf16_supported()
-
-
-def pick_device(name: str) -> str:
-    """Return the device that "auto" stands for, or the one that is named.
-
-    Raises:
-        DeviceError: this machine does not have it.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return next(device for device, available in there.items() if available)
-    if not there.get(name.split(":", maxsplit=1)[0]):
-        have = ", ".join(device for device, available in there.items() if available)
-        raise DeviceError(f"device {name!r}: this machine has {have}")
-    return name
 
 
 class FileDecoder:
@@ -172,11 +116,13 @@ class FileDecoder:
 
     def _open(self, reader: EcdcReader | ForeignReader, offset: float) -> StreamDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""
-        header = reader.header
         if isinstance(reader, ForeignReader):
-            self._models[header.model_hash] = in_precision(
-                reader.model, self._precision, self._device
-            )
+            reader.header = at_own_level(reader.content, reader.model)
+            model = reader.model
+            if not isinstance(self._given, CompressionModel):  # the caller's own stays as it is
+                model = in_precision(model, self._precision, self._device)
+            self._models[reader.header.model_hash] = model
+        header = reader.header
         if header.model_hash not in self._models:
             where = self._device, self._precision
             self._models[header.model_hash] = find_model(self._given, header.model, *where)

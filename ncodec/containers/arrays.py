@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ncodec.convert.content import Content, make_content_header, packets_of, shape_of, whole
+from ncodec.containers.content import Content, make_content_header, packets_of, shape_of, whole
 from ncodec.errors import ArgumentError, BadFileError, LimitError, NcodecError
 from ncodec_formats import Header, Packet
 

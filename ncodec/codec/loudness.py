@@ -1,11 +1,17 @@
-"""Loudness of a signal that comes piece by piece."""
+"""Loudness of a signal that comes piece by piece, and of what a file of codes decodes to."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ncodec.audio import Samples
+from ncodec.codec.decoder import StreamDecoder
+from ncodec.containers.content import Content, with_model
 from ncodec.metrics.loudness import block_powers, gated_level
+from ncodec_formats import Header
 
 
 class Meter:
@@ -45,3 +51,28 @@ class Meter:
         self._powers.append(block_powers(part, self._rate, skip=run_in))
         self._before = part[:, -self._rate :]
         self._waiting, self._held = [rest], rest.shape[1]
+
+
+def measured_level(content: Content, model: Any) -> float:
+    """Decode the codes and return their loudness in LUFS, without the header's gain."""
+    header = replace(with_model(content.header, model), gain_db=0.0)
+    decoder = StreamDecoder(model, header, sample_rate=header.sample_rate)
+    meter = Meter(header.sample_rate)
+    for packet in content.again():
+        meter.push(decoder.push(packet))
+    meter.push(decoder.finish(content.source_samples))
+    return meter.level()
+
+
+def at_own_level(content: Content, model: Any) -> Header:
+    """Return the header with the gain that gives what is decoded the loudness a file asks for.
+
+    Only `.dac` files do.
+    """
+    header = with_model(content.header, model)
+    levels = content.notes.get("input_db")
+    if not isinstance(levels, list):
+        return header
+    level = measured_level(content, model)
+    gain = float(np.mean(levels)) - level if np.isfinite(level) else 0.0
+    return replace(header, gain_db=gain)
