@@ -184,7 +184,12 @@ class Follower:
         if lost:
             self.losses.packets += 1
             where = f"packet {head.sequence} at byte {element.offset}"
-            self._fault(f"{where} is damaged from codebook {good + 1} on")
+            scale = self.layout.scale_fault(head)
+            self._fault(
+                f"{where}: its {scale}"
+                if scale
+                else f"{where} is damaged from codebook {good + 1} on"
+            )
             if good == 0:
                 self._reason = "damaged"
                 return

@@ -5,16 +5,27 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import limits
-from .bounds import check_header, is_count
+from .bounds import check_header, check_packet, is_count, plain
 from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
 from .wire import HEADER_TAIL, MAGIC, SYNC, VERSION
+
+if TYPE_CHECKING:
+    from .packets import Loss, Packet
 
 READER_VERSION = 1
 """Headers may ask for a reader of at least some version; this one is that."""
 PREFIX = struct.Struct("!4sBI")
+
+# In the order of WAVE's channel mask, lowest bit first.
+SPEAKERS = (
+    *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR"),
+    *("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR"),
+)
+USUAL_MASKS = (0, 0x4, 0x3, 0x7, 0x33, 0x37, 0x3F, 0x13F, 0x63F)
+"""The mask that a header without one means, by the number of channels."""
 
 # Key in the file -> field; one letter each, since a short file is mostly header.
 _KEYS = {
@@ -30,6 +41,7 @@ _KEYS = {
     "b": "block_frames",
     "R": "source_rate",
     "C": "source_channels",
+    "M": "channel_mask",
     "N": "source_samples",
     "S": "start",
     "E": "end",
@@ -85,8 +97,16 @@ class Header:
     in time. The end packet rules."""
     peeled: bool = False
     """Layers have been dropped from this file. Always written, so that it is one byte's change."""
+    channel_mask: int | None = None
+    """Speakers of the source's channels, as in WAVE: bit by bit front left, front right, front
+    centre, low frequency, back left, back right and so on; the channels stand in this order. 0: no
+    speakers. None: the usual ones for so many channels."""
 
     def __post_init__(self) -> None:
+        for name in _KEYS.values():
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        if type(self.gain_db) is int:
+            object.__setattr__(self, "gain_db", float(self.gain_db))
         check_header(self)
         if clash := {*_KEYS} & {*self.extra}:
             raise ArgumentError(f"extra has the key {min(clash)!r}, which has a field of its own")
@@ -151,6 +171,24 @@ class Header:
         sizes = self.codebook_sizes[:codebooks]
         return replace(self, codebook_sizes=sizes, kinds=kinds, peeled=True)
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """WAVE's names of the speakers that the channels belong to, as FL; empty if to none."""
+        mask = self.channel_mask
+        if mask is None:
+            mask = USUAL_MASKS[self.source_channels]
+        return tuple(name for bit, name in enumerate(SPEAKERS) if mask >> bit & 1)
+
+    def check_packet(self, packet: "Packet | Loss") -> None:
+        """Checks that a packet, or a loss, fits this header: numbers, shapes, codes and scale.
+
+        Readers give only such as do; this is for packets that come another way.
+
+        Raises:
+            ArgumentError: it does not fit.
+        """
+        check_packet(self, packet)
+
     @classmethod
     def parse(cls, data: bytes) -> "Header":
         """Reads the header that data begin with.
@@ -191,6 +229,7 @@ _OPTIONAL: dict[str, object] = {
     "postroll_frames": 0,
     "end": None,
     "segment": None,
+    "channel_mask": None,
     "gain_db": 0.0,
     "kinds": (),
     "tags": (),
@@ -264,9 +303,7 @@ def _decode(name: str, value: Any) -> Any:
         if not isinstance(value, list) or len(value) % 2:
             raise BadFileError("the header's tags are not pairs of key and value")
         return tuple(zip(value[::2], value[1::2], strict=True))
-    if name == "gain_db" and isinstance(value, int):
-        return float(value)
-    return tuple(value) if isinstance(value, list) else value
+    return value
 
 
 def _expand(name: str, value: Any) -> tuple[int, ...]:

@@ -122,6 +122,8 @@ def _link(header: Header, packets: int, end_frame: int, samples: int, size: int)
         "segment": header.segment and list(header.segment),
         "source_rate": header.source_rate,
         "source_channels": header.source_channels,
+        "channel_mask": header.channel_mask,
+        "speakers": list(header.speakers),
         "start": header.start,
         "samples": max(samples - header.start, 0),
         "seconds": max(samples - header.start, 0) / header.source_rate,

@@ -12,6 +12,10 @@ MAX_PACKET_FRAMES = 1 << 16
 MAX_HOP = 1 << 16
 MAX_RATE = 1 << 20
 """Hz, of the model and of the source."""
+MAX_CHANNEL_MASK = (1 << 18) - 1
+"""All speakers that WAVE names."""
+MAX_SCALE = float(1 << 16)
+"""RMS of a segment that a model divided it by: beyond that of 16-bit samples taken for floats."""
 MAX_SEQUENCE = (1 << 32) - 1
 MAX_COUNT = 1 << 48
 """Samples or frames in one file."""

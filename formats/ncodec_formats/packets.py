@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import limits
+from .bounds import scale_fault
 from .errors import BadFileError
 from .header import Header
 from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
@@ -170,6 +171,8 @@ class Layout:
 
         A layer that is damaged, or has a code beyond its codebook, takes those above it along.
         """
+        if self.scale_fault(head):
+            return 0
         good = count_good_layers(body, head.lengths)
         if self.exact:
             return good
@@ -178,6 +181,15 @@ class Layout:
             if int(codes[k].max()) >= size:
                 return k
         return good
+
+    def scale_fault(self, head: Head) -> str:
+        """Returns what is wrong with a packet's scale; nothing if it is right."""
+        if not head.scale and self.header.segment is None:
+            return ""
+        import numpy as np
+
+        scale = np.frombuffer(head.scale, ">f4") if head.scale else None
+        return scale_fault(self.header, scale, len(head.lengths))
 
     def get_packet(self, head: Head, body: bytes, good: int) -> Packet:
         """Returns the codes of the first `good` layers, as far as their payload kind is known."""

@@ -151,19 +151,8 @@ class EcdcWriter:
         import numpy as np
 
         header = self.header
-        most = (len(header.codebook_sizes), header.streams, header.packet_frames)
-        shape = codes.shape
-        fits = len(shape) == 3 and shape[0] <= most[0] and shape[1] == most[1]
-        if not fits or not 1 <= shape[2] <= most[2]:
-            raise ArgumentError(
-                f"codes of shape {list(shape)}; [K, S, F] must be at most {list(most)}, S exactly"
-            )
-        sizes = np.asarray(header.codebook_sizes[: shape[0]]).reshape(-1, 1, 1)
-        if codes.size and (int(codes.min()) < 0 or bool((codes >= sizes).any())):
-            raise ArgumentError("a code lies outside its codebook")
-        if scale is not None and (scale.shape != (most[1],) or not np.isfinite(scale).all()):
-            raise ArgumentError(f"scale must be {most[1]} finite numbers, one a stream")
         place = self._sequence * header.packet_frames if first_frame is None else first_frame
+        header.check_packet(Packet(self._sequence, place, codes, scale))  # type: ignore[arg-type]
         if place < self._writer.end_frame:
             raise ArgumentError(
                 f"a packet at frame {place}; the one before it ends at {self._writer.end_frame}"

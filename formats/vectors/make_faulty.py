@@ -5,11 +5,12 @@ import zlib
 from typing import Any
 
 import msgpack
+import numpy as np
 from make_parts import Entry, Packets, bad, header, link, packets_of, samples_of, seal, write
 
-from ncodec_formats import End
+from ncodec_formats import End, Packet
 from ncodec_formats.ending import FOOTER, Index
-from ncodec_formats.packets import END, put_gap, put_other
+from ncodec_formats.packets import END, Layout, put_gap, put_other
 from ncodec_formats.wire import put_varint
 
 
@@ -67,7 +68,7 @@ def wrong_headers() -> dict[str, Entry]:
         ),
     }
     limits = {"s": 9, "C": 9, "r": 1 << 21, "R": 1 << 21, "p": 1 << 17, "f": 1 << 31, "S": 1 << 50}
-    limits.update({"N": 1 << 50, "c": [65, 1024]})
+    limits.update({"N": 1 << 50, "c": [65, 1024], "M": 1 << 18})
     for key, value in limits.items():
         data = seal({**values, key: value}) + rest
         entries[f"limit-{ord(key)}.ecdc"] = bad(f"{key} is beyond its limit", data, "LimitError")
@@ -78,7 +79,7 @@ def wrong_headers() -> dict[str, Entry]:
     zeros = {"m": "", "h": b"short", "c": [], "G": float("nan"), "k": [1, 0], "t": ["A"], "F": 1}
     zeros.update(dict.fromkeys("rpsfbRC", 0))
     zeros.update(dict.fromkeys("qNSi", -1))
-    zeros["g"] = [5, 10]
+    zeros.update({"g": [5, 10], "M": 3})
     for key, value in zeros.items():
         data = seal({**values, key: value}) + rest
         entries[f"wrong-{ord(key)}.ecdc"] = bad(f"{key} is {value!r}", data, "BadFileError")
@@ -120,6 +121,22 @@ def damaged() -> dict[str, Entry]:
         (first, codes[: 1 if int(codes[1].max()) >= 600 else 4], None) for first, codes, _ in found
     ]
     assert all(len(codes) == 1 for _, codes, _ in kept)
+    segments = header(packet_frames=30, segment=(9600, 9504))
+    scaled = packets_of(segments, 3, 30)
+    silenced = [scaled[0], scaled[2]]
+
+    def rescaled(value: float | None) -> bytes:
+        layout = Layout(segments)
+        scales = [None if value is None else np.array([value], np.float32), scaled[1][2]]
+        wrong, right = (layout.put_packet(Packet(1, 30, scaled[1][1], each)) for each in scales)
+        return write(segments, scaled).replace(right, wrong)
+
+    scale_lost = link(
+        segments,
+        silenced,
+        end=samples_of(segments, scaled),
+        losses={"frames": 30, "packets": 1, "mismatch": True},
+    )
     far = write(header(), [(1 << 38, found[0][1], None)])
     error = "DamageError"
     faults: dict[str, Entry] = {
@@ -221,6 +238,18 @@ def damaged() -> dict[str, Entry]:
             error,
             despite(without, skipped=size, frames=15, mismatch=True),
         ),
+        **{
+            f"scale-{name}.ecdc": bad(
+                f"the second packet's scale is {value}", rescaled(value), error, scale_lost
+            )
+            for name, value in (
+                ("nan", float("nan")),
+                ("infinite", float("inf")),
+                ("huge", 1e30),
+                ("negative", -0.5),
+                ("missing", None),
+            )
+        },
         "far.ecdc": bad("a packet at frame 2^38", far, "LimitError"),
         "gap-overlaps.ecdc": bad(
             "a gap packet over frames that are there",

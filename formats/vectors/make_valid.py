@@ -95,6 +95,8 @@ def uncommon() -> dict[str, Entry]:
     midway = header(first_frame=1000 * 15, start=1000 * 9600)
     rates = header(sample_rate=1 << 20, source_rate=1 << 20)
     tags = tuple((f"KEY{number}", "x" * number) for number in range(60))
+    surround = header(streams=6, source_channels=6, channel_mask=0x60F)
+    nowhere = header(streams=4, source_channels=4, channel_mask=0)
     extra = header(extra={"zz": [1, {"a": b"b"}], "Ω": None})
     footless = plain[: plain.rindex(b"\xec\xdc\x02")]
     empty = write(base, [])
@@ -132,6 +134,10 @@ def uncommon() -> dict[str, Entry]:
         ),
         "many-tags.ecdc": good("sixty tags", header(tags=tags), packets_of(base, 1)),
         "unknown-keys.ecdc": good("header keys of a later version", extra, packets_of(base, 1)),
+        "side-speakers.ecdc": good(
+            "six channels with side speakers", surround, packets_of(surround, 2)
+        ),
+        "no-speakers.ecdc": good("four channels of no speakers", nowhere, packets_of(nowhere, 2)),
         "unknown-kind.ecdc": (
             write(kinds, found),
             {"is": "layer 3 is of an unknown kind", "links": [link(kinds, readable)]},

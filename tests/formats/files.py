@@ -71,7 +71,7 @@ def write(header: Header, codes: Iterable[np.ndarray], samples: int | None = Non
     writer = EcdcWriter(out, header, **options)
     frames = 0
     for block in codes:
-        writer.write(block)
+        writer.write(block, np.full(header.streams, 0.5) if header.segment else None)
         frames += block.shape[2]
     if samples is None:
         samples = frames * header.hop * header.source_rate // header.sample_rate
@@ -125,7 +125,12 @@ def headers(draw) -> Header:
         preroll_frames=draw(st.integers(0, 40)),
         postroll_frames=draw(st.integers(0, 4)),
         source_rate=draw(st.sampled_from([8000, 22050, 44100, 96000])),
-        source_channels=draw(st.integers(1, 8)),
+        source_channels=(channels := draw(st.integers(1, 8))),
+        channel_mask=draw(
+            st.sampled_from(
+                [None, 0, (1 << channels) - 1, 0x3FFFF >> 18 - channels << 18 - channels]
+            )
+        ),
         source_samples=draw(st.none() | st.integers(0, 2**40)),
         start=draw(st.integers(0, 2**40)),
         first_frame=draw(st.integers(0, 100)),
@@ -151,7 +156,9 @@ def packets_of(draw, header: Header) -> list[Packet]:
         rng = np.random.default_rng(draw(st.integers(0, 99)))
         sizes = np.array(header.codebook_sizes[:layers]).reshape(-1, 1, 1)
         codes = rng.integers(0, sizes, (layers, header.streams, frames)).astype(np.uint16)
-        scale = rng.random(header.streams).astype(np.float32) if draw(st.booleans()) else None
+        scale = None
+        if (header.segment and layers) or draw(st.booleans()):
+            scale = rng.random(header.streams).astype(np.float32)
         result.append(Packet(sequence, frame, codes, scale))
         frame += frames
         sequence += 1

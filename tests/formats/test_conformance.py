@@ -78,7 +78,7 @@ KAITAI = [
     *("plain", "one-layer", "two-streams", "segments", "live", "empty", "one-frame", "tags"),
     *("gain", "length-known", "peeled", "redundancy", "64-layers", "8-streams", "1-bit"),
     *("16-bit", "odd-sizes", "fewer-layers", "off-the-grid", "begins-midway", "unknown-packets"),
-    *("gap", "many-tags", "fastest"),
+    *("gap", "many-tags", "fastest", "side-speakers", "no-speakers"),
 ]
 
 

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncodec_formats import EcdcReader, Loss, Packet
+from ncodec_formats import EcdcReader, Loss, Packet, repair, verify
 from ncodec_formats.errors import BadFileError
-from tests.formats.files import Pipe, make, make_header, read, same
+from ncodec_formats.packets import Layout
+from tests.formats.files import (
+    Pipe,
+    apply,
+    make,
+    make_header,
+    random_codes,
+    read,
+    same,
+    write,
+)
 
 START = len(make_header().to_bytes())
 PACKETS = 6
@@ -74,6 +84,29 @@ def test_every_length_plays_to_the_cut():
         assert losses.truncated
         with pytest.raises(BadFileError):
             read(data[:length])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5, 1e30, None])
+def test_a_scale_that_can_not_be_is_damage(value):
+    header = make_header(segment=(4800, 4750))
+    codes = random_codes(header, 3)
+    data = write(header, codes)
+    layout = Layout(header)
+    scale = None if value is None else np.array([value], np.float32)
+    right = layout.put_packet(Packet(1, 15, codes[1], np.array([0.5], np.float32)))
+    assert right in data
+    damaged = data.replace(right, layout.put_packet(Packet(1, 15, codes[1], scale)))
+    whole, (items, losses) = read(data), keep_going(damaged)
+    assert items[1] == Loss(15, 15, "damaged")
+    assert all(same(items[n], whole[n]) for n in (0, 2))
+    assert (losses.frames, losses.packets, losses.layers) == (15, 1, 0)
+    with pytest.raises(BadFileError, match=r"packet 1 at byte \d+: its scale is"):
+        read(damaged)
+    report = verify(io.BytesIO(damaged))
+    assert not report.ok
+    mended = apply(repair, damaged)
+    assert verify(io.BytesIO(mended)).ok
+    assert [item.first_frame for item in read(mended)] == [0, 15, 30]
 
 
 @pytest.mark.parametrize("lost", [[0], [3], [5], [1, 2], [0, 5], [0, 1, 2, 3, 4, 5]])

@@ -6,17 +6,27 @@ import zlib
 from dataclasses import replace
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ncodec_formats import EcdcReader, Header, NcodecError, limits
+from ncodec_formats import (
+    EcdcReader,
+    EcdcWriter,
+    Header,
+    Loss,
+    NcodecError,
+    Packet,
+    info,
+    limits,
+)
 from ncodec_formats.errors import (
     ArgumentError,
     BadFileError,
     LimitError,
     UnsupportedVersionError,
 )
-from tests.formats.files import headers, make, make_header
+from tests.formats.files import headers, make, make_header, write
 
 
 def packed(values: object, version: int = 1) -> bytes:
@@ -140,6 +150,104 @@ def test_text_mode_damage_is_named(before, after):
 def test_impossible_values(field, value, error):
     with pytest.raises(error):
         replace(make_header(), **{field: value}).to_bytes()
+
+
+@pytest.mark.parametrize("mask", [0x3F, 0x60F, 0x3F << 12, 0, None])
+def test_speakers(mask):
+    header = make_header(source_channels=6, channel_mask=mask)
+    assert Header.parse(header.to_bytes()).channel_mask == mask
+    assert len(header.speakers) == (0 if mask == 0 else 6)
+    [link] = info(io.BytesIO(make(source_channels=6, channel_mask=mask)))["links"]
+    assert link["channel_mask"] == (None if mask is None else mask)
+    assert link["speakers"] == list(header.speakers)
+
+
+def test_the_usual_speakers_are_as_many_as_channels():
+    for channels in range(1, 9):
+        assert len(make_header(source_channels=channels).speakers) == channels
+    assert make_header(source_channels=6).speakers == ("FL", "FR", "FC", "LFE", "BL", "BR")
+
+
+@pytest.mark.parametrize("mask", [1, 0x7F, -1, 1.5, "5.1"])
+def test_a_mask_of_other_speakers_than_channels(mask):
+    with pytest.raises(ArgumentError, match="channel_mask"):
+        make_header(source_channels=6, channel_mask=mask)
+    with pytest.raises(LimitError, match="channel_mask"):
+        make_header(source_channels=6, channel_mask=0x3F << 13)
+
+
+def test_numbers_of_other_kinds():
+    plain = make_header(segment=(48000, 47520), gain_db=3.0, source_samples=5, channel_mask=4)
+    header = make_header(
+        sample_rate=np.int64(24000),
+        codebook_sizes=[np.uint16(1024)] * 4,
+        segment=np.array([48000, 47520]).tolist(),
+        gain_db=np.float32(3),
+        source_samples=np.int32(5),
+        channel_mask=np.uint8(4),
+    )
+    assert header == plain
+    assert header.to_bytes() == plain.to_bytes()
+    assert make_header(gain_db=3).to_bytes() == make_header(gain_db=3.0).to_bytes()
+    for wrong in (np.float64(24000), np.True_, True, "24000", None):
+        with pytest.raises(ArgumentError, match="sample_rate"):
+            make_header(sample_rate=wrong)
+
+
+def packet(**changes) -> Packet:
+    values = {"sequence": 2, "first_frame": 30, "codes": np.zeros((4, 1, 15), np.int64)}
+    return Packet(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"sequence": value} for value in (-1, 1.0, True, None, 1 << 32)),
+        *({"first_frame": value} for value in (-1, 1.5, "0", None, (1 << 48) + 1)),
+        {"codes": np.zeros((4, 1, 15), np.float32)},
+        {"codes": np.zeros((4, 1, 15), bool)},
+        {"codes": np.zeros((4, 1, 15)).tolist()},
+        {"codes": None},
+        {"codes": np.zeros((5, 1, 15), np.int64)},
+        {"codes": np.zeros((4, 2, 15), np.int64)},
+        {"codes": np.zeros((4, 1, 16), np.int64)},
+        {"codes": np.zeros((4, 1, 0), np.int64)},
+        {"codes": np.zeros((4, 15), np.int64)},
+        {"codes": np.full((4, 1, 15), 1024)},
+        {"codes": np.full((4, 1, 15), -1, np.int16)},
+        {"scale": np.array([np.nan], np.float32)},
+        {"scale": np.array([1e30], np.float32)},
+        {"scale": np.array([-1.0], np.float32)},
+        {"scale": np.ones(2, np.float32)},
+        {"scale": np.ones((1, 1), np.float32)},
+        {"scale": np.array([1])},
+        {"scale": 1.0},
+    ],
+    ids=str,
+)
+def test_packets_that_do_not_fit(changes):
+    header = make_header()
+    header.check_packet(packet())
+    header.check_packet(packet(codes=np.zeros((0, 1, 1), np.uint16), sequence=np.int64(3)))
+    with pytest.raises(ArgumentError):
+        header.check_packet(packet(**changes))
+
+
+def test_segments_need_a_scale():
+    header = make_header(segment=(4800, 4750))
+    header.check_packet(packet(scale=np.ones(1, np.float32)))
+    header.check_packet(packet(codes=np.zeros((0, 1, 15), np.uint16)))
+    with pytest.raises(ArgumentError, match="scale is missing"):
+        header.check_packet(packet())
+    with pytest.raises(ArgumentError, match="scale is missing"):
+        write(header, []) and EcdcWriter(io.BytesIO(), header).write(packet().codes)
+
+
+@pytest.mark.parametrize(("first", "frames"), [(-1, 5), (0, 0), (0, -5), (0, 2.5), (None, 1)])
+def test_losses_that_can_not_be(first, frames):
+    make_header().check_packet(Loss(0, 1, "missing"))
+    with pytest.raises(ArgumentError):
+        make_header().check_packet(Loss(first, frames, "missing"))
 
 
 def test_packets_too_long_for_the_format():
