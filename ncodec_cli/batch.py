@@ -12,7 +12,10 @@ from pathlib import Path
 import click
 
 from ncodec.errors import ArgumentError, NcodecError
-from ncodec_cli.common import Progress, use_threads
+from ncodec.progress import Progress as Report
+from ncodec_cli.common import use_threads
+from ncodec_cli.line import say_error
+from ncodec_cli.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -149,14 +152,14 @@ def report_failure(source: str, error: BaseException) -> None:
 
     text = describe(error) if isinstance(error, Exception) else "cancelled"
     text = text if source in text else f"{source}: {text}"
-    click.echo(f"ncodec: error: {text}", err=True)
+    say_error(text)
 
 
 class Cancelled(BaseException):
     """Raised in a worker when the whole batch is being given up."""
 
 
-Work = Callable[[Job, Callable[[float, float | None], None]], None]
+Work = Callable[[Job, Report], None]
 
 
 def run_jobs(
@@ -169,31 +172,57 @@ def run_jobs(
     """
     if len(jobs) == 1:
         use_threads(threads)
-        progress = Progress(Path(jobs[0].source).name, quiet=quiet)
-        try:
+        with Progress(Path(jobs[0].source).name, quiet=quiet) as progress:
             work(jobs[0], progress)
-        finally:
-            progress.close()
         return
-    workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
+    workers = min(workers or usable_cores(), len(jobs))
     use_threads(threads or (1 if workers > 1 else None))
-    failed = _run_pool(work, jobs, workers, Progress(f"{len(jobs)} files", quiet=quiet))
+    sizes = {job.source: _size(job.source) for job in jobs}
+    with Progress(files=len(jobs), sizes=sum(sizes.values()), quiet=quiet) as progress:
+        failed = _run_pool(work, jobs, workers, progress, sizes)
     if failed:
         raise NcodecError(f"{failed} of {len(jobs)} files failed")
 
 
-def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use: fewer than the machine has in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max" in it
+        return cores
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _run_pool(
+    work: Work, jobs: list[Job], workers: int, progress: Progress, sizes: dict[str, int]
+) -> int:
     """Return how many failed; on Ctrl-C the workers stop at their next block."""
-    stop, done = threading.Event(), dict.fromkeys((job.source for job in jobs), 0.0)
+    stop = threading.Event()
 
     def run(job: Job) -> None:
-        def report(seconds: float, total: float | None) -> None:
+        part = progress.part(job.source, sizes[job.source])
+
+        def report(done: float, total: float | None) -> None:
             if stop.is_set():
                 raise Cancelled
-            done[job.source] = seconds
+            part(done, total)
 
-        report(0.0, None)
-        work(job, report)
+        try:
+            report(0.0, None)
+            work(job, report)
+        finally:
+            part.end()
 
     failed = 0
     with ThreadPoolExecutor(workers) as pool:
@@ -205,13 +234,9 @@ def _run_pool(work: Work, jobs: list[Job], workers: int, progress: Progress) -> 
                     error, job = future.exception(), waiting.pop(future)
                     if error is not None:
                         failed += 1
-                        progress.close()
                         report_failure(job.source, error)
-                progress(sum(done.values()), None)
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-        finally:
-            progress.close()
     return failed

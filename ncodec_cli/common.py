@@ -6,7 +6,6 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,12 @@ import click
 
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.files import atomic_output, same_file
+from ncodec_cli import line, progress
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
+
+say, clock = line.say, progress.clock
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -214,51 +216,3 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-
-
-def clock(seconds: float, digits: int = 0) -> str:
-    """Return 1:02:03 or 2:03, with so many digits of the fraction of a second."""
-    units = int(seconds * 10**digits)
-    whole, fraction = divmod(units, 10**digits)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-    return f"{text}.{fraction:0{digits}d}" if digits else text
-
-
-class Progress:
-    """One line on a terminal: time done, speed against real time, time left; silent elsewhere."""
-
-    def __init__(self, label: str, *, quiet: bool = False) -> None:
-        """Begin now."""
-        self._label = label
-        self._on = not quiet and sys.stderr.isatty()
-        self._begin = self._shown = time.monotonic()
-
-    def __call__(self, done: float, total: float | None) -> None:
-        """Show that `done` of `total` seconds of audio are done (total None: unknown)."""
-        now = time.monotonic()
-        if not self._on or now - self._shown < 0.1:
-            return
-        self._shown = now
-        speed = done / (now - self._begin)
-        line = f"{self._label}  {clock(done)}"
-        if total is not None and total > 0:
-            left = (total - done) / speed if speed > 0 else 0.0
-            line += f" / {clock(total)}  {100 * done / total:3.0f} %  {clock(left)} left"
-        self._write(f"{line}  {speed:.1f}x real time")
-
-    def close(self) -> None:
-        """Take the line away."""
-        if self._on:
-            self._write("")
-
-    def _write(self, line: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()
-
-
-def say(text: str, *, quiet: bool) -> None:
-    """Print a line on standard error, so that standard output stays free for data."""
-    if not quiet:
-        click.echo(text, err=True)

@@ -1,20 +1,144 @@
-"""One line on a terminal that is written over and over."""
+"""What people read: lines that stay, and the one line of a terminal that is written over.
+
+Every command says what it says through `say`, `put` and `show`, so that nothing is ever glued to
+the live line. There is no escape sequence in it: old consoles would print those.
+"""
 
 from __future__ import annotations
 
-import shutil
+import codecs
+import os
 import sys
+import threading
+import unicodedata
+from collections.abc import Iterator
 
 import click
 
+_lock = threading.RLock()
+_shown = 0
+"""Columns that the live line takes now."""
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """Print a line on standard error, so that standard output stays free for data."""
+    if not quiet:
+        _print(text, err=True)
+
+
+def put(text: str) -> None:
+    """Print a line on standard output: what was asked for."""
+    _print(text, err=False)
+
+
+def say_error(text: str, kind: str = "error") -> None:
+    """Print what went wrong as every command does; quiet or not."""
+    colour = {"error": "red", "warning": "yellow"}.get(kind)
+    mark = click.style(f"{kind}:", fg=colour) if colour and _coloured() else f"{kind}:"
+    with _lock:
+        clear()
+        click.echo(f"ncodec: {mark} {_printable(text, sys.stderr)}", err=True)
+
+
+def show(text: str) -> None:
+    """Write over the live line, as far as the terminal is wide; nothing where there is none."""
+    global _shown  # noqa: PLW0603 - there is one terminal
+    if not has_line():
+        return
+    with _lock:
+        text = cut(" ".join(_printable(text, sys.stderr).split("\n")), width())
+        now = cells(text)
+        sys.stderr.write("\r" + text + " " * max(0, min(_shown, width()) - now))
+        if now == 0:
+            sys.stderr.write("\r")
+        sys.stderr.flush()
+        _shown = now
+
+
+def clear() -> None:
+    """Take the live line away."""
+    with _lock:
+        if _shown:
+            show("")
+
+
+def has_line() -> bool:
+    """Say whether standard error is a terminal on which a line can be written over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Return how many columns a line may take without wrapping; the last one is left free."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    if columns <= 0:
+        given = os.environ.get("COLUMNS", "")
+        columns = int(given) if given.isdecimal() and int(given) else 80
+    return max(columns - 1, 10)
+
+
+def room() -> int | None:
+    """Return how many columns a line that stays should take; None where it goes to no terminal."""
+    return width() if sys.stderr.isatty() else None
+
+
+def cells(text: str) -> int:
+    """Return how many columns a terminal gives to a text.
+
+    >>> cells("talk"), cells("音楽"), cells("e\N{COMBINING ACUTE ACCENT}")
+    (4, 4, 1)
+    """
+    return len(text) if text.isascii() else sum(_cells(text))
+
+
+def _cells(text: str) -> Iterator[int]:
+    for character in text:
+        if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+            yield 0
+        else:
+            yield 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """Return as much of a text's beginning as fits."""
+    if cells(text) <= columns:
+        return text
+    taken = 0
+    for place, size in enumerate(_cells(text)):
+        taken += size
+        if taken > columns:
+            return text[:place]
+    return text
+
+
+def shorten(name: str, columns: int) -> str:
+    """Take so much out of the middle of a name that it fits; its ending and beginning stay.
+
+    >>> shorten("a recording with a long name.wav", 20)
+    'a recordi...name.wav'
+    """
+    if cells(name) <= columns:
+        return name
+    if columns < 8:
+        return cut(name, columns)
+    end = cut(name[::-1], (columns - 3) // 2)[::-1]
+    return cut(name, columns - 3 - cells(end)) + "..." + end
+
+
+def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
+    """Return a bar for a level between `floor` and 0 dB."""
+    filled = round(width * min(1.0, max(0.0, 1 - db / floor)))
+    return "#" * filled + "-" * (width - filled)
+
 
 class Line:
-    """Shows the latest text on standard error where that is a terminal; silent elsewhere."""
+    """The live line of a command that shows meters or positions; taken away at the end."""
 
     def __init__(self, *, quiet: bool) -> None:
         """Begin with nothing."""
         self._quiet = quiet
-        self._on = not quiet and sys.stderr.isatty()
 
     def __enter__(self) -> Line:
         """Nothing to begin."""
@@ -22,23 +146,53 @@ class Line:
 
     def __exit__(self, *_: object) -> None:
         """Take the line away."""
-        self.show("")
+        clear()
 
     def show(self, text: str) -> None:
         """Write over what was there."""
-        if self._on:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[K{text[:width]}")
-            sys.stderr.flush()
+        if not self._quiet:
+            show(text)
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        if not self._quiet:
-            self.show("")
-            click.echo(text, err=True)
+        say(text, quiet=self._quiet)
 
 
-def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
-    """Return a bar for a level between `floor` and 0 dB."""
-    filled = round(width * min(1.0, max(0.0, 1 - db / floor)))
-    return "#" * filled + "-" * (width - filled)
+def _print(text: str, *, err: bool) -> None:
+    with _lock:
+        clear()
+        click.echo(_printable(text, sys.stderr if err else sys.stdout), err=err)
+
+
+def _coloured() -> bool:
+    return has_line() and not os.environ.get("NO_COLOR")
+
+
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
+}
+
+
+def _printable(text: str, stream: object) -> str:
+    """Keep a file's name or tag from telling the terminal what to do."""
+    isatty = getattr(stream, "isatty", None)
+    return text.translate(_CONTROLS) if isatty is not None and isatty() else text
+
+
+def _as_well_as_possible(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Encode what a stream's encoding has not: bytes of a name as they were, the rest escaped."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    if all("\udc80" <= character <= "\udcff" for character in text):
+        return bytes(ord(character) - 0xDC00 for character in text), error.end
+    return codecs.backslashreplace_errors(error)
+
+
+def print_every_name() -> None:
+    """Let no name stop a command because standard output or error cannot encode it."""
+    codecs.register_error("ncodec", _as_well_as_possible)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="ncodec")

@@ -112,10 +112,10 @@ def pull(names: tuple[str, ...], mirror: str | None, force: bool, quiet: bool) -
       ncodec models pull dac_44khz --mirror https://example.org/weights
     """
     from ncodec.checkpoints import pull as pull_model
-    from ncodec_cli.transfer import Transfer
+    from ncodec_cli.progress import BYTES, Progress
 
     for name in names:
-        with Transfer(name, quiet=quiet) as progress:
+        with Progress(name, unit=BYTES, quiet=quiet) as progress:
             info = pull_model(name, mirror=mirror, force=force, progress=progress)
         digest = info.notes.get("sha256", "")
         say(f"{name}: licence of the weights: {info.licence}; SHA-256 {digest}", quiet=quiet)
