@@ -91,7 +91,7 @@ class OptimSection:
         scales: Factors on `lr` for parameters by the start of their names.
         warmup: Steps of linear warm-up.
         final: Part of `lr` at the end of the cosine.
-        clip: Norm that gradients are clipped to.
+        clip: Norm that the gradients are clipped to, those of each factor in `scales` apart.
         ema: Decay of the averaged weights, which are what is saved; 0 for none.
         precision: "float32" or "bfloat16" (autocast).
     """

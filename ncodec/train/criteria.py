@@ -15,6 +15,7 @@ from ncodec.train.losses import (
     SISNRLoss,
     Spectra,
 )
+from ncodec.train.p862 import PesqLoss
 from ncodec.train.perceptual import (
     BandLoss,
     EnvelopeLoss,
@@ -38,6 +39,7 @@ CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
     "envelope": EnvelopeLoss,
     "phase": PhaseLoss,
     "spectrum": SpectrumLoss,
+    "pesq": PesqLoss,
 }
 """Name -> loss, made for a sample rate in Hz."""
 

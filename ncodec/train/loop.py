@@ -192,8 +192,7 @@ class Trainer:
         values = mean_over_processes(named)
         self._check(values)
         average_gradients(self.model.parameters())
-        clip = self.config.optim.clip
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip))
+        norm = self._clip()
         self._check({"gradient": norm})
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
@@ -247,6 +246,17 @@ class Trainer:
         else:
             (total + commitment).backward()
         return (total + commitment).detach()
+
+    def _clip(self) -> float:
+        """Clip the gradients of each group; returns the norm of all before.
+
+        Apart, since a linear map's gradient may be a hundred times that of the nets: clipped
+        together, it alone would rule how far all weights move.
+        """
+        clip = self.config.optim.clip
+        groups = (group["params"] for group in self.optimizer.param_groups)
+        norms = [torch.nn.utils.clip_grad_norm_(group, clip) for group in groups]
+        return float(torch.stack(norms).norm())
 
     def _check(self, values: dict[str, float]) -> None:
         broken = [name for name, value in values.items() if not math.isfinite(value)]

@@ -56,6 +56,22 @@ def test_a_resumed_run_can_change_its_settings_but_not_its_model(config):
         resume(config.output, CPU, changes=["optim.rate=1"])
 
 
+def test_one_group_with_a_huge_gradient_does_not_hold_the_others_back(config):
+    config = replace(config, optim=replace(config.optim, scales={"analysis": 0.1}, clip=1.0))
+    trainer = Trainer(config, CPU)
+    for name, parameter in trainer.model.named_parameters():
+        huge = name.startswith("analysis")
+        parameter.grad = torch.full_like(parameter, 1e6 if huge else 1e-6)
+    wanted = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
+    norm = trainer._clip()
+    assert norm > 1e6
+    for name, parameter in trainer.model.named_parameters():
+        if name.startswith("analysis"):
+            assert float(parameter.grad.norm()) <= 1.001
+        else:
+            assert torch.equal(parameter.grad, wanted[name]), name
+
+
 def test_a_whole_run_leaves_a_model_that_loads_and_codes(config):
     trainer = Trainer(config, CPU)
     trainer.run()
