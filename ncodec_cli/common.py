@@ -16,6 +16,7 @@ import click
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.files import atomic_output, same_file
 from ncodec_cli import line, progress
+from ncodec_cli.completing import complete_models
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
@@ -37,10 +38,16 @@ keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Go on at damage: say what was lost and fill its time."
 )
 model_option = click.option(
-    "--model", metavar="NAME", help="Model name, or a checkpoint file. [default: ncodec_24khz]"
+    "--model",
+    metavar="NAME",
+    help="Model name, or a checkpoint file. [default: ncodec_24khz]",
+    shell_complete=complete_models,
 )
 file_model_option = click.option(
-    "--model", metavar="NAME", help="Another model than the one that the file names."
+    "--model",
+    metavar="NAME",
+    help="Another model than the one that the file names.",
+    shell_complete=complete_models,
 )
 device_option = click.option(
     "--device",

@@ -14,12 +14,18 @@ CLOSED_PIPE = 128 + 13
 
 
 class LazyGroup(click.Group):
-    """`commands` maps a name to ("module:attribute", one line of help)."""
+    """`lazy` maps a name to ("module:attribute", one line of help), `aliases` a name to another."""
 
-    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
-        """Take the table; nothing is imported."""
+    def __init__(
+        self,
+        *args: Any,
+        lazy: Mapping[str, tuple[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take the tables; nothing is imported."""
         super().__init__(*args, **kwargs)
-        self._lazy = dict(lazy)
+        self._lazy, self._aliases = dict(lazy), dict(aliases or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -27,6 +33,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
+        cmd_name = self._aliases.get(cmd_name, cmd_name)
         if cmd_name not in self._lazy:
             return None
         module, attribute = self._lazy[cmd_name][0].split(":")
@@ -59,7 +66,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command when there is none of that name."""
-        name = args[0]
+        name = args[0] = self._aliases.get(args[0], args[0])
         if name not in self._lazy and not name.startswith("-"):
             import difflib
 

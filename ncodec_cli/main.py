@@ -25,7 +25,7 @@ COMMANDS = {
     "cat": ("ncodec_cli.cat:cat", "Join files end to end."),
     "tag": ("ncodec_cli.tag:tag", "Show or change tags."),
     "repair": ("ncodec_cli.repair:repair", "Save what is whole in a damaged file."),
-    "convert": ("ncodec_cli.convert:convert", "Change between .ecdc versions and .dac."),
+    "convert": ("ncodec_cli.convert:convert", "Change between .ecdc versions, .dac and arrays."),
     "play": ("ncodec_cli.play:play", "Play a file on the speakers."),
     "record": ("ncodec_cli.record:record", "Record from the microphone."),
     "live": ("ncodec_cli.live:live", "Hear the codec on the microphone, at once."),
@@ -36,9 +36,16 @@ COMMANDS = {
     "selftest": ("ncodec_cli.selftest:selftest", "Check this installation."),
     "completion": ("ncodec_cli.completion:completion", "Print shell completion code."),
 }
+# What users of other codecs type first.
+ALIASES = {"encode": "compress", "enc": "compress", "decode": "decompress", "dec": "decompress"}
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    aliases=ALIASES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="ncodec", message="%(prog)s %(version)s")
 def cli() -> None:
     """Compress speech and music with neural codecs, in files and streams.

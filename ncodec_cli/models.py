@@ -3,67 +3,104 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ncodec.errors import CheckpointError
 from ncodec_cli.common import force_option, json_option, quiet_option, say
+from ncodec_cli.completing import complete_known, complete_models, complete_stored
+from ncodec_cli.line import put
 
 if TYPE_CHECKING:
     from ncodec.checkpoints import Entry, ModelInfo
 
 
-@click.group()
+@click.group(context_settings={"max_content_width": 80})
 def models() -> None:
-    """List, show, fetch, import and export models."""
+    """List, show, fetch, import and export models.
+
+    A NAME is one that list shows, one of the Hugging Face hub (facebook/encodec_24khz), or one that
+    you gave when you imported.
+    """
 
 
-@models.command("list")
+@models.command("list", short_help="Show the models that are known, and which are here.")
 @json_option
 def list_models(as_json: bool) -> None:
-    """List the models that are known, and whether they are on this machine.
+    """List the models that are known, their licences, and which are on this machine.
+
+    "here?" marks one whose file is not known to be the published one; "+" a licence of which show
+    tells more.
 
     \b
     Examples:
       ncodec models list
       ncodec models list --json
     """
-    from ncodec.checkpoints import known, read_model_info, stored_names
-    from ncodec.checkpoints.cache import model_path
+    rows = [*_known_rows(), *_imported_rows()]
+    if as_json:
+        put(json.dumps(rows))
+        return
+    width = min(16, max(len(row["name"]) for row in rows))
+    put(f"{'name':<{width}}         {'licence':<12}  what")
+    for row in rows:
+        state = ("here" if row["published"] else "here?") if row["here"] else ""
+        licence, more = row["licence"].partition(" (")[::2]
+        licence += "+" if more else ""
+        name = row["name"]
+        if len(name) > width:
+            put(name)
+            name = ""
+        put(f"{name:<{width}}  {state:<5}  {licence:<12}  {row['summary']}")
+
+
+def _known_rows() -> Iterator[dict[str, Any]]:
+    from ncodec.checkpoints import known, stored_names
 
     stored = stored_names()
-    rows: list[dict[str, Any]] = [
-        {
+    for entry in known():
+        info = _info(entry.name) if entry.name in stored else None
+        yield {
             "name": entry.name,
             "here": entry.embedded or entry.name in stored,
-            "licence": entry.licence,
+            "published": info.is_published if info else entry.embedded,
+            "licence": info.licence if info else entry.licence,
             "summary": entry.summary,
         }
-        for entry in known()
-    ]
-    names = {row["name"] for row in rows}
-    for name in stored:
+
+
+def _imported_rows() -> Iterator[dict[str, Any]]:
+    from ncodec.checkpoints import known, stored_names
+
+    names = {entry.name for entry in known()}
+    for name in stored_names():
         if name not in names:
-            info = read_model_info(model_path(name))
-            rows.append(
-                {
-                    "name": name,
-                    "here": True,
-                    "licence": info.licence,
-                    "summary": f"imported; family {info.family}",
-                }
-            )
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        state = "here" if row["here"] else "    "
-        click.echo(f"{row['name']:<{width}}  {state}  {row['summary']}")
+            info = _info(name)
+            summary = f"imported; family {info.family}" if info else "cannot be read"
+            licence = info.licence if info else "unknown"
+            yield {
+                "name": name,
+                "here": True,
+                "published": False,
+                "licence": licence,
+                "summary": summary,
+            }
 
 
-@models.command()
-@click.argument("name")
+def _info(name: str) -> ModelInfo | None:
+    """Return what a model that is here says of itself; None if its file is damaged."""
+    from ncodec.checkpoints import model_path, read_model_info
+
+    try:
+        return read_model_info(model_path(name))
+    except CheckpointError:
+        return None
+
+
+@models.command(short_help="Show all that is known of a model.")
+@click.argument("name", shell_complete=complete_models)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show all that is known of a model: NAME, or the path of a model file.
@@ -74,10 +111,9 @@ def show(name: str, as_json: bool) -> None:
       ncodec models show ./mine.safetensors --json
     """
     from ncodec.checkpoints import find, lookup, read_model_info
-    from ncodec.checkpoints.registry import REGISTRY
-    from ncodec.errors import CheckpointError
+    from ncodec.checkpoints.registry import REGISTRY, canonical
 
-    entry = REGISTRY.get(name)
+    entry = REGISTRY.get(canonical(name))
     try:
         path = find(name)
         info = read_model_info(path)
@@ -88,42 +124,77 @@ def show(name: str, as_json: bool) -> None:
     else:
         fields = _of_info(info, entry) | {"file": str(path)}
     if as_json:
-        click.echo(json.dumps(fields))
+        put(json.dumps(fields))
         return
     for key, value in fields.items():
         for i, line in enumerate(_lines(value)):
-            click.echo(f"{key if i == 0 else '':<10} {line}")
+            put(f"{key if i == 0 else '':<10} {line}")
 
 
-@models.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--mirror", metavar="URL", help="A folder that has the files under their own names.")
+@models.command(short_help="Download models and keep them for use offline.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_known)
+@click.option(
+    "--mirror", metavar="URL", help="A folder or address that has the files under their own names."
+)
 @click.option("-f", "--force", is_flag=True, help="Download again; it must be the same file.")
 @quiet_option
 def pull(names: tuple[str, ...], mirror: str | None, force: bool, quiet: bool) -> None:
     """Download the models of these NAMEs, check them, and keep them for use offline.
 
-    A download that was cut goes on where it broke. Files are compared with the published SHA-256,
-    or its published first digits; the whole digest is kept, and must be the same ever after.
+    A download that was cut goes on where it broke. What the Hugging Face hub's cache has is taken
+    from there; HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE and http_proxy, https_proxy are
+    respected. Files are compared with the published SHA-256, or its published first digits; the
+    whole digest is kept, and must be the same ever after.
 
     \b
     Examples:
       ncodec models pull encodec_24khz
       ncodec models pull dac_44khz --mirror https://example.org/weights
     """
+    from ncodec.checkpoints import canonical
     from ncodec.checkpoints import pull as pull_model
     from ncodec_cli.progress import BYTES, Progress
 
     for name in names:
-        with Progress(name, unit=BYTES, quiet=quiet) as progress:
-            info = pull_model(name, mirror=mirror, force=force, progress=progress)
+        try:
+            with Progress(name, unit=BYTES, quiet=quiet) as progress:
+                info = pull_model(name, mirror=mirror, force=force, progress=progress)
+        except CheckpointError as error:
+            *sources, last = str(error).splitlines()
+            for line in sources:
+                say(f"ncodec: {line}")
+            raise CheckpointError(last) from error
         digest = info.notes.get("sha256", "")
-        say(f"{name}: licence of the weights: {info.licence}; SHA-256 {digest}", quiet=quiet)
+        checked = "" if info.is_published else ", which is not known to be the published file's"
+        say(
+            f"{canonical(name)}: licence of the weights: {info.licence}; SHA-256 {digest}{checked}",
+            quiet=quiet,
+        )
 
 
-@models.command("import")
+@models.command(short_help="Take pulled or imported models off this machine.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_stored)
+@quiet_option
+def rm(names: tuple[str, ...], quiet: bool) -> None:
+    """Take the models of these NAMEs off this machine.
+
+    \b
+    Examples:
+      ncodec models rm encodec_24khz
+      ncodec models rm mine other
+    """
+    from ncodec.checkpoints import canonical, remove
+
+    for name in names:
+        freed = remove(name)
+        say(f"{canonical(name)}: removed, {freed / 1e6:.1f} MB freed", quiet=quiet)
+
+
+@models.command("import", short_help="Take in a checkpoint of another tool, or of training.")
 @click.argument("path", type=click.Path(exists=True), metavar="FILE")
-@click.option("--name", help="Name to keep it under; not needed for known models.")
+@click.option(
+    "--name", help="Name to keep it under. [default: the published file's, or the one in the file]"
+)
 @click.option("--rate", type=click.IntRange(100), metavar="HZ", help="If the file lacks its rate.")
 @click.option("--licence", help="Licence of the weights, to be kept with them.")
 @force_option
@@ -134,21 +205,27 @@ def import_command(
     """Take in a checkpoint of EnCodec, AudioCraft, DAC or Mimi, or one of our own.
 
     FILE is a checkpoint or a folder with one, as from the Hugging Face hub. What it is is told from
-    the names of its tensors. Nothing in it is run.
+    the names of its tensors. Nothing in it is run. A known model's name and licence are given by
+    themselves only to a file whose SHA-256 is the published one.
 
     \b
     Examples:
       ncodec models import encodec_24khz-d7cc33bc.th
+      ncodec models import runs/mine/model.safetensors
       ncodec models import ./my-finetune --name mine
     """
     from ncodec.checkpoints import import_model
+    from ncodec.checkpoints.registry import REGISTRY
 
     taken = import_model(path, name, sample_rate=rate, licence=licence, force=force)
-    say(f"{path}: {taken.layout}; kept as {taken.info.name} in {taken.path}", quiet=quiet)
+    kept = taken.info.name
+    unsure = kept in REGISTRY and not taken.info.is_published
+    doubt = f" (it is not known to be the published {kept})" if unsure else ""
+    say(f"{path}: {taken.layout}; kept as {kept}{doubt} in {taken.path}", quiet=quiet)
 
 
-@models.command()
-@click.argument("name")
+@models.command(short_help="Write a model as another tool reads it, with a card.")
+@click.argument("name", shell_complete=complete_models)
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option(
     "--layout",
@@ -191,10 +268,11 @@ def _of_info(info: ModelInfo, entry: Entry | None) -> dict[str, Any]:
 
     return {
         "name": info.name,
-        "summary": entry.summary if entry else "imported",
+        "summary": entry.summary if entry else f"imported; family {info.family}",
         "family": info.family,
         "licence": info.licence,
         "here": True,
+        "published": info.is_published or (entry is not None and entry.embedded),
         **({"notes": dict(info.notes)} if info.notes else {}),
         "exports": layouts_of(info.family),
         "config": dict(info.config),

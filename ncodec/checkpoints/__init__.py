@@ -1,12 +1,38 @@
-"""Weights: the known models, safe loading, download, import and export of other layouts."""
+"""Weights: the known models, safe loading, download, import and export of other layouts.
 
-from ncodec.checkpoints.cache import cache_folder, stored_names
-from ncodec.checkpoints.exports import export_model, layouts_of
-from ncodec.checkpoints.files import ModelInfo, load_model_file, read_model_info, save
-from ncodec.checkpoints.imports import Imported, import_model, inspect
-from ncodec.checkpoints.loading import find, load, load_any
-from ncodec.checkpoints.pull import pull
-from ncodec.checkpoints.registry import DEFAULT_MODEL, Entry, Source, known, lookup
+What a name costs is imported with it: listing models needs no PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ncodec.checkpoints.cache import (
+        cache_folder,
+        find,
+        lookup,
+        model_path,
+        remove,
+        stored_names,
+    )
+    from ncodec.checkpoints.exports import export_model, layouts_of
+    from ncodec.checkpoints.files import load_model_file, save
+    from ncodec.checkpoints.imports import Imported, import_model, inspect
+    from ncodec.checkpoints.loading import load, load_any
+    from ncodec.checkpoints.model_info import ModelInfo, read_model_info
+    from ncodec.checkpoints.pulling import pull
+    from ncodec.checkpoints.registry import DEFAULT_MODEL, Entry, Source, canonical, known
+
+_PLACES = {
+    "cache": ("cache_folder", "find", "lookup", "model_path", "remove", "stored_names"),
+    "exports": ("export_model", "layouts_of"),
+    "files": ("load_model_file", "save"),
+    "imports": ("Imported", "import_model", "inspect"),
+    "loading": ("load", "load_any"),
+    "model_info": ("ModelInfo", "read_model_info"),
+    "pulling": ("pull",),
+    "registry": ("DEFAULT_MODEL", "Entry", "Source", "canonical", "known"),
+}
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -15,6 +41,7 @@ __all__ = [
     "ModelInfo",
     "Source",
     "cache_folder",
+    "canonical",
     "export_model",
     "find",
     "import_model",
@@ -25,8 +52,17 @@ __all__ = [
     "load_any",
     "load_model_file",
     "lookup",
+    "model_path",
     "pull",
     "read_model_info",
+    "remove",
     "save",
     "stored_names",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

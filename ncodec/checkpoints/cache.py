@@ -1,15 +1,18 @@
-"""Where downloaded and imported models live on this machine."""
+"""The models of this machine: where they are kept, and how a name finds its file."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
 from pathlib import Path
 
-from ncodec.errors import ArgumentError
+from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
+from ncodec.errors import ArgumentError, CheckpointError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
 def cache_folder() -> Path:
@@ -51,3 +54,88 @@ def stored_names() -> list[str]:
     """Return the names of the models in the cache folder."""
     folder = cache_folder() / "models"
     return sorted(p.stem for p in folder.glob("*.safetensors") if _NAME.fullmatch(p.stem))
+
+
+def lookup(name: str) -> Entry:
+    """Return the registry's entry of a name, or of a name on the Hugging Face hub.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    entry = REGISTRY.get(canonical(name))
+    if entry is None:
+        raise CheckpointError(_unknown(name))
+    return entry
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the model file of a name or a path; nothing is loaded.
+
+    Args:
+        name_or_path: A name of the registry or of the Hugging Face hub, the name of an imported
+            model, or the path of a model file (with a separator or the suffix `.safetensors`).
+
+    Raises:
+        CheckpointError: There is no such model, or it has not been pulled.
+    """
+    text = os.fspath(name_or_path)
+    name = canonical(text)
+    if name == text and (_is_path(text) or not _NAME.fullmatch(text)):
+        if not Path(text).is_file():
+            raise CheckpointError(_no_file(text))
+        return Path(text)
+    entry = REGISTRY.get(name)
+    if entry is not None and entry.embedded:
+        return _PRETRAINED / f"{name}.safetensors"
+    path = model_path(name)
+    if path.is_file():
+        return path
+    if entry is not None:
+        raise CheckpointError(f"{name} is not on this machine: `ncodec models pull {name}` gets it")
+    raise CheckpointError(_unknown(text))
+
+
+def remove(name: str) -> int:
+    """Take a pulled or imported model off this machine; return how many bytes that frees.
+
+    Raises:
+        CheckpointError: It is not there, or it comes with the package.
+    """
+    entry = REGISTRY.get(canonical(name))
+    if entry is not None and entry.embedded:
+        raise CheckpointError(f"{name}: comes with the package, and stays")
+    if _is_path(name) and entry is None:
+        raise CheckpointError(f"{name}: pulled and imported models are removed by their names")
+    path = model_path(canonical(name))
+    if not path.is_file():
+        raise CheckpointError(f"{name} is not on this machine" if entry else _unknown(name))
+    size = path.stat().st_size
+    path.unlink()
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    return size
+
+
+def _is_path(text: str) -> bool:
+    return os.sep in text or "/" in text or text.endswith(".safetensors")
+
+
+def _no_file(text: str) -> str:
+    """Say that a path leads to no model; what looks like a name on the hub is taken for one."""
+    if text and Path(text).is_dir():
+        return f"{text}: is a folder; `ncodec models import {text}` takes in checkpoints"
+    if re.fullmatch(r"[\w-]+/[\w.-]+", text) and not text.endswith(".safetensors"):
+        return _unknown(text)
+    return f"{text}: no such model file"
+
+
+def _unknown(name: str) -> str:
+    """Say that there is no such model, what may have been meant, and what is here."""
+    hub = [s.repository for e in REGISTRY.values() for s in e.sources if s.repository]
+    names = [*REGISTRY, *stored_names(), *hub]
+    begun = [known for known in names if known.startswith(name)] if len(name) > 1 else []
+    near = [*begun, *difflib.get_close_matches(name, names, 1)][:1]
+    meant = f": did you mean {near[0]!r}?" if near else ""
+    here = [e.name for e in REGISTRY.values() if e.embedded] + [
+        each for each in stored_names() if getattr(REGISTRY.get(each), "is_codec", True)
+    ]
+    return f"unknown model {name!r}{meant}; here: {', '.join(here)} (`ncodec models list` has all)"

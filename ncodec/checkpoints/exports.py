@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as serialised
 
-from ncodec.checkpoints.files import ModelInfo, family_config, read_model_file, write_model_file
+from ncodec.checkpoints.cache import find
+from ncodec.checkpoints.files import family_config, read_model_file, serialise
 from ncodec.checkpoints.layouts import LAYOUTS, Layout
 from ncodec.checkpoints.layouts.common import Written
-from ncodec.checkpoints.loading import find
+from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.errors import ArgumentError
+from ncodec.files import atomic_output
 
 OWN = "ncodec"
 
@@ -52,20 +56,18 @@ def export_model(
     if layout is None:
         layout = "hf" if "hf" in layouts_of(info.family) else OWN
     if layout == OWN:
-        files = {f"{info.name}.safetensors": lambda p: write_model_file(info, tensors, p)}
-        return _put(target, files | _card(info, f"{info.name}.safetensors", "ncodec"), force)
-    chosen = _layout(info.family, layout)
-    config = family_config(info)
-    assert chosen.write is not None
-    written = chosen.write(config, tensors)
-    files = {_file_name(info, written): lambda p: _save(written, p)}
-    if written.config is not None:
-        text = json.dumps(dict(written.config), indent=2, sort_keys=True) + "\n"
-        files["config.json"] = lambda p: _write_text(p, text)
-    return _put(target, files | _card(info, _file_name(info, written), chosen.description), force)
-
-
-Writer = Callable[[Path], object]
+        weights, files = f"{info.name}.safetensors", {}
+        content = serialise(info, tensors)
+        description = "ncodec"
+    else:
+        chosen = _layout(info.family, layout)
+        assert chosen.write is not None
+        written = chosen.write(family_config(info), tensors)
+        weights, content = _file_name(info, written), _content(written)
+        files = {name: _json(text) for name, text in written.beside.items()}
+        description = chosen.description
+    card = model_card(info, weights, description, for_transformers=layout == "hf")
+    return _put(target, {weights: content, **files, "README.md": card.encode()}, force)
 
 
 def _layout(family: str, name: str) -> Layout:
@@ -82,17 +84,38 @@ def _file_name(info: ModelInfo, written: Written) -> str:
     return f"{info.name}.th" if written.file.endswith(".th") else written.file
 
 
-def _save(written: Written, path: Path) -> None:
+def _content(written: Written) -> bytes:
     if written.file.endswith(".safetensors"):
         own = {key: value.detach().clone().contiguous() for key, value in written.content.items()}
-        path.write_bytes(serialised(own, metadata={"format": "pt"}))
-    else:
-        torch.save(dict(written.content), path)
+        return serialised(own, metadata={"format": "pt"})
+    file = io.BytesIO()
+    torch.save(dict(written.content), file)
+    return file.getvalue()
 
 
-def _card(info: ModelInfo, weights: str, layout: str) -> dict[str, Writer]:
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(dict(values), indent=2, sort_keys=True) + "\n").encode()
+
+
+_HUB_LICENCES = {"MIT": "mit", "CC-BY 4.0": "cc-by-4.0", "CC-BY-NC 4.0": "cc-by-nc-4.0"}
+"""The hub's words for licences; it takes "other" for what it does not know."""
+
+
+def model_card(info: ModelInfo, weights: str, layout: str, *, for_transformers: bool) -> str:
+    """Return the README.md beside an export, with the header that the Hugging Face hub reads."""
     origin = str(info.notes.get("source") or info.notes.get("layout") or "trained with ncodec")
     digest = info.notes.get("sha256")
+    licence = _HUB_LICENCES.get(info.licence.partition(" (")[0], "other")
+    header = [
+        "---",
+        f"license: {licence}",
+        *(["library_name: transformers"] if for_transformers else []),
+        "pipeline_tag: audio-to-audio",
+        "tags:",
+        "- audio",
+        "- codec",
+        "---",
+    ]
     lines = [
         f"# {info.name}",
         "",
@@ -110,25 +133,17 @@ def _card(info: ModelInfo, weights: str, layout: str) -> dict[str, Writer]:
         "```",
         "",
     ]
-    return {"README.md": lambda p: _write_text(p, "\n".join(lines))}
+    return "\n".join([*header, *lines])
 
 
-def _put(folder: Path, files: dict[str, Writer], force: bool) -> list[Path]:
-    """Write every file under another name first; none is left half-written."""
+def _put(folder: Path, files: Mapping[str, bytes], force: bool) -> list[Path]:
+    """Write every file whole or not at all; none if one of them is there already."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in files]
     taken = [path for path in paths if path.exists()]
     if taken and not force:
         raise ArgumentError(f"{taken[0]}: exists already (--force overwrites)")
-    for path, write in zip(paths, files.values(), strict=True):
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            write(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    for path, content in zip(paths, files.values(), strict=True):
+        with atomic_output(path, force=force) as file:
+            file.write(content)
     return paths
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")

@@ -109,7 +109,9 @@ def _open(url: str, partial: Path, verifiable: bool) -> tuple[HTTPResponse, int,
         if validator.is_file():
             request.add_header("If-Range", validator.read_text("ascii"))
     try:
-        response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+        # Its own opener: urlopen keeps the proxies that were set when it was first used.
+        opener = urllib.request.build_opener()
+        response: HTTPResponse = opener.open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:
             partial.unlink()

@@ -7,23 +7,34 @@ configuration class gives with `to_dict`.
 from __future__ import annotations
 
 import importlib
-import json
 import os
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
+from ncodec.checkpoints.model_info import METADATA_KEY, ModelInfo, opened, read_model_info
 from ncodec.errors import CheckpointError, NcodecError
 from ncodec.files import atomic_output
 
-METADATA_KEY = "ncodec"
+__all__ = [
+    "FAMILIES",
+    "ModelInfo",
+    "assemble",
+    "build",
+    "family_class",
+    "family_config",
+    "load_model_file",
+    "read_model_file",
+    "read_model_info",
+    "save",
+    "serialise",
+    "write_model_file",
+]
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "dac": ("ncodec.models.dac", "DacModel"),
@@ -33,51 +44,6 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "spectral": ("ncodec.models.spectral", "SpectralCodec"),
 }
 """Model family -> module and class; imported only when a model of the family is built."""
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model file says of itself.
-
-    Attributes:
-        name: The model's name, as files made with it carry it.
-        family: Key of `FAMILIES`.
-        config: The family's configuration as plain JSON types.
-        licence: Licence of the weights.
-        notes: Anything else worth keeping: source address, hash of the original file, layout.
-    """
-
-    name: str
-    family: str
-    config: Mapping[str, Any]
-    licence: str = "unknown"
-    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def to_json(self) -> str:
-        """Return the description as it stands in the metadata."""
-        fields = {
-            "name": self.name,
-            "family": self.family,
-            "licence": self.licence,
-            "config": dict(self.config),
-            "notes": dict(self.notes),
-        }
-        return json.dumps(fields, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str, origin: str) -> ModelInfo:
-        """Parse a description; `origin` names the file in errors."""
-        try:
-            fields = json.loads(text)
-            return cls(
-                name=str(fields["name"]),
-                family=str(fields["family"]),
-                config=dict(fields["config"]),
-                licence=str(fields.get("licence", "unknown")),
-                notes=dict(fields.get("notes", {})),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{origin}: not a model description ({error!r})") from error
 
 
 def family_class(family: str) -> Any:
@@ -115,36 +81,8 @@ def assemble(info: ModelInfo, tensors: Mapping[str, Tensor], origin: str) -> nn.
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[ModelInfo, dict[str, Tensor]]:
     """Read a model file in ncodec's own layout: its description and its tensors."""
-    with _opened(Path(path)) as (info, file):
+    with opened(Path(path), "pt") as (info, file):
         return info, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-
-
-def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
-    """Read the description of a model file in ncodec's own layout."""
-    with _opened(Path(path)) as (info, _):
-        return info
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[tuple[ModelInfo, Any]]:
-    """Open a model file; give its description and the reader of its tensors."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such model file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            text = metadata.get(METADATA_KEY)
-            beside = path.with_suffix(".json")
-            if text is None and beside.is_file():
-                text = beside.read_text("utf-8")
-            if text is None:
-                raise CheckpointError(
-                    f"{path}: no ncodec description in it or beside it; "
-                    f"`ncodec models import` reads other tools' layouts"
-                )
-            yield ModelInfo.from_json(text, str(path)), file
-    except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
 
 
 def load_model_file(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
@@ -171,12 +109,17 @@ def write_model_file(
     info: ModelInfo, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]
 ) -> None:
     """Write a model file whole or not at all."""
-    own = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
     try:
         with atomic_output(path, force=True) as file:
-            file.write(serialised(own, metadata={METADATA_KEY: info.to_json()}))
+            file.write(serialise(info, tensors))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot write ({error})") from error
+
+
+def serialise(info: ModelInfo, tensors: Mapping[str, Tensor]) -> bytes:
+    """Return what a model file holds."""
+    own = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    return serialised(own, metadata={METADATA_KEY: info.to_json()})
 
 
 def _family_of(model: nn.Module) -> str:

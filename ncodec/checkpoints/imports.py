@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ncodec.checkpoints.cache import model_path
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.files import ModelInfo, assemble, read_model_file, write_model_file
+from ncodec.checkpoints.files import assemble, read_model_file, write_model_file
 from ncodec.checkpoints.layouts import LAYOUTS, Found
+from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
-from ncodec.checkpoints.registry import REGISTRY, Entry
+from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
 from ncodec.errors import ArgumentError, CheckpointError
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "compression_state_dict.bin", "weights.pth")
@@ -65,50 +66,133 @@ def import_model(
     *,
     sample_rate: int | None = None,
     licence: str | None = None,
-    notes: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Imported:
     """Convert a checkpoint and keep it in the cache folder, where `load` finds it by its name.
 
+    A known model's name and licence are given by themselves only to a file whose SHA-256 is the
+    published one: any other of its shape may be something else.
+
     Args:
         path: File or folder.
-        name: Name to keep it under; that of the known model which it is, if None.
+        name: Name to keep it under; if None, that of the known model whose file it is, or the one
+            that the file itself has.
         sample_rate: Hz, for checkpoints that do not tell theirs.
-        licence: Of the weights; a known model's own if None.
-        notes: More to keep in the description.
+        licence: Of the weights; that of the known model, or of the file itself, if None.
         force: Replace a model of that name.
 
     Raises:
         CheckpointError: It can't be read, is of no known layout, or its weights do not fit.
         ArgumentError: A name or sample rate is needed, or the name is taken.
     """
-    own = _read_own(Path(path))
-    found = own or inspect(path)
-    config = dict(found.config) | ({"sample_rate": sample_rate} if sample_rate else {})
-    entry = REGISTRY.get(name or "") or _same_as(found.family, config)
-    if entry is not None and fits(entry, found.family, config):
-        config = {**entry.config, **config}
-    elif entry is not None:
-        raise CheckpointError(
-            f"{path} is not {entry.name}: {difference(entry, found.family, config)}"
-        )
-    name = name or (entry.name if entry else None)
-    if name is None:
-        raise ArgumentError(f"{path}: {found.layout}, of no known model: it needs a name (--name)")
-    if found.family != "encodec_lm" and "sample_rate" not in config:
+    checkpoint = _examined(Path(path), sample_rate)
+    chosen = _name(checkpoint, name)
+    like = REGISTRY.get(chosen) or checkpoint.like
+    found = _completed(checkpoint.found, like, path) if like else checkpoint.found
+    if found.family != "encodec_lm" and "sample_rate" not in found.config:
         raise ArgumentError(f"{path}: its sample rate is not in the file: give it (--rate)")
-    target = model_path(name)
-    if target.exists() and not force:
-        raise ArgumentError(f"model {name!r} exists already (--force replaces it)")
-    info = ModelInfo(
-        name,
-        found.family,
-        config,
-        licence or (entry.licence if entry else "unknown"),
-        {"layout": found.layout, **(notes or {"sha256": file_sha256(_weights_file(Path(path)))})},
-    )
-    # The whole model is built once: what is kept can be loaded.
+    if model_path(chosen).exists() and not force:
+        raise ArgumentError(f"model {chosen!r} exists already (--force replaces it)")
+    published, told = checkpoint.published, checkpoint.told
+    licence = licence or (published or told or _UNTOLD).licence
+    notes = {
+        "layout": found.layout,
+        "sha256": checkpoint.sha256,
+        "published": published is not None,
+    }
+    return _keep(ModelInfo(chosen, found.family, found.config, licence, notes), found, path)
+
+
+def take_in(path: Path, entry: Entry, notes: Mapping[str, Any]) -> Imported:
+    """Convert the file of a known model and keep it under its name, in place of what is there.
+
+    Raises:
+        CheckpointError: It is not that model, or can't be read.
+    """
+    found = _completed(_read(path)[1], entry, path)
+    notes = {"layout": found.layout, **notes}
+    info = ModelInfo(entry.name, found.family, found.config, entry.licence, notes)
+    return _keep(info, found, path)
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A checkpoint and what can be said of it.
+
+    Attributes:
+        path: As it was given.
+        found: What it holds.
+        told: What it says of itself, if it is a file of our own.
+        sha256: The whole digest of the file of weights.
+        published: The known model whose published file it is, by its digest.
+        like: The known model of its shape.
+    """
+
+    path: Path
+    found: Found
+    told: ModelInfo | None
+    sha256: str
+    published: Entry | None
+    like: Entry | None
+
+
+_UNTOLD = ModelInfo("", "", {})
+
+
+def _examined(path: Path, sample_rate: int | None) -> _Checkpoint:
+    told, found = _read(path)
+    if sample_rate:
+        found = replace(found, config={**found.config, "sample_rate": sample_rate})
+    digest = file_sha256(_weights_file(path))
+    published = next((e for e in REGISTRY.values() if e.publishes(digest)), None)
+    like = published or _same_as(found.family, found.config)
+    return _Checkpoint(path, found, told, digest, published, like)
+
+
+def _name(checkpoint: _Checkpoint, asked: str | None) -> str:
+    """Return the name to keep a checkpoint under.
+
+    Raises:
+        ArgumentError: It has none of its own, or one that is another's.
+    """
+    path, told, like = checkpoint.path, checkpoint.told, checkpoint.like
+    if asked is not None:
+        name = canonical(asked)
+        if name in REGISTRY and REGISTRY[name].embedded:
+            raise ArgumentError(f"{name} is the model that comes with the package: another --name")
+        return name
+    if checkpoint.published is not None:
+        return checkpoint.published.name
+    if told is not None and told.name not in REGISTRY:
+        return told.name
+    if told is not None:
+        reason = f"calls itself {told.name}, which is another model's name"
+    elif like is not None:
+        reason = (
+            f"has the shape of {like.name}, but its SHA-256 ({checkpoint.sha256[:8]}...) is not "
+            "known to be that of the published file"
+        )
+    else:
+        reason = f"{checkpoint.found.layout}, of no known model"
+    raise ArgumentError(f"{path}: {reason}: it needs a name (--name)")
+
+
+def _completed(found: Found, entry: Entry, path: str | os.PathLike[str]) -> Found:
+    """Add what a known model's checkpoint does not tell.
+
+    Raises:
+        CheckpointError: It is not that model.
+    """
+    differs = difference(entry, found.family, found.config)
+    if differs:
+        raise CheckpointError(f"{path} is not {entry.name}: {differs}")
+    return replace(found, config={**entry.config, **found.config})
+
+
+def _keep(info: ModelInfo, found: Found, path: str | os.PathLike[str]) -> Imported:
+    """Write a model into the cache folder; built once before: what is kept can be loaded."""
     model = assemble(info, found.tensors, str(path))
+    target = model_path(info.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_model_file(info, model.state_dict(), target)
     return Imported(info, found.layout, target)
@@ -134,13 +218,13 @@ def _same_as(family: str, config: Mapping[str, Any]) -> Entry | None:
     return next((e for e in REGISTRY.values() if fits(e, family, config)), None)
 
 
-def _read_own(path: Path) -> Found | None:
-    """Read a file of ncodec's own layout; None if it is something else."""
+def _read(path: Path) -> tuple[ModelInfo | None, Found]:
+    """Return what a file says of itself, if it is our own, and what it holds."""
     try:
-        info, tensors = read_model_file(path)
+        info, tensors = read_model_file(_weights_file(path))
     except CheckpointError:
-        return None
-    return Found("ncodec", info.family, info.config, tensors)
+        return None, inspect(path)
+    return info, Found("ncodec", info.family, info.config, tensors)
 
 
 def _weights_file(path: Path) -> Path:

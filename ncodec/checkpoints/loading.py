@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import model_path, stored_names
+from ncodec.checkpoints.cache import find
 from ncodec.checkpoints.files import load_model_file
-from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
+from ncodec.checkpoints.registry import DEFAULT_MODEL
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
 from ncodec.runtime import in_precision
 
 ModelLike = CompressionModel | str | os.PathLike[str] | None
 """A model, its name, or the path of its file; None means the default one."""
-
-_PRETRAINED = Path(__file__).parent.parent / "pretrained"
-
-
-def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the model file of a name or a path.
-
-    Raises:
-        CheckpointError: There is no such model, or it has not been pulled.
-    """
-    text = os.fspath(name_or_path)
-    if os.sep in text or text.endswith(".safetensors"):
-        return Path(text)
-    entry = REGISTRY.get(text)
-    if entry is not None and entry.embedded:
-        return _PRETRAINED / f"{text}.safetensors"
-    path = model_path(text)
-    if path.is_file():
-        return path
-    if entry is not None:
-        raise CheckpointError(f"{text} is not on this machine: `ncodec models pull {text}` gets it")
-    names = sorted({*REGISTRY, *stored_names()})
-    raise CheckpointError(f"unknown model {text!r}; known: {', '.join(names)}")
 
 
 def load(
@@ -48,8 +24,8 @@ def load(
     """Load a codec, ready for use on `device`.
 
     Args:
-        name_or_path: A name of the registry, the name of an imported model, or the path of a model
-            file (with a separator or the suffix `.safetensors`).
+        name_or_path: As `find` takes it: a name of the registry or of the Hugging Face hub, the
+            name of an imported model, or the path of a model file.
         device: Where the weights go.
 
     Raises:

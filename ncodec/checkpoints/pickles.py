@@ -31,6 +31,10 @@ _NUMPY_SCALARS: list[Any] = [
 ]
 
 
+_MAGIC = (b"PK", b"\x80")
+"""What PyTorch's files begin with: a zip, or the pickle of older versions."""
+
+
 def read_tensors(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     """Read a checkpoint file, safetensors or torch's pickle, as the mapping that it holds.
 
@@ -50,18 +54,23 @@ def read_tensors(path: str | os.PathLike[str]) -> Mapping[str, Any]:
             return load_file(file)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: damaged safetensors file ({error})") from error
-    return _read_pickle(file)
+    return _read_pickle(file, head)
 
 
-def _read_pickle(file: Path) -> Mapping[str, Any]:
+def _read_pickle(file: Path, head: bytes) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings(), safe_globals(_NUMPY_SCALARS):
             warnings.simplefilter("ignore")
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{file}: refused: {_reason(error)}") from error
     except Exception as error:  # torch raises what its zip, pickle and storage readers raise
-        raise CheckpointError(f"{file}: not a checkpoint ({_first_line(error)})") from error
+        refused = isinstance(error, pickle.UnpicklingError)
+        if refused and (head.startswith(_MAGIC) or "GLOBAL" in str(error)):
+            raise CheckpointError(f"{file}: refused: {_reason(error)}") from error
+        if head.startswith(_MAGIC):
+            raise CheckpointError(f"{file}: damaged checkpoint ({_first_line(error)})") from error
+        raise CheckpointError(
+            f"{file}: no checkpoint: neither safetensors nor a file that PyTorch has saved"
+        ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file}: holds {type(content).__name__}, not a mapping of tensors")
     return content

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ncodec.config import Config, DacConfig, EncodecConfig, EncodecLMConfig, MimiConfig
-from ncodec.errors import CheckpointError
 
 DEFAULT_MODEL = "ncodec_24khz"
 
@@ -20,10 +19,13 @@ class Source:
         url: Address of the file.
         sha256: The whole digest in hex, or its first digits where only those are published; empty
             if none is.
+        repository: On the Hugging Face hub, which publishes the digest of each of its files; the
+            address is then that of the file there.
     """
 
     url: str
     sha256: str = ""
+    repository: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,21 @@ class Entry:
         """Whether the weights come with the package."""
         return not self.sources
 
+    @property
+    def is_codec(self) -> bool:
+        """Whether it codes audio; the language models of version 0 files do not."""
+        return self.family != "encodec_lm"
 
+    def publishes(self, sha256: str) -> bool:
+        """Say whether a file's whole digest is one that is known to be the published file's."""
+        return any(s.sha256 and sha256.startswith(s.sha256) for s in self.sources)
+
+
+# The first eight digits of the SHA-256 stand in the name of each file, where PyTorch's hub looks
+# for them; the 24 kHz file's whole digest is as public projects pin it.
 _META = "https://dl.fbaipublicfiles.com/encodec/v0"
+# Descript publishes no digests. Those below are what public projects pin the release files to, read
+# in November 2026: 44 and 16 kHz in several that have nothing to do with each other, 24 kHz in one.
 _DESCRIPT = "https://github.com/descriptinc/descript-audio-codec/releases/download"
 # The repository's licence; the first release of the package said CC-BY-NC 4.0, and the hub's page
 # of the 24 kHz weights says nothing.
@@ -60,7 +75,8 @@ _ENCODEC_LICENCE = "MIT (the repository's; at first CC-BY-NC 4.0)"
 
 
 def _hub(repository: str) -> Source:
-    return Source(f"https://huggingface.co/{repository}/resolve/main/model.safetensors")
+    url = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
+    return Source(url, repository=repository)
 
 
 def _entry(
@@ -70,19 +86,22 @@ def _entry(
 
 
 _LIST = (
-    Entry(DEFAULT_MODEL, "spectral", "24 kHz mono, causal; comes with the package", "MIT"),
+    Entry(DEFAULT_MODEL, "spectral", "24 kHz mono, 0.75-12 kbps: the default", "MIT"),
     _entry(
         "encodec_24khz",
-        "24 kHz mono, 1.5 to 24 kbps, causal: speech, music, sound",
+        "24 kHz mono, 1.5-24 kbps: all sound",
         "encodec",
         _ENCODEC_LICENCE,
         EncodecConfig(),
-        Source(f"{_META}/encodec_24khz-d7cc33bc.th", "d7cc33bc"),
+        Source(
+            f"{_META}/encodec_24khz-d7cc33bc.th",
+            "d7cc33bcf1aad7f2dad9836f36431530744abeace3ca033005e3290ed4fa47bf",
+        ),
         _hub("facebook/encodec_24khz"),
     ),
     _entry(
         "encodec_48khz",
-        "48 kHz stereo, 3 to 24 kbps, in segments of 1 s: music",
+        "48 kHz stereo, 3-24 kbps: music",
         "encodec",
         _ENCODEC_LICENCE,
         EncodecConfig(
@@ -100,7 +119,7 @@ _LIST = (
     ),
     _entry(
         "encodec_32khz",
-        "32 kHz mono, 2.2 kbps: music; MusicGen's codec",
+        "32 kHz mono, 2.2 kbps: MusicGen's music",
         "encodec",
         "CC-BY-NC 4.0",
         EncodecConfig(
@@ -117,7 +136,7 @@ _LIST = (
     ),
     _entry(
         "encodec_lm_24khz",
-        "language model of .ecdc version 0 files at 24 kHz; no codec",
+        "no codec: for .ecdc 0 files at 24 kHz",
         "encodec_lm",
         _ENCODEC_LICENCE,
         EncodecLMConfig(),
@@ -125,7 +144,7 @@ _LIST = (
     ),
     _entry(
         "encodec_lm_48khz",
-        "language model of .ecdc version 0 files at 48 kHz; no codec",
+        "no codec: for .ecdc 0 files at 48 kHz",
         "encodec_lm",
         _ENCODEC_LICENCE,
         EncodecLMConfig(codebooks=16, past_context=525),
@@ -133,16 +152,19 @@ _LIST = (
     ),
     _entry(
         "dac_44khz",
-        "44.1 kHz mono, 0.86 to 7.75 kbps: all sound",
+        "44.1 kHz mono, 0.86-7.75 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(),
-        Source(f"{_DESCRIPT}/0.0.1/weights.pth"),
+        Source(
+            f"{_DESCRIPT}/0.0.1/weights.pth",
+            "a88eed82a7024ccc1facdb1e605c4c2f99281c8118c22c9895ffa846d8fb61aa",
+        ),
         _hub("descript/dac_44khz"),
     ),
     _entry(
         "dac_44khz_16kbps",
-        "44.1 kHz mono, 0.86 to 15.5 kbps: all sound",
+        "44.1 kHz mono, 0.86-15.5 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(latent_dim=128, codebooks=18),
@@ -150,25 +172,31 @@ _LIST = (
     ),
     _entry(
         "dac_24khz",
-        "24 kHz mono, 0.75 to 24 kbps: all sound",
+        "24 kHz mono, 0.75-24 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(sample_rate=24000, ratios=(2, 4, 5, 8), codebooks=32),
-        Source(f"{_DESCRIPT}/0.0.4/weights_24khz.pth"),
+        Source(
+            f"{_DESCRIPT}/0.0.4/weights_24khz.pth",
+            "44bad592fc393e03eb0be7a5120b7d487fe9612fa41269dc03fca3d4b87e20ad",
+        ),
         _hub("descript/dac_24khz"),
     ),
     _entry(
         "dac_16khz",
-        "16 kHz mono, 0.5 to 6 kbps: all sound",
+        "16 kHz mono, 0.5-6 kbps: all sound",
         "dac",
         "MIT",
         DacConfig(sample_rate=16000, ratios=(2, 4, 5, 8), codebooks=12),
-        Source(f"{_DESCRIPT}/0.0.5/weights_16khz.pth"),
+        Source(
+            f"{_DESCRIPT}/0.0.5/weights_16khz.pth",
+            "95ab7176b67137d4d4c6c54b8d6ef3cea797faec228cb03ad084badcad570b4d",
+        ),
         _hub("descript/dac_16khz"),
     ),
     _entry(
         "mimi",
-        "24 kHz mono, 0.1375 to 4.4 kbps at 12.5 frames/s: speech",
+        "24 kHz mono, 0.14-4.4 kbps: speech",
         "mimi",
         "CC-BY 4.0",
         MimiConfig(),
@@ -184,12 +212,14 @@ def known() -> list[Entry]:
     return list(REGISTRY.values())
 
 
-def lookup(name: str) -> Entry:
-    """Return the entry called `name`.
+def canonical(name: str) -> str:
+    """Return the registry's name for a name on the Hugging Face hub; other names as they are.
 
-    Raises:
-        CheckpointError: There is none.
+    >>> canonical("facebook/encodec_24khz"), canonical("https://huggingface.co/kyutai/mimi")
+    ('encodec_24khz', 'mimi')
     """
-    if name not in REGISTRY:
-        raise CheckpointError(f"unknown model {name!r}; known: {', '.join(REGISTRY)}")
-    return REGISTRY[name]
+    hub_name = name.removeprefix("https://huggingface.co/").rstrip("/").lower()
+    for entry in REGISTRY.values():
+        if hub_name and hub_name in (source.repository.lower() for source in entry.sources):
+            return entry.name
+    return name

@@ -140,11 +140,11 @@ def test_two_pulls_at_once_convert_once(site: Path) -> None:
 def test_what_cannot_be_pulled(site: Path) -> None:
     with pytest.raises(CheckpointError, match="comes with the package"):
         pull("ncodec_24khz")
-    with pytest.raises(CheckpointError, match="unknown model 'x'; known: ncodec_24khz, "):
+    with pytest.raises(CheckpointError, match="unknown model 'x'; here: ncodec_24khz "):
         pull("x")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 101])
 def test_names_stay_in_the_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match=r"model name|no such model file"):
+    with pytest.raises(Exception, match=r"unknown model|no such model file"):
         load(name)

@@ -84,8 +84,10 @@ def test_the_list_of_commands_says_what_their_help_says(ncodec):
 def test_examples_are_valid(name, line, monkeypatch, tmp_path):
     """Their options and arguments are what the command takes."""
     monkeypatch.chdir(tmp_path)
+    Path("runs/mine").mkdir(parents=True)
     for file in ("encodec_24khz-d7cc33bc.th", "my-finetune", "recordings", "talk.flac"):
         Path(file).touch()
+    Path("runs/mine/model.safetensors").touch()
     line = line.removeprefix('eval "$(').removesuffix(')"')
     for stage in stages(line):
         for start in (k for k, word in enumerate(stage["words"]) if word == "ncodec"):

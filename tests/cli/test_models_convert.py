@@ -68,7 +68,7 @@ def test_list_and_show(run) -> None:
     assert "licence" in run("models", "show", "encodec_24khz")[1]
     status, _, err = run("models", "show", "nothing")
     assert (status, err.count("\n")) == (1, 1)
-    assert "unknown model 'nothing'; known: " in err
+    assert "unknown model 'nothing'; here: " in err
 
 
 def test_import_use_export(run) -> None:
@@ -87,8 +87,11 @@ def test_import_use_export(run) -> None:
     assert {p.name for p in Path("out").iterdir()} == {
         "model.safetensors",
         "config.json",
+        "preprocessor_config.json",
         "README.md",
     }
+    assert json.loads(Path("out/preprocessor_config.json").read_text())["sampling_rate"] == 16000
+    assert Path("out/README.md").read_text().startswith("---\nlicense: other\nlibrary_name: ")
     assert run("models", "export", "mine", "out")[0] == 1
     assert run("models", "export", "mine", "o2", "--layout", "encodec")[0] == 1
 
@@ -100,6 +103,44 @@ def test_import_refuses_hostile_and_foreign_files(run) -> None:
     assert not Path("ran").exists()
     Path("y.pth").write_text("hello")
     assert run("models", "import", "y.pth", "--name", "y")[0] == 1
+
+
+def test_a_damaged_model_does_not_end_the_list(run) -> None:
+    stored("broken").write_bytes(b"no model")
+    status, out, err = run("models", "list")
+    assert (status, err) == (0, "")
+    assert "broken            here?  unknown       cannot be read" in out
+    assert run("models", "rm", "broken")[0] == 0
+
+
+def test_models_are_taken_off_again(run) -> None:
+    status, _, err = run("models", "rm", "facebook/encodec_24khz")
+    assert (status, "encodec_24khz: removed, " in err) == (0, True)
+    assert not stored("encodec_24khz").exists()
+    for name, said in (
+        ("encodec_24khz", "encodec_24khz is not on this machine"),
+        ("ncodec_24khz", "comes with the package"),
+        ("./tinydac.safetensors", "removed by their names"),
+        ("encodec_lm_24hz", "did you mean 'encodec_lm_24khz'?"),
+    ):
+        status, _, err = run("models", "rm", name)
+        assert (status, said in err, err.count("\n")) == (1, True, 1)
+    assert Path("tinydac.safetensors").exists()
+
+
+def test_pull_that_fails_says_each_source_and_the_way_out(run, monkeypatch) -> None:
+    sources = tuple(registry.Source(f"file:///nowhere/{name}") for name in ("a.pth", "b.pth"))
+    entry = registry.Entry("tiny", "dac", "for tests", "MIT", DAC.to_dict(), sources)
+    monkeypatch.setitem(registry.REGISTRY, "tiny", entry)
+    status, _, err = run("models", "pull", "tiny")
+    first, second, last = err.splitlines()
+    assert status == 1
+    assert first.startswith("ncodec: file:///nowhere/a.pth: cannot be reached")
+    assert second.startswith("ncodec: file:///nowhere/b.pth: cannot be reached")
+    assert last == (
+        "ncodec: error: tiny: no source gave it; download the file elsewhere and "
+        "`ncodec models import FILE`, or name a --mirror that has it"
+    )
 
 
 def test_pull(run, monkeypatch: pytest.MonkeyPatch) -> None:

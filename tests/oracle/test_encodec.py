@@ -7,9 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ncodec.checkpoints import export_model, import_model, inspect, load, load_any
+from ncodec.config import EncodecLMConfig
 from tests.oracle.reference import assert_close, noise, randomise
 
 from encodec.model import EncodecModel, LMModel  # isort: skip
+from transformers import AutoFeatureExtractor  # isort: skip
 from transformers import EncodecConfig as HFConfig  # isort: skip
 from transformers import EncodecModel as HFModel  # isort: skip
 
@@ -77,8 +79,8 @@ def test_transformers(tmp_path: Path, options: dict[str, object]) -> None:
 def test_the_file_of_the_package(tmp_path: Path, package: EncodecModel) -> None:
     path = tmp_path / "encodec_24khz-d7cc33bc.th"
     torch.save(package.state_dict(), path)
-    taken = import_model(path)
-    assert taken.info.name == "encodec_24khz"
+    taken = import_model(path, "encodec_24khz")
+    assert not taken.info.is_published
     assert "encodec package" in taken.layout
     ours = load("encodec_24khz")
     x = noise(0.5, 24000)
@@ -106,6 +108,10 @@ def test_export_goes_back_into_transformers(tmp_path: Path, options: dict[str, o
     assert not report["unexpected_keys"]
     x = noise(1.0, theirs.config.sampling_rate, theirs.config.audio_channels)
     mask = torch.ones_like(x[:, 0], dtype=torch.bool)
+    extractor = AutoFeatureExtractor.from_pretrained(tmp_path / "out")
+    shape = (extractor.sampling_rate, extractor.feature_size, extractor.chunk_length_s)
+    settings = theirs.config
+    assert shape == (settings.sampling_rate, settings.audio_channels, settings.chunk_length_s)
     a = theirs.encode(x, mask, bandwidth=options["target_bandwidths"][-1])
     b = back.eval().encode(x, mask, bandwidth=options["target_bandwidths"][-1])
     assert torch.equal(torch.as_tensor(a.audio_codes), torch.as_tensor(b.audio_codes))
@@ -153,7 +159,7 @@ def test_language_model(tmp_path: Path) -> None:
     theirs = LMModel(n_q=32, card=1024, num_layers=5, dim=200, past_context=262).eval()
     path = tmp_path / "encodec_lm_24khz-1608e3c0.th"
     torch.save(theirs.state_dict(), path)
-    assert import_model(path).info.name == "encodec_lm_24khz"
+    assert import_model(path, "encodec_lm_24khz").info.config == EncodecLMConfig().to_dict()
     ours = load_any("encodec_lm_24khz")
     state = ours.initial_state()
     expected, _, _ = theirs(torch.zeros(1, 4, 1, dtype=torch.long))

@@ -9,7 +9,13 @@ import torch
 from ncodec.checkpoints import export_model, import_model, load
 from tests.oracle.reference import assert_close, noise, randomise
 
-from transformers import DacConfig, DacModel, MimiConfig, MimiModel  # isort: skip
+from transformers import (  # isort: skip
+    AutoFeatureExtractor,
+    DacConfig,
+    DacModel,
+    MimiConfig,
+    MimiModel,
+)
 
 SMALL_DAC = {
     "encoder_hidden_size": 8,
@@ -126,7 +132,10 @@ def test_export_goes_back_into_transformers(tmp_path: Path, build) -> None:
     theirs = build()
     taken_in(theirs, tmp_path / "hf")
     files = export_model("taken", tmp_path / "out")
-    assert {f.name for f in files} == {"model.safetensors", "config.json", "README.md"}
+    beside = {"config.json", "preprocessor_config.json", "README.md"}
+    assert {f.name for f in files} == {"model.safetensors", *beside}
+    extractor = AutoFeatureExtractor.from_pretrained(tmp_path / "out")
+    assert extractor.sampling_rate == theirs.config.sampling_rate
     assert json.loads((tmp_path / "out/config.json").read_text())["model_type"] in ("dac", "mimi")
     back, report = type(theirs).from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not report["missing_keys"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count as count_from
 from typing import Any
 
@@ -47,8 +47,7 @@ class Layout:
         read: From the content and the configuration beside it (empty if there is none) to the
             family's configuration and the weights under ncodec's keys.
         write: From the configuration and ncodec's weights to the file name, the content of the
-            weights' file and that of `config.json` (None where the tool has no such file); None if
-            the layout can only be read.
+            weights' file and the JSON files beside it; None if the layout can only be read.
     """
 
     name: str
@@ -66,12 +65,36 @@ class Written:
     Attributes:
         file: Name of the weights' file; `.safetensors` or a suffix of torch's pickles.
         content: What it holds.
-        config: What `config.json` beside it holds, if there is one.
+        beside: The JSON files that belong beside it, by their names.
     """
 
     file: str
     content: Mapping[str, Any]
-    config: Mapping[str, Any] | None = None
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+
+def for_transformers(
+    state: Tensors, config: Mapping[str, Any], extractor: str, **more: object
+) -> Written:
+    """Return an export for Hugging Face's transformers: weights, model and feature extractor.
+
+    Args:
+        state: The weights under its keys.
+        config: What `config.json` holds.
+        extractor: Class of its feature extractor.
+        more: What that takes besides the sampling rate and the number of channels.
+    """
+    preprocessor = {
+        "feature_extractor_type": extractor,
+        "feature_size": config.get("audio_channels", 1),
+        "sampling_rate": config["sampling_rate"],
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        **more,
+    }
+    beside = {"config.json": config, "preprocessor_config.json": preprocessor}
+    return Written("model.safetensors", state, beside)
 
 
 def only_tensors(content: Mapping[str, Any]) -> Tensors:

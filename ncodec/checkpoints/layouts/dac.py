@@ -5,6 +5,7 @@ Both are read by way of Descript's names with weight norm folded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from ncodec.checkpoints.layouts.common import (
     Written,
     count,
     fold_weight_norm,
+    for_transformers,
     only_tensors,
     rename,
     shape,
@@ -207,7 +209,8 @@ def _write_hf(config: DacConfig, tensors: Tensors) -> Written:
         _HF_RATE: config.sample_rate,
     }
     state = rename(_to_descript(tensors), _to_hf(len(config.ratios)))
-    return Written("model.safetensors", state, beside)
+    hop = math.prod(config.ratios)
+    return for_transformers(state, beside, "DacFeatureExtractor", hop_length=hop)
 
 
 DAC = Layout(

@@ -20,6 +20,7 @@ from ncodec.checkpoints.layouts.common import (
     Written,
     count,
     fold_weight_norm,
+    for_transformers,
     only_tensors,
     rename,
     shape,
@@ -212,7 +213,8 @@ def _write_hf(config: EncodecConfig, tensors: Tensors) -> Written:
         "overlap": config.overlap if config.segment else None,
         "target_bandwidths": list(config.bandwidths),
     }
-    return Written("model.safetensors", state, beside)
+    chunks = {"chunk_length_s": beside["chunk_length_s"], "overlap": beside["overlap"]}
+    return for_transformers(state, beside, "EncodecFeatureExtractor", **chunks)
 
 
 def _normed(config: EncodecConfig, tensors: Tensors, *, old_spelling: bool) -> Tensors:

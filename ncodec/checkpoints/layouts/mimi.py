@@ -18,6 +18,7 @@ from ncodec.checkpoints.layouts.common import (
     Written,
     count,
     fold_weight_norm,
+    for_transformers,
     only_tensors,
     rename,
     shape,
@@ -134,7 +135,7 @@ def _write(config: MimiConfig, tensors: Tensors) -> Written:
         else:
             linear = key.endswith("put_proj.weight")
             state[key] = value.unsqueeze(-1) if linear else value
-    return Written("model.safetensors", state, _hf_config(config))
+    return for_transformers(state, _hf_config(config), "EncodecFeatureExtractor")
 
 
 def _hf_config(config: MimiConfig) -> dict[str, Any]:
