@@ -1,6 +1,7 @@
 """Readers and writers of ncodec's file formats: bytes only, never torch."""
 
-from .check import Report, repair, verify
+from .check import repair, verify
+from .copying import Report
 from .ending import End, Index
 from .errors import NcodecError
 from .follow import Losses

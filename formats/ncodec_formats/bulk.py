@@ -2,7 +2,7 @@
 
 import binascii
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ class Run:
     """Of the first one."""
     rows: "NDArray[np.uint8]"
     """Their bytes, `[packets, bytes of a packet]`."""
+    offset: int = 0
+    """Where the first one stands."""
 
     @property
     def count(self) -> int:
@@ -45,7 +47,7 @@ class Run:
             sequence=self.head.sequence + begin,
             first_frame=self.head.first_frame + begin * self.head.frames,
         )
-        return Run(first, self.rows[begin:end])
+        return Run(first, self.rows[begin:end], self.offset + begin * self.rows.shape[1])
 
     def peel(self, codebooks: int) -> "Run":
         """Returns the same packets with their lowest layers only."""
@@ -104,7 +106,8 @@ def _crc_table() -> "NDArray[np.int64]":
     return np.array([binascii.crc_hqx(bytes([byte]), 0) for byte in range(256)], np.int64)
 
 
-@cache
+# Bounded: a file may have links of as many lengths as it likes.
+@lru_cache(maxsize=16)
 def _weights(length: int) -> "NDArray[np.float32]":
     """Returns place values of a layer's bytes, `[length + 1, 2]`, as remainders of both moduli.
 

@@ -1,98 +1,180 @@
-"""Links as rows of packets to be copied: nothing is decoded, damage to a head is an error."""
+"""Links as rows of packets to be copied: sound ones as they stand, of others what is good."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import BinaryIO
 
 from .bulk import Run
 from .ending import End
-from .errors import BadFileError
-from .packets import END, GAP, Layout, get_gap
-from .scanner import SKIPPED, Element, Scanner, Source, read_header
-from .tail import find_tail
+from .errors import BadFileError, DamageError
+from .follow import Coded, Losses
+from .header import Header
+from .packets import Head, Layout, Loss, put_gap
+from .peeling import Digests
+from .reader import EcdcReader
+from .scanner import Source
+from .writer import LinkWriter
 
-Item = Run | Element
 
+@dataclass
+class Report:
+    """What reading a whole file found. `problems` are in words, the first hundred of each link."""
 
-class RawLink:
-    """One link of a file: its header, its packets, its totals."""
-
-    def __init__(self, file: BinaryIO, source: Source) -> None:
-        begin = source.offset
-        self.header = read_header(source)
-        self.layout = Layout(self.header)
-        self._file = file
-        self._source = source
-        self._area = source.offset
-        self._scanner = Scanner(source, self.layout, begin)
-        self._end: End | None = None
-        self.wrong_tail: str | None = None
-        """What is wrong with index and footer, once all items are read."""
+    links: int = 0
+    packets: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    losses: Losses = field(default_factory=Losses)
+    problems: list[str] = field(default_factory=list[str])
 
     @property
-    def end(self) -> End:
-        """The totals, once all items are read."""
-        assert self._end is not None
-        return self._end
+    def ok(self) -> bool:
+        """Whether every byte is as it was written."""
+        return not self.problems
 
-    @property
-    def finished(self) -> bool:
-        """Whether all items are read."""
-        return self._end is not None
+    def add(self, reader: EcdcReader) -> None:
+        """Adds what was found in a link."""
+        header = reader.header
+        self.links += 1
+        self.packets += reader.packets
+        self.frames += reader.end_frame - header.first_frame
+        self.seconds += max(played_samples(reader) - header.start, 0) / header.source_rate
+        self.problems += reader.problems
+        for entry in fields(Losses):
+            total = getattr(self.losses, entry.name) + getattr(reader.losses, entry.name)
+            setattr(self.losses, entry.name, type(entry.default)(total))
 
-    def items(self) -> Iterator[Item]:
-        """Yields all packets before the end packet, many at once where they are alike.
 
-        Raises:
-            BadFileError: bytes belong to no packet, or the link has no end.
-        """
-        while self._end is None:
-            run = self._scanner.next_run()
-            if run is not None:
-                yield run
-                continue
-            element = self._scanner.next()
-            if element is None:
-                raise BadFileError("the file is cut short: it has no end packet; repair it first")
-            if element.kind == SKIPPED or len(element.data) < element.size:
-                raise BadFileError(f"damage at byte {element.offset}; repair the file first")
-            if element.kind != END:
-                yield element
-                continue
-            payload = element.payload
-            if payload is None:
-                raise BadFileError("the end packet is damaged; repair the file first")
-            self._end = End.parse(payload, len(self.layout.bits))
-        self.wrong_tail = self._scanner.pass_tail()
+@dataclass(frozen=True)
+class Piece:
+    """One packet, fit to be written."""
 
-    def known_end(self) -> End | None:
-        """Returns the totals before all is read, where the file can be searched for them."""
-        if self._source.origin is None:
-            return None
-        position = self._file.tell()
-        tail = find_tail(self._file, self._source.origin + self._area)
-        self._file.seek(position)
-        return None if tail is None else tail.end(len(self.layout.bits))
+    head: Head | None
+    """Of a packet of codes; None for any other."""
+    data: bytes
+    gap: Loss | None = None
+    """What it says, if it is a gap packet."""
+
+
+Item = Run | Piece
 
 
 def span(item: Item) -> tuple[int, int] | None:
     """Returns the frames that an item covers, first and after the last; None if it covers none."""
     if isinstance(item, Run):
         return item.head.first_frame, item.end_frame
-    if item.head is not None:
-        return item.head.first_frame, item.head.first_frame + item.head.frames
-    if item.kind == GAP and (payload := item.payload) is not None:
-        return get_gap(payload)
-    return None
+    place = item.head or item.gap
+    return None if place is None else (place.first_frame, place.first_frame + place.frames)
 
 
-def raw_links(file: BinaryIO) -> Iterator[RawLink]:
-    """Yields the links of a file; the items of each must be read before the next.
+class RawLink:
+    """One link of a file: its header, its packets, its totals.
+
+    Everything that `verify` would find in what is read raises. With `keep_going` the packets are
+    instead those that `repair` would write: of damaged ones the layers below the damage, and a gap
+    packet for what is lost.
+    """
+
+    def __init__(self, reader: EcdcReader, keep_going: bool) -> None:
+        self.reader, self.header, self.layout = reader, reader.header, reader.layout
+        self._keep_going = keep_going
+
+    @property
+    def finished(self) -> bool:
+        """Whether all items are read."""
+        return self.reader.finished
+
+    @property
+    def end(self) -> End:
+        """The totals, once all items are read; made up of what was found if they are gone."""
+        reader = self.reader
+        return reader.end or End(played_samples(reader), reader.packets, reader.end_frame, ())
+
+    def writer(self, dst: BinaryIO, header: Header) -> LinkWriter:
+        """Begins a copy of the whole link under another header."""
+        return LinkWriter(dst, header, Digests(Layout(header)) if self._keep_going else None)
+
+    def items(self, strict_from: int = 0) -> Iterator[Item]:
+        """Yields all packets before the end packet, many at once where they are alike.
+
+        Faults that end before frame `strict_from` do not raise.
+
+        Raises:
+            DamageError: a fault.
+        """
+        try:
+            for event in self.reader.events(runs=True, strict_from=strict_from):
+                if isinstance(event, Run):
+                    yield event
+                elif isinstance(event, Coded):
+                    yield self._piece(event)
+                elif isinstance(event, Loss):
+                    yield Piece(None, put_gap(event.first_frame, event.frames), event)
+                else:
+                    yield Piece(None, event.data, event.gap)
+        except DamageError as error:
+            raise DamageError(f"{error}; repair the file first") from error
+
+    def _piece(self, packet: Coded) -> Piece:
+        if packet.good == len(packet.head.lengths):
+            return Piece(packet.head, packet.data)
+        data = self.layout.put_lower(packet.head, packet.data, packet.good)
+        return Piece(self.layout.get_head(data, 0), data)
+
+    def finish(self, writer: LinkWriter) -> None:
+        """Ends what was written of the whole link, with its own totals."""
+        end = self.end
+        if self._keep_going:
+            writer.finish(replace(writer.end(end.source_samples), extra=end.extra))
+        else:
+            writer.finish(replace(end, digests=end.digests[: len(writer.layout.bits)]))
+
+
+def copy_item(writer: LinkWriter, item: Item) -> None:
+    """Writes what was read, as it is."""
+    if isinstance(item, Run):
+        writer.add_run(item)
+        return
+    writer.add(item.head, item.data)
+    if item.gap is not None:
+        writer.end_frame = item.gap.first_frame + item.gap.frames
+
+
+def raw_links(
+    file: BinaryIO, keep_going: bool = False, report: Report | None = None
+) -> Iterator[RawLink]:
+    """Yields the links of a file; what was found in each is added to `report`.
+
+    With `keep_going` a link after the first whose header can't be used ends the file.
 
     Raises:
-        BadFileError: what follows a link is no link.
+        BadFileError: a header can't be used, or what follows a link is no link.
     """
-    source = Source(file)
-    while True:
-        yield RawLink(file, source)
-        if not source.at_link():
+    source, report = Source(file), Report() if report is None else report
+    first = more = True
+    while more:
+        try:
+            reader = EcdcReader(file, keep_going, max_seconds=None, source=source)
+        except BadFileError as error:
+            if first or not keep_going:
+                raise
+            report.problems.append(str(error))
             return
+        first = False
+        yield RawLink(reader, keep_going)
+        more = reader.next_link()
+        report.add(reader)
+
+
+def played_samples(reader: EcdcReader) -> int:
+    """Returns where playback ends, from the frames if the end packet is gone."""
+    header, end = reader.header, reader.end
+    if end is not None:
+        return end.source_samples
+    model_samples = reader.end_frame * header.hop
+    if header.segment is not None:
+        length, stride = header.segment
+        packets = -(-reader.end_frame // header.packet_frames)
+        model_samples = (packets - 1) * stride + length if packets else 0
+    samples = model_samples * header.source_rate // header.sample_rate
+    return samples if header.source_samples is None else min(samples, header.source_samples)

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from . import limits
+from .bulk import Run
 from .ending import DIGEST_SIZE, End
 from .errors import BadFileError, DamageError, LimitError
 from .header import Header
@@ -68,16 +70,48 @@ class Other:
     """A packet of another type, whole, as it stands; not an end packet or an index."""
 
     data: bytes
+    gap: Loss | None = None
+    """What a gap packet says."""
 
 
-Event = Coded | Loss | Other
+Event = Run | Coded | Loss | Other
+
+
+class _Digest:
+    """The digest of a link's packets; long stretches are summed up in another thread meanwhile."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._pool: ThreadPoolExecutor | None = None
+        self._last: Future[None] | None = None
+
+    def add(self, data: bytes) -> None:
+        self._wait()
+        self._sha256.update(data)
+
+    def add_run(self, run: Run) -> None:
+        self._wait()
+        self._pool = self._pool or ThreadPoolExecutor(1)
+        self._last = self._pool.submit(self._sha256.update, run.rows.data)
+
+    def value(self) -> bytes:
+        self._wait()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        return self._sha256.digest()[:DIGEST_SIZE]
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+            self._last = None
 
 
 class Follower:
     """Hands out what stands on a link's timeline, in order and without overlaps.
 
     With `keep_going` faults are counted in `losses` and told in `problems` (the first hundred);
-    without it the first one raises.
+    without it the first one raises. With `runs`, sound packets may come many at once.
     """
 
     def __init__(
@@ -98,12 +132,18 @@ class Follower:
         self.packets = 0
         self._keep_going = keep_going
         self._most = _most_frames(header, max_seconds)
+        self.runs = False
+        """Hand out sound packets many at once where that is possible."""
+        self.strict_from = 0
+        """Faults that end before this frame do not raise; what was lost is handed out as such."""
         self._queue: deque[Event] = deque()
         self._held: Element | None = None
+        self._run: Run | None = None
+        """Packets of which one has a fault: they are taken one by one."""
         self._reason = "missing"
-        self._hash = hashlib.sha256()
+        self._digest = _Digest()
         self._whole = True
-        self._done = False
+        self.done = False
 
     def next(self) -> Event | None:
         """Returns what comes next; None at the end of the link.
@@ -113,7 +153,7 @@ class Follower:
             LimitError: the timeline is longer than is allowed.
         """
         while not self._queue:
-            if self._done:
+            if self.done:
                 return None
             self._advance()
         return self._queue.popleft()
@@ -126,9 +166,8 @@ class Follower:
         self._whole = False
         self._queue.clear()
         if restart:
-            self._held, self._done = None, False
-        while (element := self._held or self.scanner.next()) is not None:
-            self._held = None
+            self._held, self._run, self.done = None, None, False
+        while (element := self._next_element()) is not None:
             if element.kind == END:
                 break
             if element.head is not None:
@@ -141,22 +180,48 @@ class Follower:
     def drain(self) -> None:
         """Passes over what is left of the link."""
         self._queue.clear()
-        while not self._done:
-            element, self._held = self._held or self.scanner.next(), None
-            self._done = element is None or element.kind == END
+        self._whole = False
+        while not self.done:
+            element = self._next_element()
+            self.done = element is None or element.kind == END
+
+    def _next_element(self) -> Element | None:
+        if self._held is not None:
+            element, self._held = self._held, None
+            return element
+        if self._run is not None:
+            run = self._run
+            self._run = run.part(1, run.count) if run.count > 1 else None
+            data = run.rows[0].tobytes()
+            return Element(CODES, run.offset, data, len(data), run.head, run.head.size)
+        element = self.scanner.next()
+        if self._whole and element is not None and element.kind != END:
+            self._digest.add(element.data)
+        return element
+
+    def _next_run(self) -> Run | None:
+        if not self.runs or self._held is not None or self._run is not None:
+            return None
+        run = self.scanner.next_run()
+        if self._whole and run is not None:
+            self._digest.add_run(run)
+        return run
 
     def _advance(self) -> None:
-        element, self._held = self._held or self.scanner.next(), None
+        run = self._next_run()
+        if run is not None:
+            self._take_run(run)
+            return
+        element = self._next_element()
         if element is None:
             self._finish(None)
             return
-        if element.kind != END:
-            self._hash.update(element.data)
         if element.kind == CODES:
             self._take_codes(element)
         elif element.kind == SKIPPED:
             self.losses.skipped += element.size
-            self._fault(f"{element.size} bytes at byte {element.offset} belong to no packet")
+            text = f"{element.size} bytes at byte {element.offset} belong to no packet"
+            self._fault(text, self.expected)
         elif (payload := element.payload) is None:
             self.losses.packets += 1
             self._fault(f"a packet at byte {element.offset} is damaged")
@@ -165,18 +230,28 @@ class Follower:
         elif element.kind == END:
             self._finish(payload)
         elif element.kind == GAP:
-            self._take_gap(payload)
+            self._take_gap(payload, element.data)
         else:
             if element.kind == REDUNDANCY:
                 self._take_copies(payload)
             self._queue.append(Other(element.data))
+
+    def _take_run(self, run: Run) -> None:
+        first = run.head.first_frame
+        if first >= self.expected and run.end_frame <= self._most and run.all_good():
+            self._close_gap(first, run.end_frame - first)
+            self.packets += run.count
+            self._queue.append(run)
+        else:
+            self._run = run
 
     def _take_codes(self, element: Element) -> None:
         head = element.head
         assert head is not None
         if head.first_frame < self.expected:
             self.losses.late += 1
-            self._fault(f"packet {head.sequence} is repeated or out of order")
+            stop = head.first_frame + head.frames
+            self._fault(f"packet {head.sequence} is repeated or out of order", stop)
             return
         self.packets += 1
         good = self.layout.count_good(head, element.data[head.size :])
@@ -188,7 +263,8 @@ class Follower:
             self._fault(
                 f"{where}: its {scale}"
                 if scale
-                else f"{where} is damaged from codebook {good + 1} on"
+                else f"{where} is damaged from codebook {good + 1} on",
+                head.first_frame + head.frames,
             )
             if good == 0:
                 self._reason = "damaged"
@@ -205,21 +281,22 @@ class Follower:
             if good == 0:
                 continue
             self.losses.recovered += 1
-            self._fault(f"packet {head.sequence} is missing; a copy replaces it")
+            stop = head.first_frame + head.frames
+            self._fault(f"packet {head.sequence} is missing; a copy replaces it", stop)
             self._close_gap(head.first_frame, head.frames)
             self._queue.append(Coded(head, data, good))
 
-    def _take_gap(self, payload: bytes) -> None:
+    def _take_gap(self, payload: bytes, data: bytes) -> None:
         try:
             begin, stop = get_gap(payload)
         except BadFileError as error:
             self._fault(str(error))
             return
         if begin < self.expected:
-            self._fault(f"a gap from frame {begin} on overlaps what is there")
+            self._fault(f"a gap from frame {begin} on overlaps what is there", stop)
             return
         self._close_gap(begin, stop - begin)
-        self._queue.append(Loss(begin, stop - begin, "gone before repair"))
+        self._queue.append(Other(data, Loss(begin, stop - begin, "gone before repair")))
         self.losses.gone += stop - begin
 
     def _close_gap(self, first_frame: int, frames: int) -> None:
@@ -229,14 +306,15 @@ class Follower:
         missing = first_frame - self.expected
         if missing > 0:
             if self._reason == "missing":
-                self._fault(f"{missing} frames from frame {self.expected} on are missing")
+                text = f"{missing} frames from frame {self.expected} on are missing"
+                self._fault(text, first_frame)
             self._queue.append(Loss(self.expected, missing, self._reason))
             self.losses.frames += missing
         self._reason = "missing"
         self.expected = first_frame + frames
 
     def _finish(self, payload: bytes | None) -> None:
-        self._done = True
+        self.done = True
         if payload is None:
             self.losses.truncated = True
             self._fault("the file is cut short: it has no end packet")
@@ -252,16 +330,16 @@ class Follower:
         elif end.end_frame < self.expected:
             self.losses.mismatch = True
             self._fault(f"codes reach frame {self.expected}, the end packet says {end.end_frame}")
-        if self._whole and (
-            end.packets != self.packets or self._hash.digest()[:DIGEST_SIZE] != end.digests[-1]
-        ):
+        if self._whole and (end.packets != self.packets or self._digest.value() != end.digests[-1]):
             self.losses.mismatch = True
             self._fault("the packets are not those that the end packet's digest was taken of")
 
-    def _fault(self, text: str) -> None:
-        if not self._keep_going:
-            self._done = True
+    def _fault(self, text: str, stop: int | None = None) -> None:
+        """Raises or notes that something is wrong with the timeline before frame `stop`."""
+        if not self._keep_going and (stop is None or stop > self.strict_from):
+            self.done = True
             raise DamageError(text)
+        self._whole = self._whole and self._keep_going
         self.note(text)
 
     def note(self, text: str) -> None:

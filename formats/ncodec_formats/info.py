@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from .check import played_samples
+from .copying import played_samples
 from .errors import BadFileError
 from .header import PREFIX, Header
 from .packets import Layout
@@ -80,7 +80,7 @@ def _scanned_links(src: BinaryIO) -> list[dict[str, Any]]:
     links: list[dict[str, Any]] = []
     before = 0
     for reader in open_links(src, keep_going=True, max_seconds=None):
-        for _ in reader.events():
+        for _ in reader.events(runs=True):
             pass
         reader.next_link()
         link = _link(

@@ -1,8 +1,9 @@
 """What can be done to ECDC files by copying packets: fewer layers, other tags.
 
-All of it streams: sources and outputs may be pipes, memory does not grow with the file. A source
-with a damaged head or without its end is refused: `repair` comes first. An error leaves the output
-unfinished, so callers write to a temporary file and rename it.
+All of it streams: sources and outputs may be pipes, memory does not grow with the file. Damage, as
+`verify` would find it, is an error; with `keep_going` the output is what it would be of the file
+that `repair` makes. An error leaves the output unfinished, so callers write to a temporary file and
+rename it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,40 +11,47 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from .bulk import Run
-from .copying import Item, raw_links
+from .copying import Report, copy_item, raw_links
 from .errors import ArgumentError
 from .header import Header
 from .peeling import peel_packet
-from .writer import LinkWriter
 
 
 def peel(
-    src: BinaryIO, dst: BinaryIO, codebooks: int | None = None, *, bandwidth: float | None = None
+    src: BinaryIO,
+    dst: BinaryIO,
+    codebooks: int | None = None,
+    *,
+    bandwidth: float | None = None,
+    keep_going: bool = False,
+    report: Report | None = None,
 ) -> Header:
     """Keeps the first `codebooks` layers, or as many as fit in `bandwidth` kbps.
 
     The result equals, but for a flag in the header, what coding with so many codebooks gives.
-    Returns the header that was written, the first one in a chained file.
+    Returns the header that was written, the first one in a chained file; what was found in the
+    source is added to `report`.
 
     Raises:
         ArgumentError: not one of both is given, or it does not fit the file.
-        BadFileError: the source is damaged.
+        BadFileError: the source is damaged, and `keep_going` is off or it has no usable header.
     """
     if (codebooks is None) == (bandwidth is None):
         raise ArgumentError("codebooks and bandwidth: one of them must be given")
     written: Header | None = None
-    for link in raw_links(src):
+    for link in raw_links(src, keep_going, report):
         kept = link.header.codebooks_within(bandwidth) if bandwidth is not None else codebooks
         assert kept is not None
-        writer = LinkWriter(dst, link.header.peel(kept))
+        writer = link.writer(dst, link.header.peel(kept))
         written = written or writer.header
         for item in link.items():
             if isinstance(item, Run):
                 writer.add_run(item.peel(kept))
             else:
                 data = peel_packet(item.head, item.data, link.layout, writer.layout)
-                writer.add(item.head, data)
-        writer.finish(replace(link.end, digests=link.end.digests[:kept]))
+                head = item.head and writer.layout.get_head(data, 0)
+                copy_item(writer, replace(item, head=head, data=data))
+        link.finish(writer)
     assert written is not None
     return written
 
@@ -58,6 +66,8 @@ def set_tags(
     *,
     add: Tags = (),
     remove: Iterable[str] = (),
+    keep_going: bool = False,
+    report: Report | None = None,
 ) -> None:
     """Replaces all tags by `tags` if given, then takes off all of some keys, then adds some.
 
@@ -65,21 +75,13 @@ def set_tags(
 
     Raises:
         ArgumentError: a key is empty, has '=', or is not printable ASCII.
-        BadFileError: the source is damaged.
+        BadFileError: the source is damaged, and `keep_going` is off or it has no usable header.
     """
     gone = {key.lower() for key in remove}
-    for link in raw_links(src):
+    for link in raw_links(src, keep_going, report):
         before = link.header.tags if tags is None else tuple(tags)
         kept = tuple(tag for tag in before if tag[0].lower() not in gone)
-        writer = LinkWriter(dst, replace(link.header, tags=kept + tuple(add)))
+        writer = link.writer(dst, replace(link.header, tags=kept + tuple(add)))
         for item in link.items():
             copy_item(writer, item)
-        writer.finish(link.end)
-
-
-def copy_item(writer: LinkWriter, item: Item) -> None:
-    """Writes what was read, as it is."""
-    if isinstance(item, Run):
-        writer.add_run(item)
-    else:
-        writer.add(item.head, item.data)
+        link.finish(writer)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from . import limits
 from .ending import End, Index
 from .errors import ArgumentError, BadFileError
-from .follow import Coded, Event, Follower, Losses
+from .follow import Coded, Event, Follower, Losses, Other
 from .header import Header
 from .packets import Layout, Loss, Packet
 from .scanner import Source, read_header
@@ -55,6 +55,8 @@ class EcdcReader:
                 return self._follower.layout.get_packet(event.head, body, event.good)
             if isinstance(event, Loss):
                 return event
+            if isinstance(event, Other) and event.gap is not None:
+                return event.gap
         raise StopIteration
 
     @property
@@ -77,8 +79,19 @@ class EcdcReader:
         """The frame after the last one that was read."""
         return self._follower.expected
 
-    def events(self) -> Iterator[Event]:
-        """Yields the rest of the link as it stands, for those who copy packets."""
+    @property
+    def finished(self) -> bool:
+        """Whether the link has been read to its end."""
+        return self._follower.done
+
+    def events(self, *, runs: bool = False, strict_from: int = 0) -> Iterator[Event]:
+        """Yields the rest of the link as it stands, for those who copy packets.
+
+        Args:
+            runs: give many sound packets at once where that is possible.
+            strict_from: faults that end before this frame don't raise.
+        """
+        self._follower.runs, self._follower.strict_from = runs, strict_from
         while (event := self._follower.next()) is not None:
             yield event
 

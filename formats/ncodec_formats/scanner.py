@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from . import limits
@@ -166,9 +166,11 @@ class Scanner:
         sizes = self._measure(0)
         if sizes is None or sizes[0] is None:
             return None
+        offset = source.offset
         run = find_run(source.data, source.pos, sizes[0])
         if run is not None:
             source.pos += run.rows.size
+            run = replace(run, offset=offset)
         return run
 
     def pass_tail(self) -> str | None:

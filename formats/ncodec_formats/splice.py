@@ -1,6 +1,6 @@
 """Cutting a part out of ECDC files and joining parts again, by copying packets.
 
-As `operations` does: streaming, in constant memory, and only from sound sources.
+As `operations` does: streaming, in constant memory, and from damaged sources only if asked to.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -12,11 +12,10 @@ from typing import BinaryIO
 from zlib import crc32
 
 from .bulk import Run
-from .copying import Item, RawLink, raw_links, span
+from .copying import Item, RawLink, Report, copy_item, raw_links, span
 from .ending import End
 from .errors import ArgumentError, NcodecError
 from .header import Header
-from .operations import copy_item
 from .peeling import Digests
 from .writer import LinkWriter
 
@@ -31,6 +30,8 @@ def cut(
     end: float | None = None,
     *,
     seconds: bool = False,
+    keep_going: bool = False,
+    report: Report | None = None,
 ) -> None:
     """Keeps what plays from sample `start` to before sample `end`, at the source's rate.
 
@@ -39,73 +40,88 @@ def cut(
     Whole packets are kept, with as many before as the model needs to play exactly from `start`;
     the header and the end packet say where playback begins and ends. The result keeps its place
     on the timeline, so that `cat` can join such parts again. Both count from the first sample
-    that plays, through all links of a chained file.
+    that plays, through all links of a chained file. Damage outside the part does not matter.
 
     Raises:
         ArgumentError: the range is empty or lies beyond the end.
-        BadFileError: the source is damaged.
+        BadFileError: the part is damaged, and `keep_going` is off; a header can't be used.
     """
     unit = "second" if seconds else "sample"
     if not start >= 0 or (end is not None and not end > start):
         raise ArgumentError(f"from {unit} {start} to {end}: the first must be below the last")
     before, written = Fraction(0), False
-    for link in raw_links(src):
+    for link in raw_links(src, keep_going, report):
         header, rate = link.header, link.header.source_rate if seconds else 1
         stop = None if end is None else header.start + round((end - before) * rate)
         begin = header.start + max(round((start - before) * rate), 0)
-        written |= _cut_link(link, dst, begin, stop)
-        if not link.finished:
-            break
+        written |= _Part(link, dst, begin, stop).write()
         before += Fraction(max(link.end.source_samples - header.start, 0), rate)
-        if end is not None and before >= end:
+        if end is not None and (not link.finished or before >= end):
+            if report is not None:
+                report.add(link.reader)
             break
     if not written:
         raise ArgumentError(f"{unit} {start} lies beyond the end, at {float(before):g}")
 
 
-def _cut_link(link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> bool:
-    """Writes the part of a link; returns whether there is one."""
-    known = link.known_end()
-    if known is not None and stop is not None:
-        stop = min(stop, known.source_samples)
-    first, last = _frames(link.header, begin, stop)
-    if known is not None and begin >= known.source_samples:
-        first = last = known.end_frame
-    writer: LinkWriter | None = None
-    attached: list[Item] = []
-    for item in link.items():
-        place = span(item)
-        if place is None:
-            attached.append(item)
-            continue
-        if last is not None and place[0] >= last:
-            break
-        if place[1] > first:
-            part = _within(item, first, last)
-            if writer is None:
-                (at, _) = span(part) or (0, 0)
-                ends = stop if known is None or stop != known.source_samples else None
-                header = replace(link.header, start=begin, first_frame=at, end=ends)
-                writer = LinkWriter(dst, header, Digests(link.layout))
-            for other in attached:
-                copy_item(writer, other)
-            copy_item(writer, part)
-            if (span(part) or place)[1] < place[1]:
-                break  # what is behind may be damaged, and does not matter
-        attached.clear()
-    if writer is None:
-        return False
-    end, extra = stop, known.extra if known is not None else {}
-    if link.finished:
-        total, extra = link.end.source_samples, link.end.extra
-        end = total if stop is None else min(stop, total)
-        for other in attached if end == total else ():
-            copy_item(writer, other)
-    assert end is not None
-    if end <= begin:
-        raise ArgumentError(f"sample {begin} lies beyond the end, at {end}")
-    writer.finish(replace(writer.end(end), extra=extra))
-    return True
+class _Part:
+    """The part of a link that plays from one source sample to before another."""
+
+    def __init__(self, link: RawLink, dst: BinaryIO, begin: int, stop: int | None) -> None:
+        self._link, self._dst, self._begin = link, dst, begin
+        self._known = known = link.reader.end
+        if known is not None and stop is not None:
+            stop = min(stop, known.source_samples)
+        self._stop = stop
+        self._first, self._last = _frames(link.header, begin, stop)
+        if known is not None and begin >= known.source_samples:
+            self._first = self._last = known.end_frame
+        self._writer: LinkWriter | None = None
+        self._attached: list[Item] = []
+        """Packets of no frames, which belong with the one that follows."""
+
+    def write(self) -> bool:
+        """Writes it; returns whether there is any."""
+        for item in self._link.items(strict_from=self._first):
+            place = span(item)
+            if place is None:
+                self._attached.append(item)
+            elif self._last is not None and place[0] >= self._last:
+                break
+            else:
+                if place[1] > self._first and not self._copy(item, place):
+                    break  # what is behind may be damaged, and does not matter
+                self._attached.clear()
+        if self._writer is None:
+            return False
+        self._finish(self._writer)
+        return True
+
+    def _copy(self, item: Item, place: tuple[int, int]) -> bool:
+        """Writes what lies inside; returns whether that is all up to the item's end."""
+        part = _within(item, self._first, self._last)
+        begin, end = span(part) or place
+        writer = self._writer = self._writer or self._open(begin)
+        for each in (*self._attached, part):
+            copy_item(writer, each)
+        return end == place[1]
+
+    def _open(self, first_frame: int) -> LinkWriter:
+        known, layout = self._known, self._link.layout
+        end = None if known is not None and self._stop == known.source_samples else self._stop
+        header = replace(self._link.header, start=self._begin, first_frame=first_frame, end=end)
+        return LinkWriter(self._dst, header, Digests(layout))
+
+    def _finish(self, writer: LinkWriter) -> None:
+        end, extra = self._stop, self._known.extra if self._known is not None else {}
+        if self._link.finished or end is None:
+            total, extra = self._link.end.source_samples, self._link.end.extra
+            end = total if end is None else min(end, total)
+            for item in self._attached if end == total else ():
+                copy_item(writer, item)
+        if end <= self._begin:
+            raise ArgumentError(f"sample {self._begin} lies beyond the end, at {end}")
+        writer.finish(replace(writer.end(end), extra=extra))
 
 
 def _frames(header: Header, begin: int, stop: int | None) -> tuple[int, int | None]:
@@ -133,20 +149,27 @@ def _within(item: Item, first: int, last: int | None) -> Item:
     return item.part(low, high)
 
 
-def cat(sources: Sequence[BinaryIO], dst: BinaryIO, names: Sequence[str] = ()) -> None:
+def cat(
+    sources: Sequence[BinaryIO],
+    dst: BinaryIO,
+    names: Sequence[str] = (),
+    *,
+    keep_going: bool = False,
+    report: Report | None = None,
+) -> None:
     """Joins files: parts cut from one file become one again, others become links of a chain.
 
     Parts that touch, in order, give the original byte for byte. All headers are read before
     anything else. `names` is how errors call the sources.
 
     Raises:
-        BadFileError: a source is damaged.
+        BadFileError: a source is damaged, and `keep_going` is off or it has no usable header.
     """
     names = names or [f"source {number}" for number in range(1, len(sources) + 1)]
     joiner = _Joiner(dst)
     starts: list[tuple[RawLink, Iterator[RawLink]]] = []
     for src, name in zip(sources, names, strict=True):
-        links = raw_links(src)
+        links = raw_links(src, keep_going, report)
         with _naming(name):
             starts.append((next(links), links))
     headers = [first.header for first, _ in starts]

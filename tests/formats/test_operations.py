@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from ncodec_formats import (
     Header,
     Loss,
     NcodecError,
+    Report,
     cat,
     cut,
     info,
@@ -24,11 +26,11 @@ from ncodec_formats import (
     set_tags,
     verify,
 )
-from ncodec_formats.copying import raw_links
-from ncodec_formats.errors import ArgumentError, BadFileError
-from ncodec_formats.operations import copy_item
-from ncodec_formats.packets import Head, Layout, put_other
+from ncodec_formats.ending import End
+from ncodec_formats.errors import ArgumentError, BadFileError, DamageError
+from ncodec_formats.packets import END, Head, Layout, put_other
 from ncodec_formats.peeling import Digests
+from ncodec_formats.scanner import Scanner, Source, read_header
 from ncodec_formats.writer import LinkWriter
 from tests.formats.files import (
     Pipe,
@@ -114,7 +116,14 @@ def test_peeling_any_file(data):
         writer.finish(7)
         return out.getvalue()
 
-    assert apply(peel, written(header), layers) == written(fewer)
+    whole = written(header)
+    if verify(io.BytesIO(whole)).ok:
+        assert apply(peel, whole, layers) == written(fewer)
+    else:
+        with pytest.raises(DamageError, match="missing"):
+            apply(peel, whole, layers)
+    mended = apply(peel, whole, layers, keep_going=True)
+    assert mended == apply(repair, written(fewer))
 
 
 @pytest.mark.parametrize("changes", SHAPES)
@@ -267,6 +276,83 @@ def test_repair_reports_what_was_lost():
     assert verify(io.BytesIO(out.getvalue())).losses.gone == 15
 
 
+COPIERS = {
+    "peel": partial(peel, codebooks=2),
+    "peel all": partial(peel, codebooks=4),
+    "cut": partial(cut, start=0),
+    "tag": partial(set_tags, add=[("A", "b")]),
+    "cat": lambda src, dst, **options: cat([src, io.BytesIO(make(3, seed=4))], dst, **options),
+}
+
+
+@pytest.mark.parametrize("name", COPIERS)
+@pytest.mark.parametrize("worth_it", [1, 1 << 40], ids=["many at once", "one by one"])
+@pytest.mark.parametrize("seed", range(8))
+def test_those_who_copy_refuse_damage_or_mend_it(monkeypatch, name, worth_it, seed):
+    monkeypatch.setattr("ncodec_formats.scanner.WORTH_IT", worth_it)
+    copier = COPIERS[name]
+    broken = damage(make(8, redundancy=(1, 1) if seed % 2 else None), seed)
+    before = verify(io.BytesIO(broken))
+    for source in (io.BytesIO(broken), Pipe(broken, 300)):
+        if before.losses:
+            with pytest.raises(DamageError, match="repair"):
+                copier(source, io.BytesIO())
+    for source in (io.BytesIO(broken), Pipe(broken, 300)):
+        out, report = io.BytesIO(), Report()
+        copier(source, out, keep_going=True, report=report)
+        assert out.getvalue() == apply(copier, apply(repair, broken))
+        assert sound(out.getvalue())
+        assert report.losses == before.losses
+
+
+@pytest.mark.parametrize("name", COPIERS)
+@pytest.mark.parametrize("packets", [6, 3000])
+def test_those_who_copy_name_the_packet_with_a_flipped_bit(name, packets):
+    data = make(packets)
+    begin = data.index(put_head := Layout(make_header()).put_head(Head(2, 30, 15, (19,) * 4, b"")))
+    for at in (0, 19, 20, 79):
+        broken = bytearray(data)
+        broken[begin + len(put_head) + at] ^= 4
+        with pytest.raises(DamageError, match=f"packet 2 at byte {begin} is damaged from"):
+            apply(COPIERS[name], bytes(broken))
+
+
+def test_a_link_behind_whose_header_is_gone():
+    data = bytearray(make(4) + make(3))
+    data[len(make(4)) + 20] ^= 1
+    report = Report()
+    for name, copier in COPIERS.items():
+        with pytest.raises(BadFileError):
+            apply(copier, bytes(data))
+        if name == "tag":
+            assert apply(copier, bytes(data), keep_going=True, report=report) == apply(
+                copier, make(4)
+            )
+    assert any("header is damaged" in problem for problem in report.problems)
+
+
+def test_damage_before_a_cut_does_not_matter():
+    data = make(40)
+    broken = bytearray(data)
+    broken[len(make_header().to_bytes()) + 3] ^= 1
+    del broken[400:500]
+    assert apply(cut, bytes(broken), 200000) == apply(cut, data, 200000)
+    with pytest.raises(DamageError):
+        apply(cut, bytes(broken), 20000)
+
+
+def test_a_gap_at_the_end_of_a_cut():
+    data = make(40)
+    start = len(make_header().to_bytes())
+    size = data.index(b"\xec\xdc\x00\x01") - start
+    mended = apply(repair, data[: start + 30 * size] + data[start + 34 * size :])
+    for stop in (30 * 9600, 31 * 9600, 33 * 9600, 36 * 9600):
+        part = apply(cut, mended, 100000, stop)
+        assert sound(part), verify(io.BytesIO(part)).problems
+    parts = [apply(cut, mended, 0, 31 * 9600), apply(cut, mended, 31 * 9600)]
+    assert joined(parts) == mended
+
+
 def test_damaged_heads_are_refused_by_those_who_copy():
     data = bytearray(make(6))
     data[len(make_header().to_bytes()) + 4] ^= 1
@@ -308,11 +394,13 @@ def test_verify_judges_checks_that_a_digest_was_taken_over():
 def reseal(data: bytes) -> bytes:
     """Returns a file with digests over its packets as they are."""
     out = io.BytesIO()
-    link = next(raw_links(io.BytesIO(data)))
-    writer = LinkWriter(out, link.header, Digests(link.layout))
-    for item in link.items():
-        copy_item(writer, item)
-    writer.finish(writer.end(link.end.source_samples))
+    source = Source(io.BytesIO(data))
+    header = read_header(source)
+    layout = Layout(header)
+    scanner, writer = Scanner(source, layout, 0), LinkWriter(out, header, Digests(layout))
+    while (element := scanner.next()).kind != END:
+        writer.add(element.head, element.data)
+    writer.finish(writer.end(End.parse(element.payload, 4).source_samples))
     return out.getvalue()
 
 
