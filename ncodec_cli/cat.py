@@ -8,6 +8,8 @@ import click
 
 from ncodec_cli.common import (
     PATH,
+    copy_damaged_option,
+    damage_told,
     force_option,
     name_of,
     open_input,
@@ -19,8 +21,9 @@ from ncodec_cli.common import (
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... OUTPUT")
 @output_option
+@copy_damaged_option
 @force_option
-def cat(paths: tuple[str, ...], output: str | None, force: bool) -> None:
+def cat(*, paths: tuple[str, ...], output: str | None, keep_going: bool, force: bool) -> None:
     """Join .ecdc files end to end.
 
     Parts that were cut from one file and touch become that file again; files of any other kind
@@ -42,4 +45,6 @@ def cat(paths: tuple[str, ...], output: str | None, force: bool) -> None:
     with ExitStack() as stack:
         sources = [stack.enter_context(open_input(path)) for path in paths]
         out = stack.enter_context(open_output(output, force=force, inputs=paths))
-        cat(sources, out, [name_of(path) for path in paths])
+        report = stack.enter_context(damage_told(output, keep_going=keep_going))
+        names = [name_of(path) for path in paths]
+        cat(sources, out, names, keep_going=keep_going, report=report)

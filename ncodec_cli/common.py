@@ -20,6 +20,7 @@ from ncodec_cli.completing import complete_models
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
+    from ncodec_formats import Report
 
 say, clock = line.say, progress.clock
 
@@ -36,6 +37,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Go on at damage: say what was lost and fill its time."
+)
+copy_damaged_option = click.option(
+    "--keep-going", is_flag=True, help="Go on at damage: copy what is whole, as repair does."
 )
 model_option = click.option(
     "--model",
@@ -195,6 +199,21 @@ def naming(path: str) -> Generator[None]:
         yield
     except NcodecError as error:
         raise type(error)(f"{name_of(path)}: {error}") from error
+
+
+@contextmanager
+def damage_told(path: str, *, keep_going: bool, quiet: bool = False) -> Generator[Report]:
+    """Give the report that copying packets fills; say what was lost, or how to go on without it."""
+    from ncodec_formats import Report
+    from ncodec_formats.errors import DamageError
+
+    report = Report()
+    try:
+        yield report
+    except DamageError as error:
+        raise DamageError(f"{error} (--keep-going copies what is whole)") from error
+    if keep_going and report.losses:
+        say(f"{name_of(path)}: {report.losses}", quiet=quiet)
 
 
 @contextmanager

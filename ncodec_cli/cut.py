@@ -7,6 +7,8 @@ import click
 from ncodec_cli.common import (
     PATH,
     SECONDS,
+    copy_damaged_option,
+    damage_told,
     force_option,
     naming,
     open_input,
@@ -21,8 +23,11 @@ from ncodec_cli.common import (
     "--start", type=SECONDS, default=0, metavar="TIME", help="Where to begin. [default: 0]"
 )
 @click.option("--end", type=SECONDS, metavar="TIME", help="Where to stop. [default: the end]")
+@copy_damaged_option
 @force_option
-def cut(source: str, target: str, start: float, end: float | None, force: bool) -> None:
+def cut(
+    *, source: str, target: str, start: float, end: float | None, keep_going: bool, force: bool
+) -> None:
     """Copy a stretch of time of an .ecdc file, exact to the sample.
 
     No model is needed: packets are copied, with as many before the stretch as decoding needs; what
@@ -41,5 +46,6 @@ def cut(source: str, target: str, start: float, end: float | None, force: bool) 
         open_input(source) as file,
         open_output(target, force=force, inputs=(source,)) as out,
         naming(source),
+        damage_told(source, keep_going=keep_going) as report,
     ):
-        cut(file, out, start, end, seconds=True)
+        cut(file, out, start, end, seconds=True, keep_going=keep_going, report=report)

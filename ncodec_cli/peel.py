@@ -11,6 +11,8 @@ from ncodec_cli.common import (
     PATH,
     bw_option,
     codebooks_option,
+    copy_damaged_option,
+    damage_told,
     force_option,
     jobs_option,
     name_of,
@@ -28,6 +30,7 @@ from ncodec_cli.common import (
 @output_option
 @bw_option
 @codebooks_option
+@copy_damaged_option
 @jobs_option
 @force_option
 @quiet_option
@@ -37,6 +40,7 @@ def peel(
     output: str | None,
     bw: float | None,
     codebooks: int | None,
+    keep_going: bool,
     jobs: int | None,
     force: bool,
     quiet: bool,
@@ -65,8 +69,11 @@ def peel(
             open_input(job.source) as source,
             open_output(job.target, force=force, inputs=(job.source,)) as target,
             naming(job.source),
+            damage_told(job.source, keep_going=keep_going, quiet=quiet) as report,
         ):
-            header = peel(source, target, codebooks, bandwidth=bw)
+            header = peel(
+                source, target, codebooks, bandwidth=bw, keep_going=keep_going, report=report
+            )
         count = len(header.codebook_sizes)
         asked = "" if bw is None or abs(bw - header.bandwidth) < 1e-9 else f" (asked: {bw:g})"
         books = f"{count} codebook{'s' if count > 1 else ''}, {header.bandwidth:g} kbps{asked}"

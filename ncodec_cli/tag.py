@@ -10,6 +10,8 @@ from ncodec_cli.batch import each_file
 from ncodec_cli.common import (
     KEY_VALUE,
     PATH,
+    copy_damaged_option,
+    damage_told,
     json_option,
     name_of,
     naming,
@@ -39,6 +41,7 @@ from ncodec_cli.common import (
 )
 @click.option("--remove", "removed", multiple=True, metavar="KEY", help="Take KEY off. Repeatable.")
 @click.option("--clear", is_flag=True, help="Take all tags off first.")
+@copy_damaged_option
 @json_option
 def tag(
     *,
@@ -47,6 +50,7 @@ def tag(
     added: tuple[tuple[str, str], ...],
     removed: tuple[str, ...],
     clear: bool,
+    keep_going: bool,
     as_json: bool,
 ) -> None:
     """Show the tags of .ecdc files, or change them.
@@ -70,8 +74,22 @@ def tag(
         from ncodec_formats import set_tags
 
         gone = {*removed, *(key for key, _ in values)}
-        with open_input(path) as source, open_output(path, force=True) as target, naming(path):
-            set_tags(source, target, () if clear else None, add=values + added, remove=gone)
+        tags = () if clear else None
+        with (
+            open_input(path) as source,
+            open_output(path, force=True) as target,
+            naming(path),
+            damage_told(path, keep_going=keep_going) as report,
+        ):
+            set_tags(
+                source,
+                target,
+                tags,
+                add=values + added,
+                remove=gone,
+                keep_going=keep_going,
+                report=report,
+            )
 
     def show(path: str) -> None:
         from ncodec_formats import info

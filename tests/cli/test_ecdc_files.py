@@ -105,7 +105,10 @@ def test_peel_of_a_tree(ncodec, talk):
     os.makedirs("in/deep")
     os.replace("talk.ecdc", "in/deep/talk.ecdc")
     os.replace("damaged.ecdc", "in/damaged.ecdc")
-    assert ncodec("peel", "in", "out", "--codebooks", 1).status == 0
+    said = ncodec("peel", "in", "out", "--codebooks", 1)
+    assert (said.status, "in/damaged.ecdc: packet 1" in said.err) == (1, True)
+    assert [str(p) for p in Path("out").rglob("*.*")] == ["out/deep/talk.ecdc"]
+    assert ncodec("peel", "in", "out", "--codebooks", 1, "--force", "--keep-going").status == 0
     assert {str(p) for p in Path("out").rglob("*.*")} == {"out/damaged.ecdc", "out/deep/talk.ecdc"}
 
 
@@ -168,6 +171,30 @@ def test_tags_on_a_pipe(ncodec, talk):
     assert (changed.status, changed.err) == (0, "")
     assert ncodec("tag", "-", stdin=changed.data).out == ""
     assert ncodec("tag", "-", stdin=talk).out == "title=noise\nartist=dice\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("peel", "damaged.ecdc", "out.ecdc", "--codebooks", 2),
+        ("cut", "damaged.ecdc", "out.ecdc", "--start", 1),
+        ("cat", "talk.ecdc", "damaged.ecdc", "out.ecdc"),
+        ("tag", "damaged.ecdc", "--set", "a=b"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_those_who_copy_refuse_damage_or_go_on_when_told_to(ncodec, talk, arguments):
+    before = Path("damaged.ecdc").read_bytes()
+    said = ncodec(*arguments)
+    assert said.status == 1
+    assert "damaged.ecdc: packet 1 at byte" in said.err
+    assert said.err.rstrip().endswith("repair the file first (--keep-going copies what is whole)")
+    assert not Path("out.ecdc").exists()
+    assert Path("damaged.ecdc").read_bytes() == before
+    said = ncodec(*arguments, "--keep-going")
+    assert said.status == 0
+    assert "2 layers lost" in said.err
+    assert ncodec("verify", "damaged.ecdc" if arguments[0] == "tag" else "out.ecdc").status == 0
 
 
 def test_repair_saves_the_rest(ncodec, talk):
