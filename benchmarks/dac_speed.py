@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from speed import alternate, decode, encode
+from speed import encode, precisions, ratios
 
 from ncodec.checkpoints.layouts.dac import DAC
 from ncodec.config import DacConfig
@@ -49,35 +49,15 @@ def rows(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
     model.load_state_dict(weights)
     half = DacModel(DacConfig.from_dict(config)).eval()
     half.load_state_dict(weights)
-    half.set_precision("bf16")
+    models = precisions(model, half)
     audio = 0.1 * torch.randn(1, 1, int(seconds * model.sample_rate) // model.hop * model.hop)
     block = int(BLOCK_SECONDS * model.sample_rate)
     latent, codes, *_ = package.encode(audio)
-    chunks = encode(model, audio, block)
-    times = alternate(
-        {
-            "package encode": lambda: package.encode(audio),
-            "encode": lambda: encode(model, audio, block),
-            "bf16 encode": lambda: encode(half, audio, block),
-            "package decode": lambda: package.decode(latent),
-            "decode": lambda: decode(model, chunks),
-            "bf16 decode": lambda: decode(half, chunks),
-        },
-        rounds,
-    )
-    for way in ("encode", "decode"):
-        for kind in ("", "bf16 "):
-            took = times[kind + way]
-            ratio, speed = times[f"package {way}"] / took, seconds / took
-            yield f"DAC 44.1 kHz {kind}{way}", f"{ratio:.2f}x the package; {speed:.2f}x real time"
-    same = (torch.cat([chunk.codes for chunk in chunks], dim=2) == codes).float().mean()
-    yield "DAC codes equal to the package's", f"{100 * same:.3f} %"
-    low = torch.cat([chunk.codes for chunk in encode(half, audio, block)], dim=2)
-    first = (low[:, 0] == codes[:, 0]).float().mean()
-    yield "DAC bf16: first codebook's codes equal", f"{100 * first:.1f} %"
-    exact, close = decode(model, chunks), decode(half, chunks)
-    noise = (exact.square().mean() / (exact - close).square().mean()).log10() * 10
-    yield "DAC bf16: decoded, signal to difference", f"{noise:.1f} dB"
+    both = (lambda: package.encode(audio), lambda: package.decode(latent))
+    for work, result in ratios(models, audio, both, block, rounds):
+        yield f"DAC 44.1 kHz {work}", result
+    ours = torch.cat([chunk.codes for chunk in encode(model, audio, block)], dim=2)
+    yield "DAC codes equal to the package's", f"{100 * (ours == codes).float().mean():.3f} %"
 
 
 def main() -> None:

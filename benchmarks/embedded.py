@@ -9,13 +9,14 @@ benchmarks/clips, which the model was not trained on.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
-from speed import alternate, decode, encode, split
+from speed import alternate, decode, encode, precisions, split
 from torch import Tensor
 
 from ncodec import load_model
@@ -28,8 +29,7 @@ CLIPS = sorted((Path(__file__).parent / "clips").glob("speech_*.flac"))
 
 
 def models() -> dict[str, CompressionModel]:
-    both = {"float32": load_model(), "bf16": load_model()}
-    both["bf16"].set_precision("bf16")
+    both = precisions(load_model(), load_model())
     for model in both.values():
         model.set_num_codebooks(CODEBOOKS)
     return both
@@ -92,8 +92,8 @@ def quality(both: dict[str, CompressionModel]) -> Iterator[tuple[str, str]]:
             decoded = model.decode(found)[0, 0, : len(original)].numpy()
             codes[name].append(found)
             scores[name].append(pesq_wb(original, decoded, rate))
-    exact, low = (torch.cat(codes[name], dim=2) for name in both)
-    for layer in (0, CODEBOOKS - 1):
+    exact, *lower = (torch.cat(codes[name], dim=2) for name in both)
+    for low, layer in itertools.product(lower, (0, CODEBOOKS - 1)):
         same = (exact[:, layer] == low[:, layer]).float().mean()
         yield f"bf16: codes of codebook {layer + 1} as in float32", f"{100 * same:.1f} %"
     for name, values in scores.items():

@@ -1,13 +1,50 @@
 """Shared by all tests: one thread, so that runs are alike on every machine, and Ctrl-C.
 
 A shell that starts the suite in the background has it ignore SIGINT, and so would the commands
-that tests start.
+that tests start. Property tests have no deadline: a machine may be busy.
 """
 
 import signal
+from collections import Counter
+from pathlib import Path
 
+import hypothesis
+import pytest
 import torch
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile(
+    "ncodec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ncodec")
+
+PORTABLE = ("audio", "bench", "codec", "live", "metrics", "models", "nn", "quantize")
+"""Folders of tests that a lesser processor, or one without optional programs, could make fail."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in these folders."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in PORTABLE:
+            item.add_marker("portable")
+
+
+def reasons(skipped: list[pytest.TestReport]) -> list[str]:
+    """Return a line for each reason to skip: how many tests, and why."""
+    counts = Counter[str]()
+    for report in skipped:
+        where = report.longrepr
+        reason = where[2] if isinstance(where, tuple) else str(where)
+        counts[reason.removeprefix("Skipped: ")] += 1
+    return [f"{count:5} skipped: {reason}" for reason, count in counts.most_common()]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with one line for each reason that something was skipped."""
+    for line in reasons(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)

@@ -38,7 +38,7 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert float(row["stoi"]) > 0.4
     tree = json.loads((tmp_path / "results.json").read_text())
     assert len(tree["codebooks"]["ncodec_24khz"]["usage"]) == 4  # 3 kbps
-    assert any(line.startswith("opus: has no rate near") for line in tree["left_out"])
+    assert any(line.startswith("opus: ") for line in tree["left_out"])
     assert "ncodec_24khz" in (tmp_path / "results.md").read_text()
     assert (tmp_path / "report.html").stat().st_size > 50_000
 

@@ -18,6 +18,7 @@ from ncodec.bench import quality, sources, summary, tables
 from ncodec.bench.codecs import Coded, Samples, find
 from ncodec.errors import ArgumentError, BadFileError, NcodecError
 from ncodec.metrics import si_sdr
+from tests.machine import require
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -160,9 +161,8 @@ def test_workers_tell_their_failures(coarse, recordings, tmp_path, monkeypatch) 
 
 
 def test_real_workers(recordings: Path, tmp_path: Path) -> None:
+    require("c2enc", "c2dec")
     codecs = find(["codec2"]).codecs
-    if not codecs:
-        pytest.skip("codec2 not installed")
     found = sources.find_sources([recordings / "speech"], 2.0)
     jobs = quality.plan(found, codecs, [3], tmp_path / "work")
     rows, failures = quality.run(jobs, processes=2)

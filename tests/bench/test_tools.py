@@ -10,8 +10,9 @@ import soundfile as sf
 
 from ncodec import metrics
 from ncodec.bench.codecs import find, nearest
-from ncodec.bench.tools import TOOLS, Tool, missing_programs
+from ncodec.bench.tools import TOOLS, Tool
 from ncodec.errors import ArgumentError, NcodecError
+from tests.machine import require
 
 DATA = Path(__file__).parent.parent / "data"
 SPEECH, RATE = sf.read(DATA / "speech.flac")
@@ -19,8 +20,7 @@ SECONDS = len(SPEECH) / RATE
 
 
 def installed(name: str) -> Tool:
-    if missing_programs(TOOLS[name]):
-        pytest.skip(f"{name}: {', '.join(missing_programs(TOOLS[name]))} not installed")
+    require(*TOOLS[name].programs)
     return TOOLS[name]
 
 
@@ -77,8 +77,7 @@ def test_nearest_is_by_ratio() -> None:
 
 
 def test_a_missing_tool_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = shutil.which
-    monkeypatch.setattr(shutil, "which", lambda p: None if p == "opusdec" else real(p))
+    monkeypatch.setattr(shutil, "which", lambda p: None if p == "opusdec" else f"/bin/{p}")
     found = find(["opus", "aac"])
     assert found.left_out[0] == "opus: opusdec not installed"
     assert "opus" not in [codec.name for codec in found.codecs]

@@ -12,10 +12,10 @@ import torch
 
 from ncodec.codec import compress, decompress
 from ncodec.codec.pipeline import Pipeline, Workers
-from ncodec.errors import DeviceError
 from ncodec.nn import ELU
 from ncodec.streaming import Sequential
 from tests.codec.test_families import FAMILIES
+from tests.machine import needs_bf16
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +54,12 @@ def test_two_threads_give_the_bytes_of_one(family):
     assert there_and_back(model, 2) == there_and_back(model, 1)
 
 
+@needs_bf16
 @pytest.mark.parametrize("family", [name for name in FAMILIES if "mimi" not in name])
 def test_whole_files_in_bf16(family):
     torch.manual_seed(0)
     model = FAMILIES[family]().eval()
-    try:
-        model.set_precision("bf16")
-    except DeviceError as error:
-        pytest.skip(str(error))
+    model.set_precision("bf16")
     assert there_and_back(model, 2) == there_and_back(model, 1)
 
 

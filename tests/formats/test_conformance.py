@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import io
-import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -18,6 +17,7 @@ from ncodec_formats.errors import BadFileError, NcodecError
 from ncodec_formats.selftest import check_vector, selftest
 from tests.formats.files import apply, make, read
 from tests.formats.kaitai.ecdc import Ecdc
+from tests.machine import needs
 
 FORMATS = Path(__file__).resolve().parents[2] / "formats"
 VECTORS = FORMATS / "vectors"
@@ -100,7 +100,7 @@ def test_kaitai_finds_the_same_codes(name):
     assert parsed.tail.len_tail == len(data) - data.rindex(b"\xec\xdc\x01")
 
 
-@pytest.mark.skipif(shutil.which("file") is None, reason="file(1) is not installed")
+@needs("file")
 def test_file_knows_it():
     def told(*options: str) -> str:
         path = str(VECTORS / "subset" / "plain.ecdc")

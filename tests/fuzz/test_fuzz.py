@@ -53,9 +53,9 @@ def test_nothing_but_our_errors_comes_out(target):
     rng = np.random.default_rng(0)
     for path in inputs(target):
         for data in mutations(path.read_bytes(), rng):
-            begin = time.monotonic()
+            begin = time.process_time()
             one_input(target, data)
-            assert time.monotonic() - begin < SECONDS_AN_INPUT, f"slow on {data.hex()}"
+            assert time.process_time() - begin < SECONDS_AN_INPUT, f"slow on {data.hex()}"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -93,7 +93,7 @@ def test_work_is_bounded_by_the_input(kind):
     layout = Layout(header)
     inner = layout.put_head(Head(9, 9 * header.packet_frames, 57344, layout.lengths(57344, 4), b""))
     data = BOMBS[kind](header.to_bytes(), inner)
-    begin = time.monotonic()
+    begin = time.process_time()
     for target in ("read", "mend", "check", "split"):
         one_input(target, data)
-    assert time.monotonic() - begin < 60
+    assert time.process_time() - begin < 60

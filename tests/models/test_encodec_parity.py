@@ -21,6 +21,9 @@ from tests.models.reference import (
     package_weights,
 )
 
+CLOSE = 5e-5
+"""Sums are taken in another order, and differently on each kind of processor: 1.1e-5 was seen."""
+
 LENGTHS = (1, 319, 320, 321, 2239, 2240, 24000, 53760, 100001)
 
 
@@ -50,11 +53,11 @@ def test_parity_with_the_package(pair: tuple[Any, EncodecModel], length: int) ->
     if scale is not None:
         assert torch.equal(scale, torch.cat([frame[1] for frame in frames], dim=1))
     else:
-        assert (model.encoder(audio) - reference.encoder(audio)).abs().max() < 1e-5
+        assert (model.encoder(audio) - reference.encoder(audio)).abs().max() < CLOSE
     decoded = model.decode(codes, scale)
     expected = reference.decode(frames)
     assert decoded.shape == expected.shape
-    assert (decoded - expected).abs().max() < 1e-5
+    assert (decoded - expected).abs().max() < CLOSE
 
 
 HUB = {
@@ -77,8 +80,8 @@ def test_parity_with_transformers(name: str) -> None:
         audio = torch.randn(1, config.channels, length) * 0.1
         latent = hub.encoder(audio)
         # either is up to 7e-6 away from the same in float64, where latents reach 3
-        assert torch.allclose(model.encoder(audio), latent, rtol=1e-5, atol=1e-5)
+        assert torch.allclose(model.encoder(audio), latent, rtol=CLOSE, atol=CLOSE)
         codes = hub.quantizer.encode(latent, config.bandwidths[-1]).transpose(0, 1)
         assert torch.equal(model.quantizer.encode(latent), codes)
         expected = hub.decoder(hub.quantizer.decode(codes.transpose(0, 1)))
-        assert (model.decoder(model.decode_latent(codes)) - expected).abs().max() < 1e-5
+        assert (model.decoder(model.decode_latent(codes)) - expected).abs().max() < CLOSE

@@ -14,6 +14,7 @@ from ncodec.config import EncodecConfig
 from ncodec.errors import ArgumentError
 from ncodec.models import seanet
 from ncodec.models.encodec import EncodecModel
+from tests.machine import needs_bf16
 
 SMALL = EncodecConfig(
     filters=4, latent_dim=8, ratios=(4, 2), lstm_layers=1, codebooks=4, bins=64, bandwidths=(6.0,)
@@ -74,7 +75,7 @@ def test_any_pieces_give_the_whole(
     if model.segment is None:
         assert codes.shape[2] == -(-length // model.hop)
         whole = model.encoder(audio) if length else torch.zeros(2, 8, 0)
-        assert (latents(model, audio, sizes) - whole).abs().sum() < 1e-4
+        assert (latents(model, audio, sizes) - whole).abs().sum() < 5e-4
     decoder, parts = model.decoder_state(2), []
     cuts = chunks if model.segment else []
     if not cuts:
@@ -87,7 +88,7 @@ def test_any_pieces_give_the_whole(
     decoded = model.decode(torch.cat([c.codes for c in chunks], dim=2) if chunks else codes, scale)
     assert streamed.shape == decoded.shape
     assert streamed.shape[2] >= length
-    assert torch.allclose(streamed, decoded, atol=1e-5)
+    assert torch.allclose(streamed, decoded, atol=5e-5)
 
 
 def test_a_state_replays_and_streams_do_not_touch(model: EncodecModel) -> None:
@@ -146,11 +147,12 @@ def test_preroll_is_exact_without_an_lstm() -> None:
     start = target - model.preroll_frames
     part = model.decoder(latent[..., start:])
     skipped = model.preroll_frames * model.hop
-    assert torch.allclose(part[..., skipped:], whole[..., target * model.hop :], atol=1e-6)
+    assert torch.allclose(part[..., skipped:], whole[..., target * model.hop :], atol=1e-5)
     short = model.decoder(latent[..., start + 1 :])[..., skipped - model.hop :]
     assert not torch.allclose(short, whole[..., target * model.hop :], atol=1e-6)
 
 
+@needs_bf16
 def test_bf16_is_close_and_keeps_the_fingerprint(model: EncodecModel) -> None:
     audio = torch.randn(1, model.channels, 400) * 0.1
     latent = torch.randn(1, 8, 10)

@@ -13,6 +13,7 @@ from ncodec.config import DacConfig, MimiConfig
 from ncodec.models.base import CompressionModel
 from ncodec.models.dac import DacModel, window_samples
 from ncodec.models.mimi import MimiModel
+from tests.machine import needs_bf16
 
 SIZES = {"encoder_dim": 4, "decoder_dim": 32, "latent_dim": 16, "codebooks": 3, "bins": 32}
 
@@ -91,7 +92,7 @@ def test_pieces_give_the_whole(name: str, push: int | None) -> None:
     audio = model.decode(whole)
     assert audio.shape == (2, 1, whole.shape[-1] * model.hop)
     for frames in (1, 3):
-        torch.testing.assert_close(decode(model, whole, frames), audio, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(decode(model, whole, frames), audio, rtol=1e-5, atol=5e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -135,7 +136,7 @@ def test_seek_after_preroll_is_exact() -> None:
     part = model.decode(codes[..., begin:])
     offset = (target - begin) * model.hop
     torch.testing.assert_close(
-        part[..., offset:], whole[..., target * model.hop :], rtol=1e-5, atol=1e-6
+        part[..., offset:], whole[..., target * model.hop :], rtol=1e-5, atol=1e-5
     )
     early = (target - begin - 2) * model.hop
     assert not torch.allclose(part[..., early:], whole[..., (target - 2) * model.hop :], atol=1e-7)
@@ -148,7 +149,7 @@ def test_postroll_is_what_the_end_needs() -> None:
     wanted = 30
     cut = model.decode(codes[..., : wanted + model.postroll_frames])
     end = wanted * model.hop
-    torch.testing.assert_close(cut[..., :end], whole[..., :end], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(cut[..., :end], whole[..., :end], rtol=1e-5, atol=1e-5)
 
 
 def test_receptive_field_is_finite_and_exact() -> None:
@@ -174,6 +175,7 @@ def test_windows_without_padding() -> None:
     assert y.shape[-1] == window_samples(model.config, frames) == windowed.segment[0]
 
 
+@needs_bf16
 def test_dac_in_bf16_is_close_streams_and_keeps_the_fingerprint() -> None:
     model, x = dac((2, 4)), 0.1 * torch.randn(2, 1, 803)
     exact, fingerprint = model.encode(x)[0], model.fingerprint

@@ -18,6 +18,7 @@ from ncodec.errors import ArgumentError
 from ncodec.nn import ELU, LSTM, Conv1d, ConvTranspose1d, SegmentNorm, Snake, Tanh
 from ncodec.nn.conv import seanet_padding
 from ncodec.streaming import Residual, Sequential, Streamable
+from tests.machine import needs_bf16
 
 LENGTHS = (1, 2, 5, 9, 40, 41)
 
@@ -50,7 +51,7 @@ def assert_streams(layer: Streamable, x: Tensor) -> Tensor:
     for sizes in ((1,), (random.choice([0, 1, 2]), 3, 7), (16,)):
         streamed = in_pieces(layer, x, sizes)
         assert streamed.shape == whole.shape
-        assert torch.allclose(streamed, whole, atol=1e-6, rtol=1e-5)
+        assert torch.allclose(streamed, whole, atol=1e-5, rtol=1e-5)
     return whole
 
 
@@ -155,7 +156,7 @@ def test_lstm() -> None:
     layer = LSTM(6, 2)
     x = torch.randn(3, 6, 11)
     expected = layer.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0) + x
-    assert torch.allclose(assert_streams(layer, x), expected, atol=1e-6)
+    assert torch.allclose(assert_streams(layer, x), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("tile", [1, 7, 100])
@@ -264,6 +265,7 @@ def test_bad_sizes() -> None:
         Sequential()
 
 
+@needs_bf16
 def test_bf16_samples_alone_pass_the_lstm_as_the_whole_does() -> None:
     layer = LSTM(16, 2).to(torch.bfloat16)
     for weight in layer.parameters():
@@ -278,6 +280,7 @@ def test_bf16_samples_alone_pass_the_lstm_as_the_whole_does() -> None:
     assert error < 1e-3 * (whole - x).float().square().mean()
 
 
+@needs_bf16
 def test_a_row_alone_passes_a_bf16_convolution_as_among_many() -> None:
     layer = Conv1d(32, 24, 4, stride=4).to(torch.bfloat16)
     x = torch.randn(1, 32, 40).to(torch.bfloat16)

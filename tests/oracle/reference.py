@@ -30,7 +30,7 @@ def noise(seconds: float, rate: int, channels: int = 1, batch: int = 1) -> torch
 
 
 def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    """Equal to 1e-5 of the largest value."""
+    """Equal to 1e-5 of the largest value, with room for other processors."""
     assert ours.shape == theirs.shape
     worst = (ours - theirs).abs().max().item()
-    assert worst <= 1e-5 * theirs.abs().max().item(), worst
+    assert worst <= 3e-5 * theirs.abs().max().item(), worst
