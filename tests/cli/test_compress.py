@@ -41,7 +41,7 @@ def test_there_and_back(run):
 
 def test_a_wider_search_finds_other_codes_for_the_same_decoder(run, monkeypatch):
     tiny = EncodecModel(EncodecConfig(filters=2, latent_dim=8, bins=16)).eval()
-    monkeypatch.setattr("ncodec.checkpoints.load", lambda name, device: tiny)
+    monkeypatch.setattr("ncodec.checkpoints.loading.load", lambda name, device: tiny)
     wav("a.wav", 1.5)
     for width in ("1", "8"):
         assert run("compress", "a.wav", f"{width}.ecdc", "--beam", width)[0] == 0
@@ -68,7 +68,7 @@ def test_precision_is_the_coder_s_alone(run, monkeypatch):
         loaded[-1].load_state_dict(tiny.state_dict())
         return loaded[-1]
 
-    monkeypatch.setattr("ncodec.checkpoints.load", load)
+    monkeypatch.setattr("ncodec.checkpoints.loading.load", load)
     wav("a.wav", 1.5)
     for precision in ("float32", "bf16"):
         assert run("compress", "a.wav", f"{precision}.ecdc", "--precision", precision)[0] == 0
@@ -202,8 +202,8 @@ import importlib.util
 spec = importlib.util.spec_from_file_location("toys", {toys!r})
 toys = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toys)
-import ncodec.checkpoints
-ncodec.checkpoints.load = lambda name, device: toys.ToyModel()
+import ncodec.checkpoints.loading
+ncodec.checkpoints.loading.load = lambda name, device: toys.ToyModel()
 step = files.StreamEncoder.push
 def slow(self, samples):
     sys.stdout.write("working\\n")

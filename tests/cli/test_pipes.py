@@ -21,8 +21,8 @@ import importlib.util, sys
 spec = importlib.util.spec_from_file_location("toys", sys.argv.pop(1))
 toys = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toys)
-import ncodec.checkpoints
-ncodec.checkpoints.load = lambda name, device: toys.ToyModel()
+import ncodec.checkpoints.loading
+ncodec.checkpoints.loading.load = lambda name, device: toys.ToyModel()
 from ncodec_cli.main import main
 main()
 """
