@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -15,14 +14,16 @@ import click
 
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.files import atomic_output, same_file
-from ncodec_cli import line, progress
+from ncodec_cli import line, parameters, progress
 from ncodec_cli.completing import complete_models
+from ncodec_cli.parameters import Between
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
     from ncodec_formats import Report
 
 say, clock = line.say, progress.clock
+SECONDS, TIME, KEY_VALUE = parameters.SECONDS, parameters.TIME, parameters.KEY_VALUE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,28 +69,30 @@ precision_option = click.option(
     help="What the model computes in: bf16 is faster and less exact; any file decodes in either.",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="CPU threads of one file's model."
+    "--threads", type=Between(1), metavar="N", help="CPU threads of one file's model."
 )
 jobs_option = click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(1),
+    type=Between(1),
     metavar="N",
     help="Files worked on at once. [default: the number of cores]",
 )
 bw_option = click.option(
+    "-b",
     "--bw",
-    type=float,
+    "--bitrate",
+    type=parameters.KBPS,
     metavar="KBPS",
     help="Bitrate of the whole file; the most codebooks that fit are used.",
 )
 codebooks_option = click.option(
-    "--codebooks", type=click.IntRange(1), metavar="N", help="Number of codebooks, instead of --bw."
+    "--codebooks", type=Between(1), metavar="N", help="Number of codebooks, instead of --bw."
 )
 
 beam_option = click.option(
     "--beam",
-    type=click.IntRange(1, 32),
+    type=Between(1, 32),
     metavar="WIDTH",
     help="How widely to search for codes: 1 is fastest, 8 sounds best. [default: the model's]",
 )
@@ -110,9 +113,9 @@ def coding_model(options: dict[str, Any], default: str | None = None) -> Compres
 def raw_options(command: F) -> F:
     """Add --raw, --rate and --channels: samples without a header."""
     for option in (
-        click.option("--channels", type=click.IntRange(1, 8), help="Channels of --raw samples."),
+        click.option("--channels", type=Between(1, 8), help="Channels of --raw samples."),
         click.option(
-            "--rate", type=click.IntRange(100), metavar="HZ", help="Sample rate of --raw samples."
+            "--rate", type=Between(100), metavar="HZ", help="Sample rate of --raw samples."
         ),
         click.option(
             "--raw",
@@ -124,50 +127,11 @@ def raw_options(command: F) -> F:
     return command
 
 
-class Seconds(click.ParamType[float]):
-    """A time: seconds (90, 1.5) or clock form (1:30, 1:02:03.5)."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", value):
-            self.fail(f"{value!r}: must be seconds (90.5) or a clock time (1:30, 1:02:03)")
-        total = 0.0
-        for part in value.split(":"):
-            total = total * 60 + float(part)
-        return total
-
-
-class KeyValue(click.ParamType[tuple[str, str]]):
-    """A tag, "key=value"."""
-
-    name = "key=value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return the key and the value."""
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value!r}: must be KEY=VALUE")
-        return key, text
-
-
-SECONDS = Seconds()
-KEY_VALUE = KeyValue()
-
-
 @contextmanager
 def open_input(path: str) -> Generator[BinaryIO]:
     """Open a path for reading; "-" is standard input."""
     if path == "-":
+        _check_stream("stdin", "standard input")
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as file:
@@ -185,6 +149,14 @@ def open_seekable(path: str) -> Generator[BinaryIO]:
             shutil.copyfileobj(file, copy)
             copy.seek(0)
             yield copy
+
+
+def _check_stream(name: str, called: str) -> None:
+    """Refuse to read data from the keyboard, and to write it to a screen or to nowhere."""
+    if line.is_closed(name):
+        raise ArgumentError(f"{called} is closed; give a file name")
+    if getattr(sys, name).buffer.isatty():
+        raise ArgumentError(f"{called} is a terminal; give a file name, or a pipe")
 
 
 def name_of(path: str) -> str:
@@ -224,8 +196,7 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
         ArgumentError: it exists, is one of `inputs`, or is a terminal.
     """
     if path == "-":
-        if sys.stdout.isatty():
-            raise ArgumentError("standard output is a terminal; give a file name, or a pipe")
+        _check_stream("stdout", "standard output")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -16,7 +16,7 @@ def completion(shell: str) -> None:
       eval "$(ncodec completion bash)"                          # this shell; or in ~/.bashrc
       ncodec completion fish > ~/.config/fish/completions/ncodec.fish
     """
-    from ncodec_cli.main import cli
+    from ncodec_cli.commands import cli
 
     kind = get_completion_class(shell)
     assert kind is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from ncodec_cli.batch import each_file
 from ncodec_cli.common import PATH, clock, json_option, name_of, naming, open_seekable
+from ncodec_cli.line import put, put_json
 
 
 @click.command()
@@ -36,9 +36,9 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
         with open_seekable(path) as file, naming(path):
             found = info(file)
         if as_json:
-            click.echo(json.dumps({"file": name_of(path), **found}))
+            put_json({"file": name_of(path), **found})
         else:
-            click.echo("\n".join(_lines(path, found)))
+            put("\n".join(_lines(path, found)))
 
     each_file(files, show)
 

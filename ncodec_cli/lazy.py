@@ -9,8 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-CLOSED_PIPE = 128 + 13
-"""The status that a shell shows for a program that SIGPIPE ended."""
+from ncodec_cli.signals import CLOSED_PIPE
 
 
 class LazyGroup(click.Group):

@@ -7,7 +7,9 @@ the live line. There is no escape sequence in it: old consoles would print those
 from __future__ import annotations
 
 import codecs
+import json
 import os
+import re
 import sys
 import threading
 import unicodedata
@@ -29,6 +31,25 @@ def say(text: str, *, quiet: bool = False) -> None:
 def put(text: str) -> None:
     """Print a line on standard output: what was asked for."""
     _print(text, err=False)
+
+
+def put_json(found: object) -> None:
+    """Print an object for programs, on one line that every reader of JSON takes.
+
+    Bytes of a name that are no text are written as in "b\\xff.ecdc".
+    """
+    put(_SURROGATES.sub(lambda code: _plain(code[0]), json.dumps(found)))
+
+
+_SURROGATES = re.compile(r"(?:\\u[0-9a-f]{4})+")
+
+
+def _plain(codes: str) -> str:
+    """Return escapes of JSON text without halves of characters."""
+    text: str = json.loads(f'"{codes}"')
+    return json.dumps(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))[
+        1:-1
+    ]
 
 
 def say_error(text: str, kind: str = "error") -> None:
@@ -161,7 +182,9 @@ class Line:
 def _print(text: str, *, err: bool) -> None:
     with _lock:
         clear()
-        click.echo(_printable(text, sys.stderr if err else sys.stdout), err=err)
+        stream = sys.stderr if err else sys.stdout
+        stream.write(_printable(text, stream) + "\n")
+        stream.flush()
 
 
 def _coloured() -> bool:
@@ -187,6 +210,31 @@ def _as_well_as_possible(error: UnicodeError) -> tuple[str | bytes, int]:
     if all("\udc80" <= character <= "\udcff" for character in text):
         return bytes(ord(character) - 0xDC00 for character in text), error.end
     return codecs.backslashreplace_errors(error)
+
+
+_closed: set[str] = set()
+
+
+def replace_closed_streams() -> None:
+    """Put something in the place of standard streams that the caller has closed.
+
+    Otherwise a file that is opened next would get a closed stream's number, and what libraries
+    print there would go into it. What is said then goes nowhere; data is refused (`is_closed`).
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        _closed.add(name)
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def is_closed(name: str) -> bool:
+    """Say whether the caller closed "stdin", "stdout" or "stderr"."""
+    return name in _closed
 
 
 def print_every_name() -> None:

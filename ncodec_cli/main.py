@@ -1,74 +1,40 @@
-"""The `ncodec` command: a table of commands, and what every error becomes."""
+"""The `ncodec` command: what is made ready before it runs, and what every error becomes.
+
+Nothing else is imported here: until `main` has set what Ctrl-C does, it gives a traceback.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from ncodec import __version__
-from ncodec.errors import NcodecError
-from ncodec_cli.lazy import CLOSED_PIPE, LazyGroup
-
-COMMANDS = {
-    "compress": ("ncodec_cli.compress:compress", "Compress audio to .ecdc."),
-    "decompress": ("ncodec_cli.decompress:decompress", "Decompress .ecdc to audio."),
-    "info": ("ncodec_cli.info:info", "Show what a file holds."),
-    "verify": ("ncodec_cli.verify:verify", "Check a whole file, without the model."),
-    "peel": ("ncodec_cli.peel:peel", "Lower the bitrate by dropping codebooks."),
-    "cut": ("ncodec_cli.cut:cut", "Copy a stretch of time."),
-    "cat": ("ncodec_cli.cat:cat", "Join files end to end."),
-    "tag": ("ncodec_cli.tag:tag", "Show or change tags."),
-    "repair": ("ncodec_cli.repair:repair", "Save what is whole in a damaged file."),
-    "convert": ("ncodec_cli.convert:convert", "Change between .ecdc versions, .dac and arrays."),
-    "play": ("ncodec_cli.play:play", "Play a file on the speakers."),
-    "record": ("ncodec_cli.record:record", "Record from the microphone."),
-    "live": ("ncodec_cli.live:live", "Hear the codec on the microphone, at once."),
-    "devices": ("ncodec_cli.devices:devices", "List sound devices."),
-    "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
-    "train": ("ncodec_cli.train:train", "Train a model."),
-    "bench": ("ncodec_cli.bench:bench", "Measure quality, bitrate and speed."),
-    "selftest": ("ncodec_cli.selftest:selftest", "Check this installation."),
-    "completion": ("ncodec_cli.completion:completion", "Print shell completion code."),
-}
-# What users of other codecs type first.
-ALIASES = {"encode": "compress", "enc": "compress", "decode": "decompress", "dec": "decompress"}
-
-
-@click.group(
-    cls=LazyGroup,
-    lazy=COMMANDS,
-    aliases=ALIASES,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from ncodec_cli.signals import (
+    CLOSED_PIPE,
+    INTERRUPTED,
+    interrupt_at_once,
+    interrupt_by_error,
+    terminate_by_error,
 )
-@click.version_option(__version__, prog_name="ncodec", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Compress speech and music with neural codecs, in files and streams.
 
-    \b
-      ncodec compress in.wav out.ecdc --bw 6
-      ncodec decompress out.ecdc back.wav
-      ncodec info out.ecdc
-    """
+if TYPE_CHECKING:
+    import click
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run; every error is one line on standard error and an exit status, never a traceback.
 
-    Status 0 is success, 1 an error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM, 141 a closed pipe.
+    Status 0 is success, 1 an error, 2 wrong usage, 130 Ctrl-C, 141 a closed pipe, and 128 and the
+    signal's number for others (143 SIGTERM, 129 SIGHUP).
     """
-    # NumPy's few products are small: its threads would take longer to start than to multiply.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    logging.basicConfig(format="ncodec: %(levelname)s: %(message)s", level=logging.WARNING)
-    logging.addLevelName(logging.WARNING, "warning")
-    logging.addLevelName(logging.ERROR, "error")
-    signal.signal(signal.SIGTERM, _terminate)
-    status = _run(args)
+    interrupt_at_once()
+    terminate_by_error()
+    _prepare()
+    from ncodec_cli.commands import cli
+
+    interrupt_by_error()
+    status = _run(cli, args)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -79,17 +45,58 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _run(args: Sequence[str] | None) -> int:
+def _prepare() -> None:
+    """Make the standard streams, libraries and their messages fit for a command."""
+    from ncodec_cli.line import print_every_name, replace_closed_streams
+
+    replace_closed_streams()
+    print_every_name()
+    # NumPy's few products are small: its threads would take longer to start than to multiply.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Threads that wait for each other look a moment whether the wait is over, then sleep: on cores
+    # that are busy, looking on takes the time of the one that is waited for. GNU's and LLVM's.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+    _speak_for_libraries()
+
+
+def _speak_for_libraries() -> None:
+    """Let warnings of the log be lines like all others, and drop those meant for programmers."""
+    import logging
+    import warnings
+
+    from ncodec_cli.line import say_error
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say_error(" ".join(record.getMessage().split()), record.levelname.lower())
+
+    logging.basicConfig(handlers=[Lines()], level=logging.WARNING)
+    if not sys.warnoptions and not os.environ.get("NCODEC_DEBUG"):
+        warnings.simplefilter("ignore")
+
+
+def _run(cli: click.Command, args: Sequence[str] | None) -> int:
+    import click
+
+    from ncodec_cli.line import put, say, say_error
+
     try:
         status: Any = cli.main(args, "ncodec", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        put(error.format_message())
+        return 0
+    except click.UsageError as error:
+        say_error(_usage(error, sys.argv[1:] if args is None else args))
+        return error.exit_code
     except click.ClickException as error:
-        error.show()
+        say_error(" ".join(error.format_message().split()))
         return error.exit_code
     except click.Abort:
-        click.echo("ncodec: interrupted", err=True)
-        return 130
+        say("ncodec: interrupted")
+        return INTERRUPTED
     except Exception as error:
         if os.environ.get("NCODEC_DEBUG"):
             raise
@@ -97,13 +104,28 @@ def _run(args: Sequence[str] | None) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _usage(error: click.UsageError, args: Sequence[str]) -> str:
+    """Return one line on a wrong call: what is wrong, and what helps."""
+    import click
+
+    text = " ".join(error.format_message().split()).rstrip(".")
+    files = [arg for arg in args if arg.startswith("-") and os.path.lexists(arg)]
+    if isinstance(error, click.NoSuchOption) and files:
+        return f"{text}. To name the file {files[0]!r}, write {'./' + files[0]!r}"
+    return f"{text} ({error.ctx.command_path} --help)" if error.ctx else text
+
+
 def _say(error: Exception) -> int:
-    click.echo(f"ncodec: error: {describe(error)}", err=True)
+    from ncodec_cli.line import say_error
+
+    say_error(describe(error))
     return 1
 
 
 def describe(error: Exception) -> str:
     """Return one line for a person; errors that nobody foresaw say where to see more."""
+    from ncodec.errors import NcodecError
+
     if isinstance(error, NcodecError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
@@ -114,10 +136,6 @@ def describe(error: Exception) -> str:
         kind = type(error).__name__
         text = f"internal error: {kind}: {error} (NCODEC_DEBUG=1 shows where)"
     return " ".join(text.split())
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(143)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def test_two_inputs_that_would_become_one_are_refused(run):
         (["a.wav", "nowhere/b.ecdc"], 1, "nowhere/b.ecdc: No such file or directory"),
         (["a.wav", "--bw", "0.5"], 1, "bandwidth 0.5 kbps: must be at least 1"),
         (["a.wav", "--codebooks", "9"], 1, "9 codebooks: toy has 1 to 4"),
-        (["a.wav", "--bw", "x"], 2, "'x' is not a valid float"),
+        (["a.wav", "--bw", "x"], 2, "'x': must be kbps"),
         (["a.wav", "--bw", "3", "--codebooks", "2"], 2, "only one of them"),
         (["a.wav", "--raw", "s16"], 2, "--raw needs --rate and --channels"),
         (["a.wav", "--redundancy", "3"], 2, "must be two whole numbers"),

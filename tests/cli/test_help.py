@@ -9,7 +9,7 @@ import click
 import numpy as np
 import pytest
 
-from ncodec_cli.main import COMMANDS
+from ncodec_cli.commands import COMMANDS
 from tests.cli.audio import wav
 
 
