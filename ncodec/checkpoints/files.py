@@ -28,6 +28,7 @@ __all__ = [
     "build",
     "family_class",
     "family_config",
+    "fingerprint_note",
     "load_model_file",
     "read_model_file",
     "read_model_info",
@@ -101,7 +102,8 @@ def save(
     """Write `model` as a model file: its state dict, with its description in the metadata."""
     described: Any = model
     family = _family_of(model)
-    info = ModelInfo(described.name, family, described.config.to_dict(), licence, notes or {})
+    notes = {**(notes or {}), **fingerprint_note(model)}
+    info = ModelInfo(described.name, family, described.config.to_dict(), licence, notes)
     write_model_file(info, model.state_dict(), path)
 
 
@@ -114,6 +116,12 @@ def write_model_file(
             file.write(serialise(info, tensors))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot write ({error})") from error
+
+
+def fingerprint_note(model: nn.Module) -> dict[str, str]:
+    """Return what tells, without loading a model file, whether its weights made a coded file."""
+    fingerprint: bytes | None = getattr(model, "fingerprint", None)
+    return {} if fingerprint is None else {"fingerprint": fingerprint.hex()}
 
 
 def serialise(info: ModelInfo, tensors: Mapping[str, Tensor]) -> bytes:

@@ -11,7 +11,12 @@ from typing import Any
 
 from ncodec.checkpoints.cache import model_path
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.files import assemble, read_model_file, write_model_file
+from ncodec.checkpoints.files import (
+    assemble,
+    fingerprint_note,
+    read_model_file,
+    write_model_file,
+)
 from ncodec.checkpoints.layouts import LAYOUTS, Found
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
@@ -192,6 +197,7 @@ def _completed(found: Found, entry: Entry, path: str | os.PathLike[str]) -> Foun
 def _keep(info: ModelInfo, found: Found, path: str | os.PathLike[str]) -> Imported:
     """Write a model into the cache folder; built once before: what is kept can be loaded."""
     model = assemble(info, found.tensors, str(path))
+    info = replace(info, notes={**info.notes, **fingerprint_note(model)})
     target = model_path(info.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_model_file(info, model.state_dict(), target)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import find
+from ncodec.checkpoints.cache import find, model_path, stored_names
 from ncodec.checkpoints.files import load_model_file
-from ncodec.checkpoints.registry import DEFAULT_MODEL
+from ncodec.checkpoints.model_info import read_model_info
+from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
 from ncodec.runtime import in_precision
@@ -43,13 +45,64 @@ def load_any(name_or_path: str | os.PathLike[str], device: str | torch.device = 
 
 
 def find_model(
-    model: ModelLike, named: str | None, device: str, precision: str = "float32"
+    model: ModelLike,
+    named: str | None,
+    device: str,
+    precision: str = "float32",
+    fingerprint: bytes | None = None,
 ) -> CompressionModel:
     """Return a model that was given, or load it by name or path, `named` by default.
 
+    Args:
+        model: A model, a name, a path, or None.
+        named: What a file or a command says by itself.
+        device: Where to load it.
+        precision: "float32" or "bf16".
+        fingerprint: Of the weights that a file was made with: of the models on this machine, the
+            one that has it is taken, whatever its name.
+
     Raises:
+        CheckpointError: There is no such model here.
         DeviceError: `precision` is "bf16", and the device cannot compute in it.
     """
     if isinstance(model, CompressionModel):
         return model
-    return in_precision(load(os.fspath(model or named or DEFAULT_MODEL), device), precision, device)
+    place: str | os.PathLike[str] = model or named or DEFAULT_MODEL
+    if model is None and named is not None and fingerprint is not None and any(fingerprint):
+        place = _made_with(named, fingerprint.hex())
+    return in_precision(load(os.fspath(place), device), precision, device)
+
+
+def _made_with(name: str, fingerprint: str) -> str | os.PathLike[str]:
+    """Return the name or else the path of the model that a file was made with.
+
+    Raises:
+        CheckpointError: It is not on this machine, and no other has its weights.
+    """
+    try:
+        if _fingerprint(find(name)) in (fingerprint, None):
+            return name
+    except CheckpointError as error:
+        missing = error
+    else:
+        missing = None
+    for other in stored_names():
+        path = model_path(other)
+        if _fingerprint(path) == fingerprint:
+            return path
+    if missing is None:
+        return name  # whoever compares the weights says what differs
+    if name in REGISTRY:
+        raise missing
+    raise CheckpointError(
+        f"made with weights {fingerprint[:12]} named {name!r}, which are not on this machine: "
+        "--model FILE, or `ncodec models import FILE`"
+    )
+
+
+def _fingerprint(path: Path) -> str | None:
+    """Return the fingerprint that a model file notes; None if it does not, or is damaged."""
+    try:
+        return read_model_info(path).notes.get("fingerprint")
+    except CheckpointError:
+        return None

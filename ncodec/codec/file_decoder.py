@@ -124,8 +124,9 @@ class FileDecoder:
             self._models[reader.header.model_hash] = model
         header = reader.header
         if header.model_hash not in self._models:
-            where = self._device, self._precision
-            self._models[header.model_hash] = find_model(self._given, header.model, *where)
+            self._models[header.model_hash] = find_model(
+                self._given, header.model, self._device, self._precision, header.model_hash
+            )
         rate = header.source_rate
         # Known beforehand, a cut file's end keeps what lies behind it from being given.
         end = reader.total_samples

@@ -21,7 +21,13 @@ from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.pipeline import Workers
-from ncodec.errors import BadFileError, LimitError, ModelMismatchError, UnsupportedVersionError
+from ncodec.errors import (
+    BadFileError,
+    CheckpointError,
+    LimitError,
+    ModelMismatchError,
+    UnsupportedVersionError,
+)
 from ncodec.files import atomic_output
 from ncodec_formats import EcdcReader, EcdcWriter
 
@@ -315,6 +321,12 @@ def _reading(source: PathOrFile, name: str | None) -> Generator[BinaryIO]:
                 yield file
         else:
             yield source
-    except (BadFileError, UnsupportedVersionError, LimitError, ModelMismatchError) as error:
+    except (
+        BadFileError,
+        CheckpointError,
+        LimitError,
+        ModelMismatchError,
+        UnsupportedVersionError,
+    ) as error:
         path = source if isinstance(source, (str, os.PathLike)) else "input"
         raise type(error)(f"{name or path}: {error}") from error

@@ -96,6 +96,26 @@ def test_import_use_export(run) -> None:
     assert run("models", "export", "mine", "o2", "--layout", "encodec")[0] == 1
 
 
+def test_a_file_of_a_model_that_is_here_by_another_name_or_not_at_all(run) -> None:
+    save(DacModel(DAC, "my_voice"), "trained.safetensors")
+    model = ("--model", "trained.safetensors", "--codebooks", 1)
+    assert run("compress", "in.wav", "a.ecdc", *model)[0] == 0
+    status, _, err = run("decompress", "a.ecdc", "a.wav")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "a.ecdc: made with weights " in err
+    assert (
+        " named 'my_voice', which are not on this machine: --model FILE, or `ncodec models" in err
+    )
+    assert run("decompress", "a.ecdc", "a.wav", "--model", "trained.safetensors")[0] == 0
+    status, _, err = run("models", "import", "trained.safetensors", "--name", "other")
+    assert (status, "kept as other" in err) == (0, True)
+    assert run("decompress", "a.ecdc", "b.wav")[0] == 0
+    # A stranger of that name does not stand in the way.
+    save(DacModel(DAC, "my_voice"), stored("my_voice"))
+    assert run("decompress", "a.ecdc", "c.wav")[0] == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes() == Path("c.wav").read_bytes()
+
+
 def test_import_refuses_hostile_and_foreign_files(run) -> None:
     Path("x.pth").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     status, _, err = run("models", "import", "x.pth", "--name", "x")
