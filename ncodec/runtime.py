@@ -38,13 +38,14 @@ def in_precision(model: CompressionModel, precision: str, device: str) -> Compre
         ArgumentError: the model cannot.
         DeviceError: the device has no bf16, which the library would imitate many times slower.
     """
-    if precision == "bf16" and not _has_bf16(device):
+    if precision == "bf16" and not has_bf16(device):
         raise DeviceError(f"precision 'bf16': this machine's {device} has none; use float32")
     model.set_precision(precision)
     return model
 
 
-def _has_bf16(device: str) -> bool:
+def has_bf16(device: str) -> bool:
+    """Say whether a device computes in bf16 itself; elsewhere it would be imitated, slowly."""
     if device == "cpu":
         mkldnn = torch.backends.mkldnn.is_available()
         return mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()

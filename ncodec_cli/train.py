@@ -32,7 +32,8 @@ def train(
 ) -> None:
     """Train a model as CONFIG says, a TOML file or the name of a recipe.
 
-    The model, as all commands take it, is FOLDER/model.safetensors.
+    The run lies in a folder, runs/NAME unless `output` says otherwise; its model, as all commands
+    take it, is FOLDER/model.safetensors. Ctrl-C writes a checkpoint, from which --resume goes on.
 
     \b
     Examples:
@@ -44,7 +45,7 @@ def train(
     if (config is None) == (resume is None):
         raise click.UsageError("give either a CONFIG or --resume FOLDER")
     use_threads(threads)
-    from ncodec.train.config import load_config
+    from ncodec.train.config import home, load_config
     from ncodec.train.distributed import processes
     from ncodec.train.loop import Trainer
     from ncodec.train.resume import resume as resume_run
@@ -55,7 +56,7 @@ def train(
             trainer = resume_run(resume, where, rank, world, changes=changes)
         else:
             settings = load_config(_recipe(config or ""), changes)
-            if any(Path(settings.output).glob("checkpoint-*.pt")):
+            if any(home(settings.output).glob("checkpoint-*.pt")):
                 raise ArgumentError(
                     f"{settings.output}: holds a run; go on with --resume, or set another output"
                 )
@@ -82,9 +83,11 @@ def _device(name: str) -> Any:
 
     import torch
 
+    from ncodec.runtime import pick_device
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
+    if pick_device(name) == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
         return device

@@ -101,7 +101,7 @@ def save(
 ) -> None:
     """Write `model` as a model file: its state dict, with its description in the metadata."""
     described: Any = model
-    family = _family_of(model)
+    family = family_of(model)
     notes = {**(notes or {}), **fingerprint_note(model)}
     info = ModelInfo(described.name, family, described.config.to_dict(), licence, notes)
     write_model_file(info, model.state_dict(), path)
@@ -130,7 +130,12 @@ def serialise(info: ModelInfo, tensors: Mapping[str, Tensor]) -> bytes:
     return serialised(own, metadata={METADATA_KEY: info.to_json()})
 
 
-def _family_of(model: nn.Module) -> str:
+def family_of(model: nn.Module) -> str:
+    """Return the key of `FAMILIES` whose class, or a class of it, the model is.
+
+    Raises:
+        CheckpointError: It is of none.
+    """
     ancestors = {(base.__module__, base.__name__) for base in type(model).__mro__}
     for family, place in FAMILIES.items():
         if place in ancestors:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ncodec.errors import CheckpointError
+from ncodec.files import atomic_output
 
 _PATTERN = "checkpoint-*.pt"
 
@@ -16,12 +16,16 @@ _PATTERN = "checkpoint-*.pt"
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     """Write `checkpoint-STEP.pt`, whole or not at all, and remove all but the newest `keep`."""
     path = folder / f"checkpoint-{step:08d}.pt"
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    save_tensors(state, path)
     for old in sorted(folder.glob(_PATTERN))[: -max(1, keep)]:
         old.unlink()
     return path
+
+
+def save_tensors(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all, over what is there."""
+    with atomic_output(path, force=True) as file:
+        torch.save(state, file)
 
 
 def latest_checkpoint(folder: Path) -> Path:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, cast
 
 from ncodec.errors import ArgumentError
 
@@ -21,8 +23,75 @@ else:
 T = TypeVar("T")
 
 
+class Rule(NamedTuple):
+    """What a setting must be: the test, and its words for "must be ..."."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def at_least(low: float) -> Rule:
+    """A finite number that is not below `low`."""
+    return Rule(lambda x: low <= x < math.inf, f"at least {low:g}")
+
+
+def above(low: float) -> Rule:
+    """A finite number above `low`."""
+    return Rule(lambda x: low < x < math.inf, f"above {low:g}")
+
+
+def one_of(*names: str) -> Rule:
+    """One of these words."""
+    return Rule(lambda x: x in names, f"one of {', '.join(names)}")
+
+
+def each(rule: Rule) -> Rule:
+    """For every item of a tuple, or every value of a table."""
+    return Rule(
+        lambda x: all(rule.holds(v) for v in (x.values() if isinstance(x, Mapping) else x)),
+        f"{rule.words}, each",
+    )
+
+
+FINITE = Rule(math.isfinite, "a finite number")
+PROBABILITY = Rule(lambda x: 0 <= x <= 1, "0 to 1")
+SHARES = Rule(
+    lambda x: not x or (all(0 <= v < math.inf for v in x.values()) and any(x.values())),
+    "at least 0 each, and not all 0",
+)
+DECAY = Rule(lambda x: 0 <= x < 1, "at least 0 and below 1")
+
+
+class Section:
+    """Settings that are checked when they are made, each against the `Rule` in its annotation."""
+
+    where: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check them.
+
+        Raises:
+            ArgumentError: One breaks its rule; the message holds its name, its value and the rule.
+        """
+        for name, rule in _rules(type(self)):
+            value = getattr(self, name)
+            if value is not None and not rule.holds(value):
+                raise ArgumentError(f"{self.where}{name} = {value!r}: must be {rule.words}")
+
+
+@cache
+def _rules(section: type[Section]) -> tuple[tuple[str, Rule], ...]:
+    hints = typing.get_type_hints(section, include_extras=True)
+    return tuple(
+        (name, rule)
+        for name, hint in hints.items()
+        for rule in getattr(hint, "__metadata__", ())
+        if isinstance(rule, Rule)
+    )
+
+
 @dataclass(frozen=True)
-class ModelSection:
+class ModelSection(Section):
     """What is trained.
 
     Attributes:
@@ -32,6 +101,8 @@ class ModelSection:
         start: Name or file of a model to go on from (fine-tuning); its configuration is used then.
     """
 
+    where = "model."
+
     name: str = "mine"
     family: str = "spectral"
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -39,13 +110,13 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
-class DataSection:
+class DataSection(Section):
     """What it hears.
 
     Attributes:
         sources: Folders, audio files, lists of files (.txt) or manifests (.csv with a column
-            `path`, relative to the manifest, and perhaps `kind`).
-        kinds: Share of each `kind` of a manifest; empty: by duration.
+            `path`, relative to the manifest, and perhaps `kind`); `~` is the home folder.
+        kinds: Share of each `kind` of a manifest; by duration if empty, or if no source names any.
         exclude: A .csv or .txt of held-out files, never trained on: matched by the end of the path.
         validation: Files to measure on, in the same forms as `sources`.
         seconds: Length of a segment.
@@ -61,25 +132,27 @@ class DataSection:
         tones: Probability of synthetic tones in place of a segment.
     """
 
+    where = "data."
+
     sources: tuple[str, ...] = ()
-    kinds: Mapping[str, float] = field(default_factory=dict[str, float])
+    kinds: Annotated[Mapping[str, float], SHARES] = field(default_factory=dict[str, float])
     exclude: str | None = None
     validation: tuple[str, ...] = ()
-    seconds: float = 1.0
-    batch: int = 10
-    workers: int = 0
-    gain_db: float = 4.0
-    gain_mean_db: float = -1.0
-    mix: float = 0.05
-    silence: float = 0.03
-    quiet: float = 0.015
-    speed: float = 0.2
-    equalise: float = 0.0
-    tones: float = 0.0
+    seconds: Annotated[float, above(0)] = 1.0
+    batch: Annotated[int, at_least(1)] = 10
+    workers: Annotated[int, at_least(0)] = 0
+    gain_db: Annotated[float, at_least(0)] = 4.0
+    gain_mean_db: Annotated[float, FINITE] = -1.0
+    mix: Annotated[float, PROBABILITY] = 0.05
+    silence: Annotated[float, PROBABILITY] = 0.03
+    quiet: Annotated[float, PROBABILITY] = 0.015
+    speed: Annotated[float, PROBABILITY] = 0.2
+    equalise: Annotated[float, PROBABILITY] = 0.0
+    tones: Annotated[float, PROBABILITY] = 0.0
 
 
 @dataclass(frozen=True)
-class OptimSection:
+class OptimSection(Section):
     """How it learns.
 
     Attributes:
@@ -93,24 +166,28 @@ class OptimSection:
         final: Part of `lr` at the end of the cosine.
         clip: Norm that the gradients are clipped to, those of each factor in `scales` apart.
         ema: Decay of the averaged weights, which are what is saved; 0 for none.
-        precision: "float32" or "bfloat16" (autocast).
+        precision: "float32" or "bfloat16" (autocast; float32 on a device that has none).
     """
 
-    steps: int = 100_000
-    minutes: float | None = None
-    lr: float = 6e-4
-    betas: tuple[float, float] = (0.85, 0.99)
-    weight_decay: float = 0.01
-    scales: Mapping[str, float] = field(default_factory=dict[str, float])
-    warmup: int = 150
-    final: float = 0.02
-    clip: float = 5.0
-    ema: float = 0.998
-    precision: str = "float32"
+    where = "optim."
+
+    steps: Annotated[int, at_least(1)] = 100_000
+    minutes: Annotated[float | None, above(0)] = None
+    lr: Annotated[float, above(0)] = 6e-4
+    betas: Annotated[tuple[float, float], each(DECAY)] = (0.85, 0.99)
+    weight_decay: Annotated[float, at_least(0)] = 0.01
+    scales: Annotated[Mapping[str, float], each(at_least(0))] = field(
+        default_factory=dict[str, float]
+    )
+    warmup: Annotated[int, at_least(0)] = 150
+    final: Annotated[float, at_least(0)] = 0.02
+    clip: Annotated[float, above(0)] = 5.0
+    ema: Annotated[float, DECAY] = 0.998
+    precision: Annotated[str, one_of("float32", "bfloat16")] = "float32"
 
 
 @dataclass(frozen=True)
-class QuantizerSection:
+class QuantizerSection(Section):
     """How codes are learned.
 
     Attributes:
@@ -121,14 +198,16 @@ class QuantizerSection:
         commitment: Weight of the squared distance between latent and codes, summed over dimensions.
     """
 
-    free_steps: int = 150
-    start_batches: int = 40
-    counts: tuple[int, ...] = ()
-    commitment: float = 1.0
+    where = "quantizer."
+
+    free_steps: Annotated[int, at_least(0)] = 150
+    start_batches: Annotated[int, at_least(1)] = 40
+    counts: Annotated[tuple[int, ...], each(at_least(1))] = ()
+    commitment: Annotated[float, at_least(0)] = 1.0
 
 
 @dataclass(frozen=True)
-class AdversarialSection:
+class AdversarialSection(Section):
     """Discriminators; none unless `discriminators` names some.
 
     Attributes:
@@ -142,25 +221,28 @@ class AdversarialSection:
         every: Train the discriminators at each n-th step.
     """
 
+    where = "adversarial."
+
     discriminators: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict[str, Mapping[str, Any]]
     )
-    from_step: int = 0
+    from_step: Annotated[int, at_least(0)] = 0
     start: str | None = None
-    loss: str = "hinge"
-    lr: float = 3e-4
-    weight: float = 1.0
-    features: float = 1.0
-    every: int = 1
+    loss: Annotated[str, one_of("hinge", "hinge2", "mse")] = "hinge"
+    lr: Annotated[float, above(0)] = 3e-4
+    weight: Annotated[float, at_least(0)] = 1.0
+    features: Annotated[float, at_least(0)] = 1.0
+    every: Annotated[int, at_least(1)] = 1
 
 
 @dataclass(frozen=True)
-class ReportSection:
+class ReportSection(Section):
     """What it tells and keeps.
 
     Attributes:
-        every: Steps between lines of progress.
+        every: Steps between lines of progress; the first comes after one step.
         checkpoint: Steps between checkpoints.
+        checkpoint_minutes: Minutes after which one is written at the latest.
         validation: Steps between validations; 0 for none.
         keep: Old checkpoints that stay.
         kbps: Bandwidths that validation measures.
@@ -169,18 +251,21 @@ class ReportSection:
         audio: Validation clips that TensorBoard can play.
     """
 
-    every: int = 50
-    checkpoint: int = 1000
-    validation: int = 1000
-    keep: int = 3
-    kbps: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0)
+    where = "report."
+
+    every: Annotated[int, at_least(1)] = 50
+    checkpoint: Annotated[int, at_least(1)] = 1000
+    checkpoint_minutes: Annotated[float, above(0)] = 10.0
+    validation: Annotated[int, at_least(0)] = 1000
+    keep: Annotated[int, at_least(1)] = 3
+    kbps: Annotated[tuple[float, ...], each(above(0))] = (1.5, 3.0, 6.0, 12.0)
     perceptual: bool = False
     tensorboard: bool = True
-    audio: int = 3
+    audio: Annotated[int, at_least(0)] = 3
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Section):
     """A training run.
 
     Attributes:
@@ -192,14 +277,16 @@ class TrainConfig:
     """
 
     output: str = "runs/mine"
-    seed: int = 0
+    seed: Annotated[int, at_least(0)] = 0
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
     optim: OptimSection = OptimSection()
     quantizer: QuantizerSection = QuantizerSection()
     adversarial: AdversarialSection = AdversarialSection()
     report: ReportSection = ReportSection()
-    losses: Mapping[str, float] = field(default_factory=lambda: {"mel": 1.0})
+    losses: Annotated[Mapping[str, float], each(above(0))] = field(
+        default_factory=lambda: {"mel": 1.0}
+    )
     balance: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -279,10 +366,23 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _convert(arguments[0], value, name)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], item, name) for item in cast(Any, value))
+        items = cast(Sequence[Any], value)
+        if arguments[-1] is not Ellipsis and len(items) != len(arguments):
+            raise ArgumentError(f"{name} = {value!r}: must be {len(arguments)} values")
+        return tuple(_convert(arguments[0], item, name) for item in items)
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        table = cast(Mapping[str, Any], value)
+        return {key: _convert(arguments[1], item, f"{name}.{key}") for key, item in table.items()}
+    if hint is Any:
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    expected = Mapping if origin is not None and issubclass(origin, Mapping) else hint
-    if origin is tuple or not isinstance(value, expected) or (hint is int and value is True):
+    wrong = isinstance(value, bool) and hint is not bool
+    if wrong or origin is not None or not isinstance(value, hint):
         raise ArgumentError(f"{name} = {value!r}: must be {getattr(hint, '__name__', hint)}")
     return value
+
+
+def home(path: str | Path) -> Path:
+    """Return a path as a setting gives it; `~` is the home folder."""
+    return Path(path).expanduser()

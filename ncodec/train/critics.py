@@ -20,7 +20,7 @@ from ncodec.adversarial import (
 )
 from ncodec.errors import ArgumentError, CheckpointError
 from ncodec.train.checkpoint import load_checkpoint
-from ncodec.train.config import AdversarialSection
+from ncodec.train.config import AdversarialSection, home
 
 DISCRIMINATORS: Mapping[str, Callable[..., MultiDiscriminator]] = {
     "mpd": MultiPeriodDiscriminator,
@@ -31,9 +31,11 @@ DISCRIMINATORS: Mapping[str, Callable[..., MultiDiscriminator]] = {
 
 
 def make_critics(
-    options: AdversarialSection, channels: int, device: torch.device
+    options: AdversarialSection, channels: int, device: torch.device, *, start: bool = True
 ) -> AdversarialLoss | None:
     """Return the discriminators with their optimizer, or None if there are none.
+
+    Without `start` the weights of `options.start` are not loaded: others will be.
 
     Raises:
         ArgumentError: A name or an option is unknown.
@@ -50,8 +52,8 @@ def make_critics(
         except TypeError as error:
             raise ArgumentError(f"discriminator {name}: {error}") from error
     critics = CombinedDiscriminator(made).to(device)
-    if options.start:
-        _load(critics, Path(options.start))
+    if start and options.start:
+        _load(critics, home(options.start))
     optimizer = torch.optim.AdamW(critics.parameters(), lr=options.lr, betas=(0.5, 0.9))
     return AdversarialLoss(critics, optimizer, cast(Any, options.loss))
 

@@ -1,14 +1,16 @@
 """Random segments of audio: item i of a run is always the same, whoever reads it and whenever.
 
-Everything that is drawn for an item comes from a generator seeded with the run's seed and the
-item's number, so that a resumed run hears what it would have heard, and processes that share a run
-hear what one process with the larger batch would.
+Everything that is drawn for an item comes from a generator seeded with the run's seed, the item's
+number and, where a file that was drawn cannot be used, the number of the attempt; nothing depends
+on what was read before. So a resumed run hears what it would have heard, and processes that share a
+run hear what one process with the larger batch would.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,9 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ncodec.errors import ArgumentError
+from ncodec.audio import check_finite
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.train.config import DataSection
 from ncodec.train.sources import Clip
+from ncodec.train.stopping import ignore_signals
 from ncodec.train.tones import draw_tones
 
 log = logging.getLogger("ncodec")
@@ -33,6 +37,8 @@ _MIX_GAIN = 0.3  # 10 dB below
 _EQUALISER_DB = 5.0  # standard deviation at each of its points
 _EQUALISER_POINTS = 7
 _ATTEMPTS = 20
+_LOUDEST = 1e6  # files of floats that go beyond +120 dB full scale are damaged
+_FLOATS = ("FLOAT", "DOUBLE")  # libsndfile's names of the encodings that can hold no number
 
 
 class Segments(Dataset[Tensor]):
@@ -59,20 +65,29 @@ class Segments(Dataset[Tensor]):
     ) -> None:
         self._options, self._seed = options, seed
         self._rate, self._channels, self._samples = sample_rate, channels, samples
-        shares = dict(options.kinds) or {"": 1.0}
-        self._kinds: list[tuple[list[Clip], NDArray[np.float64]]] = []
-        for kind in shares:
-            chosen = [clip for clip in clips if clip.kind == kind or not options.kinds]
-            if not chosen:
-                raise ArgumentError(f"data.kinds: no clip of kind {kind!r} in the sources")
-            self._kinds.append((chosen, np.cumsum([clip.seconds for clip in chosen])))
-        self._shares = np.array(list(shares.values())) / sum(shares.values())
-        self._broken: set[Clip] = set()
+        parts = by_kind(clips, options.kinds)
+        self._kinds = [(part, np.cumsum([clip.seconds for clip in part])) for part, _ in parts]
+        shares = np.array([share for _, share in parts])
+        self._shares = shares / shares.sum()
+        self._named: set[Path] = set()
+        self._checked: dict[Path, ArgumentError | None] = {}
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return segment `index`, float32 `[C, T]`."""
-        rng = np.random.default_rng([self._seed, index])
-        return torch.from_numpy(self._augmented(rng))
+        """Return segment `index`, float32 `[C, T]`.
+
+        Raises:
+            ArgumentError: Time and again the files that were drawn could not be used.
+        """
+        for attempt in range(_ATTEMPTS):
+            # a seed's zeros at the end count for nothing: the first attempt's is [seed, index]
+            rng = np.random.default_rng([self._seed, index, attempt])
+            try:
+                return torch.from_numpy(self._augmented(rng))
+            except _UnusableError as error:
+                if error.path not in self._named:
+                    log.warning("%s: skipped: %s", error.path, error.reason)
+                    self._named.add(error.path)
+        raise ArgumentError(f"{_ATTEMPTS} files in a row could not be read; see the warnings")
 
     def _augmented(self, rng: np.random.Generator) -> Samples:
         o = self._options
@@ -101,29 +116,91 @@ class Segments(Dataset[Tensor]):
         return np.stack(channels)
 
     def _draw(self, rng: np.random.Generator) -> Samples:
-        for _ in range(_ATTEMPTS):
-            clips, ends = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
-            clip = clips[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
-            if clip in self._broken:
-                continue
-            try:
-                return self._read(clip, rng)
-            except (soundfile.LibsndfileError, OSError) as error:
-                log.warning("%s: skipped: %s", clip.path, error)
-                self._broken.add(clip)
-        raise ArgumentError(f"{_ATTEMPTS} files in a row could not be read; see the warnings")
+        clips, ends = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
+        clip = clips[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
+        try:
+            return self._read(clip, rng)
+        except (soundfile.LibsndfileError, OSError, ArgumentError) as error:
+            raise _UnusableError(clip.path, error) from error
 
     def _read(self, clip: Clip, rng: np.random.Generator) -> Samples:
         speed = rng.uniform(*_SPEED) if rng.random() < self._options.speed else 1.0
         with soundfile.SoundFile(str(clip.path)) as file:
+            self._check(clip.path, file)
             rate = file.samplerate * speed
             needed = int(np.ceil(self._samples * rate / self._rate)) + 1
             file.seek(int(rng.integers(max(1, file.frames - needed + 1))))
             x = cast(Samples, file.read(needed, dtype="float32", always_2d=True))
+        _check_samples(x, 0, file.samplerate)
         if rate != self._rate:
             x = soxr.resample(x, rate, self._rate)
         x = _to_channels(x.T, self._channels)[:, : self._samples]
         return np.pad(x, ((0, 0), (0, self._samples - x.shape[1])))
+
+    def _check(self, path: Path, file: soundfile.SoundFile) -> None:
+        """Read a file of floats once to its end: with a NaN in it, it is left out wholly."""
+        if file.subtype not in _FLOATS:
+            return
+        if path not in self._checked:
+            self._checked[path] = None
+            try:
+                done = 0
+                for block in file.blocks(1 << 16, dtype="float32", always_2d=True):
+                    _check_samples(cast(Samples, block), done, file.samplerate)
+                    done += len(block)
+            except ArgumentError as error:
+                self._checked[path] = error
+        fault = self._checked[path]
+        if fault is not None:
+            raise fault
+
+
+class _UnusableError(Exception):
+    """A file that cannot be trained on, and why."""
+
+    def __init__(self, path: Path, reason: Exception) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+
+def _check_samples(x: Samples, offset: int, rate: int) -> None:
+    """Refuse samples `[T, C]` that are no finite numbers, or far beyond full scale."""
+    check_finite(x.T, offset, rate, "audio")
+    peak = float(np.abs(x).max(initial=0))
+    if peak > _LOUDEST:
+        raise ArgumentError(f"samples of up to {peak:.3g}: must be within ±{_LOUDEST:g}")
+
+
+def by_kind(
+    clips: Sequence[Clip], kinds: Mapping[str, float]
+) -> list[tuple[Sequence[Clip], float]]:
+    """Return the clips of each kind with its share; all by duration where none names a kind.
+
+    Raises:
+        ArgumentError: A kind that is asked for has no clip, while others are named.
+    """
+    there = {clip.kind for clip in clips}
+    if not kinds:
+        return [(clips, 1.0)]
+    if there == {""}:
+        log.warning(
+            "data.kinds: the sources name no kinds; all is used by duration instead (a .csv with a "
+            "column `kind` names them, data.kinds={} says the same without this warning)"
+        )
+        return [(clips, 1.0)]
+    unknown = there - set(kinds)
+    if unknown:
+        left = [clip for clip in clips if clip.kind in unknown]
+        named = ", ".join(sorted(repr(kind) for kind in unknown))
+        log.warning("data.kinds: %d recordings of kind %s are left out", len(left), named)
+    parts: list[tuple[Sequence[Clip], float]] = []
+    for kind, share in kinds.items():
+        chosen = [clip for clip in clips if clip.kind == kind]
+        if not chosen:
+            have = ", ".join(sorted(repr(kind) for kind in there))
+            raise ArgumentError(f"data.kinds: no clip of kind {kind!r} in the sources, only {have}")
+        parts.append((chosen, share))
+    return parts
 
 
 def _equalised(x: Samples, rng: np.random.Generator) -> Samples:
@@ -160,15 +237,23 @@ class _From(Sampler[int]):
 def batches(
     segments: Segments, options: DataSection, *, step: int, rank: int, world: int
 ) -> Iterator[Tensor]:
-    """Yield batches `[B, C, T]` of process `rank` of `world`, from training step `step` on."""
+    """Yield batches `[B, C, T]` of process `rank` of `world`, from training step `step` on.
+
+    Raises:
+        ArgumentError: As `Segments` does, also where a worker read.
+    """
     loader: DataLoader[Any] = DataLoader(
         segments,
         batch_size=options.batch,
         sampler=_From(step, options.batch, rank, world),
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
+        worker_init_fn=ignore_signals,
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except NcodecError as error:  # from a worker it comes with a traceback in its text
+        raise type(error)(str(error).rstrip().splitlines()[-1].split("Error: ")[-1]) from None
 
 
 def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None = None) -> Samples:

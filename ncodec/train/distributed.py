@@ -40,11 +40,14 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+@torch.no_grad()
 def share(module: nn.Module) -> None:
     """Give all processes the first one's weights and buffers."""
     if dist.is_initialized():
         for tensor in (*module.parameters(), *module.buffers()):
-            dist.broadcast(tensor.data, 0)
+            values = tensor.detach().clone()
+            dist.broadcast(values, 0)
+            tensor.copy_(values)  # not through `.data`: what is kept of the weights must notice
 
 
 def same_for_all(value: float) -> float:

@@ -6,30 +6,31 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ncodec import checkpoints
-from ncodec.checkpoints.files import ModelInfo, build
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec.checkpoints.files import ModelInfo, build, family_of
+from ncodec.errors import NcodecError
 from ncodec.models.base import CompressionModel
 from ncodec.models.spectral import SpectralCodec
+from ncodec.runtime import has_bf16
 from ncodec.train.balancer import Balancer
-from ncodec.train.checkpoint import latest_checkpoint, save_checkpoint
-from ncodec.train.config import TrainConfig
+from ncodec.train.checkpoint import latest_checkpoint, save_checkpoint, save_tensors
+from ncodec.train.config import OptimSection, TrainConfig, home
 from ncodec.train.criteria import Criteria
 from ncodec.train.critics import make_critics
 from ncodec.train.data import Segments, batches
 from ncodec.train.distributed import average_gradients, mean_over_processes, same_for_all, share
 from ncodec.train.families import parts_of
 from ncodec.train.generator import Averaged, Coded, draw_counts, run_codec
-from ncodec.train.reports import Reports
+from ncodec.train.reports import Reports, clock
 from ncodec.train.schedule import learning_rate, progress
-from ncodec.train.sources import find_clips
+from ncodec.train.sources import Clip, describe, find_clips
 from ncodec.train.start import start_codebooks, start_linear_path
+from ncodec.train.stopping import StopRequest
 from ncodec.train.validation import Validation, validate
 
 MODEL_FILE = "model.safetensors"
@@ -41,38 +42,59 @@ _START_BATCHES = 60  # for the principal components
 class Trainer:
     """A run: `config` says all about it; `rank` of `world` processes share it.
 
+    With `state`, what `save` wrote, it goes on from there; what `config` has and the state has not
+    starts afresh.
+
     Raises:
         ArgumentError: The configuration names something that does not exist.
     """
 
     def __init__(
-        self, config: TrainConfig, device: torch.device, rank: int = 0, world: int = 1
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        rank: int = 0,
+        world: int = 1,
+        *,
+        state: dict[str, Any] | None = None,
     ) -> None:
         self.config, self.device, self.rank, self.world = config, device, rank, world
-        if config.optim.precision not in _PRECISIONS:
-            raise ArgumentError(
-                f"optim.precision {config.optim.precision!r}: must be of {', '.join(_PRECISIONS)}"
-            )
-        self.dtype = _PRECISIONS[config.optim.precision]
-        self.folder = Path(config.output)
+        self.notes: list[str] = []  # for the user, when the run begins
+        self.folder = home(config.output)
+        self.clips = find_clips(config.data.sources, config.data.exclude)
+        self.validation_clips = _validation_clips(config)
+        self.dtype = self._pick_precision()
         torch.manual_seed(config.seed)
-        self.model = _make_model(config).to(device)
+        self.model = _make_model(config, state).to(device)
         self.parts = parts_of(self.model)
         self.criteria = Criteria(config.losses, self.model.sample_rate).to(device)
-        self.critics = make_critics(config.adversarial, self.model.channels, device)
+        started = state is None or state["critics"] is None
+        self.critics = make_critics(config.adversarial, self.model.channels, device, start=started)
         self.balancer = self._make_balancer() if config.balance else None
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(config.optim)
         self.averaged = Averaged(self.model, config.optim.ema) if config.optim.ema else None
         self.step = 0
         self.elapsed = 0.0
         self.quantizing = config.model.start is not None
         self.segments = self._make_segments()
+        if state is not None:
+            self.restore(state)
+
+    def _pick_precision(self) -> torch.dtype:
+        name = self.config.optim.precision
+        if name == "bfloat16" and not has_bf16(self.device.type):
+            self.notes.append(
+                f"optim.precision = 'bfloat16': this machine's {self.device.type} has none; "
+                "float32 is used"
+            )
+            return torch.float32
+        return _PRECISIONS[name]
 
     def _make_segments(self) -> Segments:
         data = self.config.data
         hop = self.model.hop
         return Segments(
-            find_clips(data.sources, data.exclude),
+            self.clips,
             data,
             sample_rate=self.model.sample_rate,
             channels=self.model.channels,
@@ -80,8 +102,7 @@ class Trainer:
             seed=self.config.seed,
         )
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        o = self.config.optim
+    def _make_optimizer(self, o: OptimSection) -> torch.optim.Optimizer:
         groups: dict[float, list[torch.nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             scale = next((s for start, s in o.scales.items() if name.startswith(start)), 1.0)
@@ -107,32 +128,81 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule; the model, averaged, lies in `MODEL_FILE` then.
 
+        Ctrl-C, or a request to end, writes a checkpoint after the step at hand.
+
         Raises:
             NcodecError: A loss or gradient is no longer finite; the message names the checkpoint
                 to go on from.
         """
+        report = self.config.report
+        if self._finished():
+            Reports(self.folder, tensorboard=False, silent=self.rank != 0).say(
+                f"{self.folder}: at its end after step {self.step}; "
+                "--set optim.steps=N, or optim.minutes=N, goes on"
+            )
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
+        with (
+            Reports(self.folder, tensorboard=report.tensorboard, silent=self.rank != 0) as reports,
+            StopRequest() as stop,
+        ):
+            self._introduce(reports)
+            self._run_steps(reports, stop)
+            self.save()
+            path = self.folder / MODEL_FILE
+            if stop.signal is None:
+                reports.say(f"{path}: {self.step} steps, {clock(self.elapsed)}")
+            else:
+                reports.say(
+                    f"stopped after step {self.step}; go on with: "
+                    f"ncodec train --resume {self.folder}"
+                )
+        stop.act()
+
+    def _finished(self) -> bool:
+        return self.step >= self.config.optim.steps or self.progress() >= 1
+
+    def _introduce(self, reports: Reports) -> None:
+        """Say what is trained, on what, where."""
+        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
+        begin = f"going on after step {self.step} with" if self.step else "training"
+        reports.say(
+            f"{begin} {self.model.name} ({weights:.2f} M weights) on {self.device} in "
+            f"{str(self.dtype).removeprefix('torch.')}: {describe(self.clips)}; into {self.folder}"
+        )
+        for note in self.notes:
+            reports.say(note)
+
+    def _run_steps(self, reports: Reports, stop: StopRequest) -> None:
         report = self.config.report
         start = time.monotonic() - self.elapsed
-        with Reports(self.folder, tensorboard=report.tensorboard, silent=self.rank != 0) as reports:
-            if self.step == 0 and self.config.model.start is None:
-                self.start_from_data()
-            audio = self._batches(self.step)
-            heard = 0.0
-            while self.step < self.config.optim.steps and self.progress() < 1:
-                reports.add(self.train_step(next(audio)))
-                heard += self.config.data.batch * self.world * self.config.data.seconds
-                self.elapsed = same_for_all(time.monotonic() - start)
-                if self.step % report.every == 0:
-                    steps, rate = self.config.optim.steps, self.learning_rate()
-                    reports.line(self.step, steps, heard, rate)
-                    heard = 0.0
-                if self.step % report.checkpoint == 0:
-                    self.save()
-                if report.validation and self.step % report.validation == 0 and self.rank == 0:
-                    reports.validation(self.step, self.validate(), self.model.sample_rate)
-            self.save()
-            reports.say(f"{self.folder / MODEL_FILE}: {self.step} steps")
+        if self.step == 0 and self.config.model.start is None:
+            self.start_from_data()
+        audio = self._batches(self.step)
+        heard, first = 0.0, self.step
+        begun = saved = time.monotonic() - start
+        reports.begin()
+        while not self._finished() and not same_for_all(float(stop.signal is not None)):
+            reports.add(self.train_step(next(audio)))
+            heard += self.config.data.batch * self.world * self.config.data.seconds
+            self.elapsed = same_for_all(time.monotonic() - start)
+            if self.step == first + 1 or self.step % report.every == 0:
+                left = self._left((self.elapsed - begun) / (self.step - first))
+                reports.line(self.step, self.config.optim.steps, heard, self.learning_rate(), left)
+                heard = 0.0
+            late = self.elapsed - saved > 60 * report.checkpoint_minutes
+            if self.step % report.checkpoint == 0 or late:
+                self.save()
+                saved = self.elapsed
+            due = report.validation and self.step % report.validation == 0
+            if due and self.validation_clips and self.rank == 0:
+                reports.validation(self.step, self.validate(), self.model.sample_rate)
+
+    def _left(self, pace: float) -> float:
+        """Return the seconds to the end, at `pace` seconds a step."""
+        optim = self.config.optim
+        by_clock = math.inf if optim.minutes is None else 60 * optim.minutes - self.elapsed
+        return max(0.0, min(pace * (optim.steps - self.step), by_clock))
 
     def _batches(self, step: int) -> Iterator[Tensor]:
         return batches(self.segments, self.config.data, step=step, rank=self.rank, world=self.world)
@@ -286,7 +356,7 @@ class Trainer:
         report = self.config.report
         return validate(
             self.evaluated(),
-            find_clips(self.config.data.validation),
+            self.validation_clips,
             report.kbps,
             perceptual=report.perceptual,
             keep=report.audio,
@@ -300,6 +370,8 @@ class Trainer:
         critics = self.critics
         state = {
             "config": self.config.to_dict(),
+            "family": family_of(self.model),
+            "model_config": self.model.config.to_dict(),
             "step": self.step,
             "elapsed": self.elapsed,
             "quantizing": self.quantizing,
@@ -315,31 +387,61 @@ class Trainer:
         notes = {"steps": self.step, "minutes": round(self.elapsed / 60, 1)}
         checkpoints.save(self.evaluated(), self.folder / MODEL_FILE, notes=notes)
         if critics:
-            torch.save(critics.discriminator.state_dict(), self.folder / DISCRIMINATORS_FILE)
+            save_tensors(critics.discriminator.state_dict(), self.folder / DISCRIMINATORS_FILE)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `save` wrote."""
+        """Take back what `save` wrote; options are those of this run's configuration."""
+        was = TrainConfig.from_dict(state["config"])
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.quantizing = state["quantizing"]
         self.model.load_state_dict(state["model"])
         for k, averages in enumerate(state["codebooks"]):
             self.parts.quantizer.codebook(k).restore_averages(averages)
-        self.optimizer.load_state_dict(state["optimizer"])
+        earlier = self._make_optimizer(was.optim)  # it has the groups that were saved
+        earlier.load_state_dict(state["optimizer"])
+        self.optimizer.state.update(earlier.state)
         if self.averaged is not None:
-            self.averaged.weights = {k: v.to(self.device) for k, v in state["averaged"].items()}
-        if self.balancer is not None:
+            self._restore_average(state["averaged"])
+        if self.balancer is not None and self._has(state, "balancer"):
             self.balancer.load_state_dict(state["balancer"])
-        if self.critics is not None:
+        if self.critics is not None and self._has(state, "critics"):
             self.critics.discriminator.load_state_dict(state["critics"])
             self.critics.optimizer.load_state_dict(state["critics_optimizer"])
+            for group in self.critics.optimizer.param_groups:
+                group["lr"] = self.config.adversarial.lr
+
+    def _restore_average(self, weights: dict[str, Tensor] | None) -> None:
+        if weights is None:
+            self.notes.append("average of the weights: afresh, as the run had none")
+            self._restart_average()
+        elif self.averaged is not None:
+            self.averaged.weights = {k: v.to(self.device) for k, v in weights.items()}
+
+    def _has(self, state: dict[str, Any], part: str) -> bool:
+        if state[part] is None:
+            name = {"critics": "discriminators"}.get(part, part)
+            self.notes.append(f"{name}: afresh, as the run had none")
+        return state[part] is not None
 
 
-def _make_model(config: TrainConfig) -> CompressionModel:
+def _validation_clips(config: TrainConfig) -> tuple[Clip, ...]:
+    return find_clips(config.data.validation) if config.data.validation else ()
+
+
+def _make_model(config: TrainConfig, state: dict[str, Any] | None) -> CompressionModel:
+    """Build the model, or load the one to go on from; a resumed run no longer needs that one."""
     section = config.model
-    if section.start is not None:
-        model = checkpoints.load(section.start)
+    if section.start is not None and (state is None or "model_config" not in state):
+        model = checkpoints.load(_found(section.start))
         model.name = section.name
         return model
-    info = ModelInfo(section.name, section.family, dict(section.config))
+    described: dict[str, Any] = {"family": section.family, "model_config": section.config}
+    described |= state or {}
+    info = ModelInfo(section.name, described["family"], dict(described["model_config"]))
     built: Any = build(info)
     return built
+
+
+def _found(model: str) -> str:
+    """Return a model's name, or its path with `~` expanded."""
+    return str(home(model)) if model.startswith("~") else model

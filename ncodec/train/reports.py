@@ -50,14 +50,23 @@ class Reports:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
 
-    def line(self, step: int, steps: int, heard: float, rate: float) -> None:
-        """Print and log the means since the last line; `heard` seconds of audio since then."""
+    def begin(self) -> None:
+        """Measure speed from here on."""
+        self._since = time.monotonic()
+
+    def line(self, step: int, steps: int, heard: float, rate: float, left: float) -> None:
+        """Print and log the means since the last line.
+
+        `heard` seconds of audio since then, at the learning rate `rate`; the run will take about
+        `left` seconds more.
+        """
         elapsed, self._since = time.monotonic() - self._since, time.monotonic()
         means = {name: total / max(1, self._count) for name, total in self._sums.items()}
         self._sums, self._count = {}, 0
         self._scalars({"speed/real_time": heard / elapsed, "lr": rate, **_in("train", means)}, step)
         values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
-        self.say(f"step {step}/{steps}  {heard / elapsed:.1f}x real time  lr {rate:.2g}  {values}")
+        speed = f"{heard / elapsed:.1f}x real time"
+        self.say(f"step {step}/{steps}  {clock(left)} left  {speed}  lr {rate:.2g}  {values}")
 
     def validation(self, step: int, result: Validation, sample_rate: int) -> None:
         """Print and log what validation measured, and its audio."""
@@ -80,6 +89,13 @@ class Reports:
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
+
+
+def clock(seconds: float) -> str:
+    """Return 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _in(group: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import soundfile
 
 from ncodec.errors import ArgumentError
+from ncodec.train.config import home
 
 log = logging.getLogger("ncodec")
 
@@ -35,15 +36,16 @@ def find_clips(
 
     Args:
         sources: Folders (searched to the bottom), audio files, `.txt` lists (a path a line) and
-            `.csv` manifests (column `path`, relative to the file's folder; perhaps `kind`).
+            `.csv` manifests (column `path`, relative to the file's folder; perhaps `kind`); `~` is
+            the home folder.
         exclude: A list or manifest of held-out files, compared by the last two parts of the path.
 
     Raises:
         ArgumentError: A source does not exist, a manifest has no column `path`, or nothing is left.
     """
-    held = {_tail(path) for path, _ in _entries(Path(exclude))} if exclude else set[str]()
+    held = {_tail(path) for path, _ in _entries(home(exclude))} if exclude else set[str]()
     clips: list[Clip] = []
-    for path, kind in (entry for source in sources for entry in _entries(Path(source))):
+    for path, kind in (entry for source in sources for entry in _entries(home(source))):
         if _tail(path) in held:
             continue
         try:
@@ -58,6 +60,18 @@ def find_clips(
     if not clips:
         raise ArgumentError(f"no audio in {', '.join(map(str, sources)) or 'an empty list'}")
     return tuple(clips)
+
+
+def describe(clips: Sequence[Clip]) -> str:
+    """Say how many recordings there are, and the minutes of each kind."""
+    minutes = dict.fromkeys(sorted({clip.kind for clip in clips}), 0.0)
+    for clip in clips:
+        minutes[clip.kind] += clip.seconds / 60
+    text = f"{len(clips)} recordings, {sum(minutes.values()):.1f} min"
+    if set(minutes) == {""}:
+        return text
+    kinds = ", ".join(f"{kind or 'of no kind'} {length:.1f}" for kind, length in minutes.items())
+    return f"{text} ({kinds})"
 
 
 def _tail(path: Path) -> str:
@@ -75,8 +89,8 @@ def _entries(source: Path) -> Iterable[tuple[Path, str]]:
             rows = list(csv.DictReader(file))
         if rows and "path" not in rows[0]:
             raise ArgumentError(f"{source}: a manifest needs a column `path`")
-        return [(source.parent / row["path"], row.get("kind") or "") for row in rows]
+        return [(source.parent / home(row["path"]), row.get("kind") or "") for row in rows]
     if source.suffix == ".txt":
         lines = source.read_text(encoding="utf-8").splitlines()
-        return [(source.parent / line.strip(), "") for line in lines if line.strip()]
+        return [(source.parent / home(line.strip()), "") for line in lines if line.strip()]
     return [(source, "")]

@@ -81,7 +81,7 @@ def test_precision_is_the_coder_s_alone(run, monkeypatch):
 
 
 def test_a_processor_without_bf16_says_so(run, monkeypatch):
-    monkeypatch.setattr("ncodec.runtime._has_bf16", lambda device: False)
+    monkeypatch.setattr("ncodec.runtime.has_bf16", lambda device: False)
     wav("a.wav")
     status, said = run("compress", "a.wav", "--precision", "bf16", "--device", "cpu")
     assert (status, said) == (

@@ -1,9 +1,11 @@
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import tomli as tomllib
 from click.testing import CliRunner
 
 from ncodec.errors import ArgumentError
@@ -66,6 +68,32 @@ def test_a_recipe_trains_a_model_and_a_run_goes_on(recipe):
     again = run("--resume", str(folder), "--set", "optim.steps=5")
     assert again.exit_code == 0
     assert "step 5/5" in again.output
+
+
+def examples() -> list[str]:
+    lines = [line.strip() for line in (train.help or "").splitlines()]
+    return [line for line in lines if line.startswith(("ncodec train", "torchrun"))]
+
+
+def test_the_examples_of_the_help_run_as_they_stand(recipe, monkeypatch):
+    home = recipe.parent
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.chdir(home)
+    (home / "audio").rename(home / "speech")
+    (home / "recipe.toml").write_text(RECIPE.replace("OUT", "runs/r").replace("AUDIO", "~/speech"))
+    model = tomllib.loads(RECIPE)["model"]["config"]
+    small = [f"model.config.{key}={value}" for key, value in model.items()]
+    small += ["quantizer.counts=[]", "data.batch=2"]
+    assert len(examples()) == 4
+    for steps, example in enumerate(examples(), 1):
+        words = shlex.split(example.split(" train ", 1)[1])
+        changes = ["report.tensorboard=false", f"optim.steps={steps}"]
+        changes += [] if "--resume" in words else small
+        words += [word for change in changes for word in ("--set", change)]
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+    assert (home / "runs/mine/model.safetensors").is_file()
 
 
 def test_usage_is_checked_before_anything_runs(recipe):

@@ -55,6 +55,69 @@ def test_a_file_that_breaks_later_is_named_once_and_replaced(recordings, caplog)
     assert all(x.abs().max() > 0.1 for x in drawn)
 
 
+def test_items_do_not_depend_on_what_was_read_beside_unreadable_files(recordings):
+    clips = find_clips([recordings])
+    whole = segments(clips)
+    before = [whole[i] for i in range(40)]
+    (recordings / "0.wav").unlink()
+    first = segments(clips)
+    forwards = [first[i] for i in range(40)]
+    second = segments(clips)
+    backwards = [second[i] for i in reversed(range(40))][::-1]
+    changed = 0
+    for i in range(40):
+        assert torch.equal(forwards[i], backwards[i]), i
+        assert torch.equal(forwards[i], first[i]), i
+        changed += not torch.equal(forwards[i], before[i])
+    assert 0 < changed < 25  # only what came from the file that is gone
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_recordings_with_samples_that_are_no_audio_are_named_and_left_out(
+    tmp_path, wrong, subtype, caplog
+):
+    good, broken = np.full(80000, 0.25), np.full(80000, 0.5)
+    broken[70000] = wrong
+    soundfile.write(tmp_path / "good.wav", good, 8000, subtype=subtype)
+    soundfile.write(tmp_path / "broken.wav", broken, 8000, subtype=subtype)
+    with caplog.at_level(logging.WARNING):
+        source = segments(find_clips([tmp_path]))
+        values = {float(source[i].max()) for i in range(20)}
+    assert values == {0.25}
+    assert caplog.text.count("broken.wav: skipped: ") == 1
+
+
+def test_what_a_worker_cannot_read_is_one_line(recordings):
+    clips = find_clips([recordings])
+    for clip in clips:
+        clip.path.unlink()
+    for workers in (0, 1):
+        with pytest.raises(ArgumentError, match=r"^20 files in a row could not be read; see the"):
+            next(batches(segments(clips), replace(PLAIN, workers=workers), step=0, rank=0, world=1))
+
+
+def test_home_folders_are_found(recordings, monkeypatch):
+    monkeypatch.setenv("HOME", str(recordings.parent))
+    monkeypatch.setenv("USERPROFILE", str(recordings.parent))
+    (recordings / "list.txt").write_text("~/audio/1.wav\n")
+    (recordings / "held.csv").write_text("path\naudio/2.wav\n")
+    assert len(find_clips(["~/audio"], "~/audio/held.csv")) == 3
+    assert [clip.path for clip in find_clips(["~/audio/list.txt"])] == [recordings / "1.wav"]
+
+
+def test_sources_that_name_no_kinds_are_used_by_duration_and_that_is_said(recordings, caplog):
+    clips = find_clips([recordings])
+    with caplog.at_level(logging.WARNING):
+        shared = segments(clips, replace(PLAIN, kinds={"speech": 0.5, "music": 0.5}))
+    assert "the sources name no kinds" in caplog.text
+    assert torch.equal(shared[3], segments(clips)[3])
+    (recordings / "m.csv").write_text("path,kind\n0.wav,speech\n1.wav,music\n")
+    mixed = find_clips([recordings / "m.csv", recordings / "2.wav"])
+    segments(mixed, replace(PLAIN, kinds={"speech": 1.0}))
+    assert "2 recordings of kind '', 'music' are left out" in caplog.text
+
+
 def test_nothing_left_is_an_error(tmp_path):
     with pytest.raises(ArgumentError, match="no audio in"):
         find_clips([tmp_path])

@@ -1,10 +1,15 @@
+import errno
 import json
+import lzma
 import math
 import os
+import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -12,10 +17,11 @@ import torch
 from ncodec import checkpoints
 from ncodec.errors import ArgumentError, CheckpointError, NcodecError
 from ncodec.train.checkpoint import latest_checkpoint
-from ncodec.train.config import TrainConfig
+from ncodec.train.config import ModelSection, TrainConfig
 from ncodec.train.generator import decode_counts
 from ncodec.train.loop import Trainer
 from ncodec.train.resume import resume
+from ncodec.train.stopping import SIGNALS, StopRequest
 
 CPU = torch.device("cpu")
 ADVERSARIAL = {"discriminators": {"msstftd": {"n_ffts": [256], "filters": 4}}, "from_step": 3}
@@ -46,7 +52,7 @@ def test_a_resumed_run_can_change_its_settings_but_not_its_model(config):
     first = Trainer(config, CPU)
     first.folder.mkdir()
     first.save()
-    again = resume(config.output, CPU, changes=["optim.lr=0.5", "losses.mel=7", "output=elsewhere"])
+    again = resume(config.output, CPU, changes=["optim.lr=0.5", "losses.mel=7"])
     assert (again.config.optim.lr, again.config.losses["mel"]) == (0.5, 7.0)
     assert again.config.output == config.output
     assert again.config.data == config.data
@@ -54,6 +60,184 @@ def test_a_resumed_run_can_change_its_settings_but_not_its_model(config):
         resume(config.output, CPU, changes=["model.name=other"])
     with pytest.raises(ArgumentError, match="no such setting"):
         resume(config.output, CPU, changes=["optim.rate=1"])
+    with pytest.raises(ArgumentError, match="'elsewhere': a run that goes on stays in its folder"):
+        resume(config.output, CPU, changes=["output=elsewhere"])
+
+
+def test_options_of_the_optimizers_hold_from_where_a_run_goes_on(config):
+    config = TrainConfig.from_dict({**config.to_dict(), "adversarial": ADVERSARIAL})
+    first = Trainer(config, CPU)
+    first.folder.mkdir()
+    first.start_from_data()
+    run_steps(first, 4)
+    first.save()
+    changes = ["optim.weight_decay=0.5", "optim.betas=[0.5, 0.6]", "optim.scales.encoder=0.1"]
+    again = resume(config.output, CPU, changes=[*changes, "adversarial.lr=0.25"])
+    groups = {g["scale"]: g for g in again.optimizer.param_groups}
+    assert sorted(groups) == [0.1, 1.0]
+    for group in groups.values():
+        assert (group["weight_decay"], group["betas"]) == (0.5, (0.5, 0.6))
+    assert {g["lr"] for g in again.critics.optimizer.param_groups} == {0.25}
+    before = dict(first.model.named_parameters())
+    for name, parameter in again.model.named_parameters():
+        moments = first.optimizer.state[before[name]]
+        for key, value in again.optimizer.state[parameter].items():
+            assert torch.equal(value, moments[key]), (name, key)
+    encoder = {id(p) for n, p in again.model.named_parameters() if n.startswith("encoder")}
+    assert {id(p) for p in groups[0.1]["params"]} == encoder
+
+
+def test_what_a_resumed_run_had_not_starts_afresh_and_is_said(config, capsys):
+    bare = replace(config, optim=replace(config.optim, ema=0.0))
+    first = Trainer(bare, CPU)
+    first.folder.mkdir()
+    first.start_from_data()
+    run_steps(first, 4)
+    first.save()
+    changes = ["optim.ema=0.9", "balance=true", "adversarial.discriminators.msstftd.n_ffts=[256]"]
+    again = resume(config.output, CPU, changes=changes)
+    for key, value in again.averaged.weights.items():
+        assert torch.equal(value, first.model.state_dict()[key])
+    again.run()
+    said = capsys.readouterr().err
+    for part in ("average of the weights", "balancer", "discriminators"):
+        assert f"{part}: afresh" in said
+    assert "going on after step 4 with tiny" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "quantizer.free_steps=5",
+        "quantizer.start_batches=5",
+        "adversarial.discriminators.msstftd.filters=2",
+        "adversarial.start=discriminators.pt",
+    ],
+)
+def test_what_comes_too_late_for_a_run_is_refused(config, change):
+    first = Trainer(TrainConfig.from_dict({**config.to_dict(), "adversarial": ADVERSARIAL}), CPU)
+    first.folder.mkdir()
+    first.quantizing = True
+    first.save()
+    with pytest.raises(ArgumentError, match=change.split("=")[0].removesuffix(".msstftd.filters")):
+        resume(config.output, CPU, changes=[change])
+
+
+def test_a_fine_tuned_run_goes_on_without_the_model_that_it_started_from(config, tmp_path):
+    start = tmp_path / "start.safetensors"
+    checkpoints.save(Trainer(config, CPU).model, start)
+    section = ModelSection("tuned", "encodec", start=str(start))  # the start says what it is
+    first = Trainer(replace(config, model=section), CPU)
+    first.folder.mkdir()
+    first.save()
+    start.unlink()
+    again = resume(config.output, CPU)
+    assert again.model.name == "tuned"
+    for key, value in first.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[key], value), key
+
+
+def test_a_checkpoint_of_version_0_1_0_still_goes_on(recordings, tmp_path):
+    """Written before runs were made of tasks, by 4 steps with balancer and discriminators."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    kept = Path(__file__).parent / "old_run" / "checkpoint-00000004.pt.xz"
+    (folder / "checkpoint-00000004.pt").write_bytes(lzma.decompress(kept.read_bytes()))
+    again = resume(folder, CPU, changes=[f"data.sources=['{recordings}']"])
+    state = torch.load(folder / "checkpoint-00000004.pt", weights_only=True)
+    for key, value in state["model"].items():
+        assert torch.equal(again.model.state_dict()[key], value), key
+    for key, value in state["averaged"].items():
+        assert torch.equal(again.averaged.weights[key], value), key
+    for key, value in state["critics"].items():
+        assert torch.equal(again.critics.discriminator.state_dict()[key], value), key
+    assert again.balancer.state_dict() == state["balancer"]
+    again.run()
+    assert again.step == 8
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_a_run_says_what_it_trains_and_soon_how_long_it_takes(config, capsys):
+    optim = replace(config.optim, precision="bfloat16")
+    Trainer(replace(config, optim=optim), CPU).run()
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"training tiny \(0\.0\d M weights\) on cpu in (float32|bfloat16): 4 recordings, 0\.1 min; "
+        rf"into {re.escape(config.output)}",
+        first,
+    )
+    assert any(re.match(r"step 1/8  \d+:\d\d left  ", line) for line in lines)
+    resume(config.output, CPU).run()
+    assert "at its end after step 8; --set optim.steps=N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_used_where_the_processor_has_it_and_its_lack_is_said(
+    config, able, monkeypatch
+):
+    monkeypatch.setattr("ncodec.train.loop.has_bf16", lambda device: able)
+    trainer = Trainer(replace(config, optim=replace(config.optim, precision="bfloat16")), CPU)
+    assert trainer.dtype == (torch.bfloat16 if able else torch.float32)
+    assert trainer.config.optim.precision == "bfloat16"
+    assert any("float32 is used" in note for note in trainer.notes) is not able
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent on Windows")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_run_after_its_step_with_a_checkpoint(config, number, capsys):
+    trainer = Trainer(config, CPU)
+    step = trainer.train_step
+
+    def signalled(audio: torch.Tensor) -> dict[str, float]:
+        if trainer.step == 2:
+            os.kill(os.getpid(), number)
+        return step(audio)
+
+    trainer.train_step = signalled
+    handler = signal.getsignal(number)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
+        trainer.run()
+    assert signal.getsignal(number) is handler
+    if number != signal.SIGINT:
+        assert raised.value.code == 128 + number
+    assert f"go on with: ncodec train --resume {config.output}" in capsys.readouterr().err
+    assert resume(config.output, CPU).step == 3
+
+
+def test_a_second_signal_ends_at_once(config):
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_checkpoints_are_written_by_minutes_too(config):
+    report = replace(config.report, checkpoint=1000, checkpoint_minutes=1e-9, keep=100)
+    Trainer(replace(config, report=report), CPU).run()
+    assert len(list(Path(config.output).glob("checkpoint-*.pt"))) == 8
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(config, monkeypatch):
+    trainer = Trainer(config, CPU)
+    trainer.folder.mkdir()
+    trainer.save()
+    before = {p: p.read_bytes() for p in trainer.folder.iterdir()}
+
+    def full(state: object, file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save()
+    assert {p: p.read_bytes() for p in trainer.folder.iterdir()} == before
+
+
+def test_a_run_without_recordings_to_validate_on_does_not_end_there(config):
+    trainer = Trainer(replace(config, report=replace(config.report, validation=2)), CPU)
+    trainer.run()
+    assert trainer.step == 8
 
 
 def test_one_group_with_a_huge_gradient_does_not_hold_the_others_back(config):
@@ -191,8 +375,6 @@ def test_items_are_coded_with_their_own_number_of_codebooks(config):
 def test_what_cannot_be_trained_is_said(config):
     with pytest.raises(ArgumentError, match="beauty"):
         Trainer(replace(config, losses={"beauty": 1.0}), CPU)
-    with pytest.raises(ArgumentError, match="precision"):
-        Trainer(replace(config, optim=replace(config.optim, precision="int4")), CPU)
     section = replace(config.adversarial, discriminators={"critic": {}})
     with pytest.raises(ArgumentError, match="discriminator 'critic'"):
         Trainer(replace(config, adversarial=section), CPU)
