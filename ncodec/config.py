@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from ncodec.arguments import check_number, check_whole
 from ncodec.errors import ArgumentError
 
 C = TypeVar("C", bound="Config")
@@ -13,7 +14,28 @@ C = TypeVar("C", bound="Config")
 
 @dataclass(frozen=True)
 class Config:
-    """Shared by all: to and from the plain mapping that model files carry."""
+    """Shared by all: to and from the plain mapping that model files carry.
+
+    Raises:
+        ArgumentError: A field has a value that no model can be built with.
+    """
+
+    _LEAST: ClassVar[Mapping[str, int]] = {}
+    """Of fields that need not be positive."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), str(field.type)
+            least = self._LEAST.get(field.name, 1)
+            if kind.startswith("tuple"):
+                if not isinstance(value, tuple) or ("int" in kind and not value):
+                    raise ArgumentError(f"{field.name} {value!r}: must be several numbers")
+                for each in value:
+                    _check_positive(field.name, each, "int" in kind, 1)
+            elif kind == "bool" and not isinstance(value, bool):
+                raise ArgumentError(f"{field.name} {value!r}: must be true or false")
+            elif kind in ("int", "float") or (kind == "float | None" and value is not None):
+                _check_positive(field.name, value, kind == "int", least)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields; tuples become lists, as in JSON."""
@@ -75,6 +97,16 @@ class EncodecConfig(Config):
     segment: float | None = None
     overlap: float = 0.01
     bandwidths: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0, 24.0)
+    _LEAST: ClassVar[Mapping[str, int]] = {"lstm_layers": 0, "overlap": 0}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_choice("norm", self.norm, "weight_norm", "time_group_norm")
+        _check_choice("pad_mode", self.pad_mode, "reflect", "constant", "replicate")
+        if self.overlap >= 1:
+            raise ArgumentError(f"overlap {self.overlap}: must be below 1")
+        if self.segment is not None and self.segment * self.sample_rate < 1:
+            raise ArgumentError(f"segment {self.segment} s: must be at least one sample")
 
 
 @dataclass(frozen=True)
@@ -138,6 +170,17 @@ class MimiConfig(Config):
     bins: int = 2048
     codebook_dim: int = 256
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_heads("latent_dim", self.latent_dim, self.heads)
+        if self.latent_dim // self.heads % 2:
+            raise ArgumentError(f"heads {self.heads}: must be an even number of values wide each")
+        if self.semantic_codebooks >= self.codebooks:
+            raise ArgumentError(
+                f"semantic_codebooks {self.semantic_codebooks}: must be below codebooks "
+                f"({self.codebooks})"
+            )
+
 
 @dataclass(frozen=True)
 class EncodecLMConfig(Config):
@@ -158,6 +201,10 @@ class EncodecLMConfig(Config):
     layers: int = 5
     heads: int = 8
     past_context: int = 262
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_heads("dim", self.dim, self.heads)
 
 
 @dataclass(frozen=True)
@@ -195,11 +242,27 @@ class SpectralConfig(Config):
     kernel: int = 7
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise ArgumentError(f"{name} {value}: must be at least 1")
+        super().__post_init__()
         if self.envelope >= self.latent or self.envelope > self.bands:
             raise ArgumentError(
                 f"envelope {self.envelope}: must be below latent ({self.latent}) and at most "
                 f"bands ({self.bands})"
             )
+
+
+def _check_positive(name: str, value: object, integer: bool, least: int) -> None:
+    """Check for a whole number from `least`; of others, for a positive one, or 0 if `least` is."""
+    if integer:
+        check_whole(name, value, least)
+    elif (number := check_number(name, value)) < 0 or (least and not number):
+        raise ArgumentError(f"{name} {value}: must be {'above' if least else 'at least'} 0")
+
+
+def _check_choice(name: str, value: str, *choices: str) -> None:
+    if value not in choices:
+        raise ArgumentError(f"{name} {value!r}: must be {' or '.join(map(repr, choices))}")
+
+
+def _check_heads(name: str, width: int, heads: int) -> None:
+    if width % heads:
+        raise ArgumentError(f"{name} {width}: must be a multiple of heads ({heads})")

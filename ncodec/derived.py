@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -14,8 +16,10 @@ T = TypeVar("T")
 class Derived(Generic[T]):
     """Keeps `compute(*sources)` until one is replaced or written to (not through `.data`).
 
-    While gradients are wanted the value is computed anew, so that they flow. Copies of a module and
-    pickles of it start without the kept value.
+    While gradients are wanted the value is computed anew, so that they flow. What is kept is made
+    outside inference mode, so that it serves all modes. Of tensors that were made in inference
+    mode, whose changes nothing counts, nothing is kept. Copies of a module and pickles of it start
+    without the kept value.
     """
 
     def __init__(self, compute: Callable[..., T]) -> None:
@@ -27,23 +31,37 @@ class Derived(Generic[T]):
         given = [source for source in sources if source is not None]
         if torch.is_grad_enabled() and any(source.requires_grad for source in given):
             return self._compute(*given)
-        seen = [
-            (source.data_ptr(), 0 if source.is_inference() else source._version) for source in given
-        ]
+        try:
+            seen = [(source.data_ptr(), source._version) for source in given]
+        except RuntimeError:  # of inference mode, or a stand-in without memory while tracing
+            return self._compute(*given)
         kept = self._kept
         if kept is None or kept[0] != seen:
-            aliases = [source.detach() for source in given]  # no other tensor gets their address
-            kept = self._kept = (seen, aliases, self._compute(*aliases))
+            with torch.inference_mode(False), torch.no_grad():
+                aliases = [source.detach() for source in given]  # no other gets their address
+                kept = self._kept = (seen, aliases, self._compute(*aliases))
         return kept[2]
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Derived[T]:
-        return Derived(self._compute)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Derived[T]:
+        return Derived(copy.deepcopy(self._compute, memo))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Derived, (self._compute,))
 
 
 _Seen = list[tuple[int, int]]  # addresses and versions
+
+
+def lasting(compute: Callable[[Any], T]) -> cached_property[T]:
+    """As `cached_property`, for parts of a derived value: made outside inference mode too."""
+
+    def outside(owner: Any) -> T:
+        wanted = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(wanted):
+            return compute(owner)
+
+    outside.__doc__ = compute.__doc__
+    return cached_property(outside)
 
 
 def parts_of(module: nn.Module) -> tuple[Any, ...]:

@@ -76,8 +76,12 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
             model, or the path of a model file (with a separator or the suffix `.safetensors`).
 
     Raises:
+        ArgumentError: It is neither a name nor a path.
         CheckpointError: There is no such model, or it has not been pulled.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        kind = type(name_or_path).__name__
+        raise ArgumentError(f"model of type {kind}: must be a name or a path")
     text = os.fspath(name_or_path)
     name = canonical(text)
     if name == text and (_is_path(text) or not _NAME.fullmatch(text)):

@@ -14,7 +14,7 @@ from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
-from ncodec.runtime import in_precision
+from ncodec.runtime import in_precision, pick_device
 
 ModelLike = CompressionModel | str | os.PathLike[str] | None
 """A model, its name, or the path of its file; None means the default one."""
@@ -23,15 +23,19 @@ ModelLike = CompressionModel | str | os.PathLike[str] | None
 def load(
     name_or_path: str | os.PathLike[str] = DEFAULT_MODEL, device: str | torch.device = "cpu"
 ) -> CompressionModel:
-    """Load a codec, ready for use on `device`.
+    """Load a codec, ready for use on `device`: it evaluates, and its weights are frozen.
+
+    To fine-tune it call `model.requires_grad_().train()`.
 
     Args:
         name_or_path: As `find` takes it: a name of the registry or of the Hugging Face hub, the
             name of an imported model, or the path of a model file.
-        device: Where the weights go.
+        device: Where the weights go; "auto" is the fastest that is there.
 
     Raises:
+        ArgumentError: The name is no text and no path.
         CheckpointError: No such model, or its file is damaged, or it is no codec.
+        DeviceError: This machine does not have the device.
     """
     model = load_any(name_or_path, device)
     if not isinstance(model, CompressionModel):
@@ -41,7 +45,9 @@ def load(
 
 def load_any(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
     """Load a model of any family, language models included; otherwise as `load`."""
-    return load_model_file(find(name_or_path), device)
+    path, there = find(name_or_path), pick_device(device)
+    with torch.inference_mode(False):  # tensors made in it could never take part in training
+        return load_model_file(path, there).requires_grad_(False)
 
 
 def find_model(
@@ -67,10 +73,10 @@ def find_model(
     """
     if isinstance(model, CompressionModel):
         return model
-    place: str | os.PathLike[str] = model or named or DEFAULT_MODEL
+    place = (named or DEFAULT_MODEL) if model is None else model
     if model is None and named is not None and fingerprint is not None and any(fingerprint):
         place = _made_with(named, fingerprint.hex())
-    return in_precision(load(os.fspath(place), device), precision, device)
+    return in_precision(load(place, device), precision, device)
 
 
 def _made_with(name: str, fingerprint: str) -> str | os.PathLike[str]:

@@ -1,4 +1,8 @@
-"""CompressionModel: the one interface that the codec, live audio and training see."""
+"""CompressionModel: the one interface that the codec, live audio and training see.
+
+Its public methods check what they are given, once, and call the family's, whose names begin with an
+underscore and which trust them.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,20 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ncodec import runtime
+from ncodec.arguments import whole
+from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
+from ncodec.models import checks
 from ncodec.quantize import ResidualVQ
-from ncodec.streaming import State
+from ncodec.streaming import State, join_all
 
 MAX_BEAM = 32
 """Widest search: by then the gain is long flat, and the work linear."""
@@ -31,12 +41,79 @@ class Chunk(NamedTuple):
     scale: Tensor | None
 
 
+class Latents(NamedTuple):
+    """What a family's encoder gives: float32 latents `[B, D, F]`, F > 0, and their scale."""
+
+    values: Tensor
+    scale: Tensor | None
+
+
+def ready(latent: Tensor) -> list[Latents]:
+    """Return latents `[B, D, F]` for the quantizer, if there are any."""
+    return [Latents(latent.float(), None)] if latent.shape[2] else []
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What stays the same while streams run.
+
+    Attributes:
+        model: Class, name, configuration and precision of the model that they run through.
+        batch: Number of streams.
+        device: Where their tensors are.
+        codebooks: How many codebooks the encoder uses; 0 in the decoder.
+        beam: Width of its search.
+    """
+
+    model: tuple[type, str, object, str]
+    batch: int
+    device: torch.device
+    codebooks: int = 0
+    beam: int = 1
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """Streams on their way in, and the family's own state."""
+
+    streams: Streams
+    net: State
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Streams on their way out, and the family's own state."""
+
+    streams: Streams
+    net: State
+
+
+class Quantizer(Protocol):
+    """Latents `[B, D, F]` to codes `[B, K, F]` and back."""
+
+    def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
+        """Code with the first `n_q` codebooks."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Sum the entries of any number of codebooks."""
+        ...
+
+
 class CompressionModel(nn.Module, ABC):
     """A neural audio codec: audio `[B, C, T]` to codes `[B, K, F]` and back.
 
     Models that code overlapping segments (EnCodec 48 kHz) set `segment = (length, stride)` in
     samples: then each chunk is one segment with its scale. All others emit chunks of any number of
     frames.
+
+    Audio may be any floats, or integers, which are divided by their type's full scale; codes may be
+    any integers; NumPy arrays do for both. Steps and states are pure: a state stays good after it
+    was used, and belongs to models of one class, name, configuration and precision.
+
+    Raises:
+        ArgumentError: By every method, before it computes anything: a value of a wrong type,
+            shape, range or device, or the state of another model.
     """
 
     name: str
@@ -51,14 +128,34 @@ class CompressionModel(nn.Module, ABC):
     preroll_frames: int
     postroll_frames: int = 0
     segment: tuple[int, int] | None = None
+    latent_dim: int
+    """Width D of the latents."""
+    scaled: bool = False
+    """Whether each segment has a scale."""
     overlaps: bool = False
     """Whether `encode_later` and `decode_latent_later` leave work that can overlap."""
 
     config: Any  # the family's frozen dataclass, of type `config_type`
     config_type: ClassVar[Any]
+    quantizer: Quantizer
     _num_codebooks: int | None = None
+    _beam: int = 1
     _precision: str = "float32"
-    _fingerprint: bytes | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hashed = Derived(self._hash)
+        self._known_as = dict[bytes, bytes]()  # digest of converted weights -> of those before
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the nets compute in; audio, codebooks and sums are float32 all the same."""
+        return torch.float32 if self._precision == "float32" else torch.bfloat16
 
     @property
     def cardinality(self) -> int:
@@ -81,33 +178,34 @@ class CompressionModel(nn.Module, ABC):
         Raises:
             ArgumentError: `n` is not in 1..`total_codebooks`.
         """
-        if not 1 <= n <= self.total_codebooks:
-            raise ArgumentError(f"{n} codebooks: {self.name} has 1 to {self.total_codebooks}")
-        self._num_codebooks = n
+        self._num_codebooks = self._count(n)
+
+    def _count(self, n: int) -> int:
+        count = whole("codebooks", n)
+        if not 1 <= count <= self.total_codebooks:
+            raise ArgumentError(f"{count} codebooks: {self.name} has 1 to {self.total_codebooks}")
+        return count
 
     @property
     def beam(self) -> int:
         """How many partial sums the search for codes follows; 1 is greedy coding."""
-        return next((q.beam for q in self._searched()), 1)
+        return self._beam
 
     def set_beam(self, width: int) -> None:
         """Let the search for codes follow `width` partial sums: slower, nearer codes.
 
-        Only encoding changes: any decoder reads the codes, and fewer of them gain too.
+        Only encoding changes: any decoder reads the codes, and fewer of them gain too. Streams that
+        have begun keep the width that they began with.
 
         Raises:
             ArgumentError: `width` is not in 1..`MAX_BEAM`, or the family has no such search.
         """
+        width = whole("beam", width)
         if not 1 <= width <= MAX_BEAM:
             raise ArgumentError(f"beam {width}: must be 1 (greedy) to {MAX_BEAM}")
-        quantizers = self._searched()
-        if width > 1 and not quantizers:
+        if width > 1 and not any(isinstance(module, ResidualVQ) for module in self.modules()):
             raise ArgumentError(f"beam {width}: {self.name} has only the greedy search, 1")
-        for quantizer in quantizers:
-            quantizer.beam = width
-
-    def _searched(self) -> list[ResidualVQ]:
-        return [module for module in self.modules() if isinstance(module, ResidualVQ)]
+        self._beam = width
 
     @property
     def precision(self) -> str:
@@ -122,22 +220,31 @@ class CompressionModel(nn.Module, ABC):
 
         Raises:
             ArgumentError: The precision is unknown, or the family has no such nets.
+            DeviceError: The model's device has no bf16.
         """
-        if precision not in ("float32", "bf16"):
-            raise ArgumentError(f"precision {precision!r}: must be 'float32' or 'bf16'")
-        if precision == self._precision:
-            return
-        nets = self._nets()
-        if precision == "float32" or not nets:
-            raise ArgumentError(f"{self.name} cannot change from {self._precision} to {precision}")
-        self._fingerprint = self.fingerprint
-        for net in nets:
-            net.to(torch.bfloat16)
-        self._precision = precision
+        if precision != self._precision:
+            runtime.check_precision(precision, str(self.device))
+            nets = self._nets()
+            if precision == "float32" or not nets:
+                raise ArgumentError(
+                    f"{self.name} cannot change from {self._precision} to {precision}"
+                )
+            before = self.fingerprint
+            for net in nets:
+                net.to(torch.bfloat16)
+            self._precision = precision
+            self._known_as[self.fingerprint] = before
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float32 if self._precision == "float32" else torch.bfloat16
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CompressionModel:
+        """Move the weights, as `to` and its kin do; their type only `set_precision` changes."""
+        for kind in (torch.float32, self.dtype):
+            made = fn(torch.zeros(1, dtype=kind)).dtype
+            if made != kind:
+                raise ArgumentError(
+                    f"weights of {kind} to {made}: {self.name} computes in float32, or where "
+                    "set_precision('bf16') says so, in bf16"
+                )
+        return super()._apply(fn, recurse)
 
     def _nets(self) -> list[nn.Module]:
         """Return the parts that `set_precision` converts; none in families that need float32."""
@@ -145,11 +252,17 @@ class CompressionModel(nn.Module, ABC):
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 over the configuration and all weights: what a file says it was coded with."""
-        if self._fingerprint is not None:
-            return self._fingerprint
+        """SHA-256 over the configuration and all weights: what a file says it was coded with.
+
+        Computed when it is first asked for and whenever weights have changed since.
+        """
+        with torch.no_grad():
+            digest = self._hashed(*(tensor for _, tensor in sorted(self.state_dict().items())))
+        return self._known_as.get(digest, digest)
+
+    def _hash(self, *tensors: Tensor) -> bytes:
         digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
-        for key, tensor in sorted(self.state_dict().items()):
+        for key, tensor in zip(sorted(self.state_dict()), tensors, strict=True):
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{key} {values.dtype} {list(values.shape)}".encode())
             digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
@@ -162,66 +275,282 @@ class CompressionModel(nn.Module, ABC):
 
         return load(name, device)
 
-    @abstractmethod
+    # Whole signals
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Code and decode whole signals: `[B, C, T]` to `[B, C, T]`.
+
+        Where gradients are wanted they pass the quantizer as if it were not there (straight
+        through). Codebooks do not learn from this; `ncodec.train` makes them.
+        """
+        audio = self._audio(audio)
+        checks.check_finite("samples", audio)
+        length = audio.shape[-1]
+        if not self._wants_gradients(audio):
+            return self.decode(*self.encode(audio))[..., :length]
+        into = self.encoder_state(len(audio))
+        latents, net = self._encode_step(audio, into.net)
+        parts: list[Tensor] = []
+        state = self._decoder_state(len(audio), audio.device)
+        for latent, scale in [*latents, *self._encode_flush(net, len(audio))]:
+            with torch.no_grad():
+                chosen = self._decode_latent(self._quantize(latent, into.streams))
+            y, state = self._decode_step(latent + (chosen - latent).detach(), scale, state)
+            parts.append(y)
+        return join_all([*parts, self._decode_flush(state, len(audio))])[..., :length]
+
     def encode(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Code whole signals `[B, C, T]`: codes int64 `[B, num_codebooks, F]`, and the scale."""
+        """Code whole signals `[B, C, T]`, with `num_codebooks` codebooks.
 
-    @abstractmethod
+        Returns:
+            Codes int64 `[B, num_codebooks, ceil(T / hop)]` and None; for a model of segments their
+            codes one after another, and where they are scaled, their scales `[B, segments]`.
+        """
+        with self._without_gradients(codes=True):
+            audio = self._audio(audio)
+            checks.check_finite("samples", audio)
+            state = self.encoder_state(len(audio))
+            latents, net = self._encode_step(audio, state.net)
+            latents = [*latents, *self._encode_flush(net, len(audio))]
+            chunks = [self._coded(x, state.streams) for x in latents]
+            if not chunks:
+                shape = (len(audio), state.streams.codebooks, 0)
+                return torch.zeros(shape, dtype=torch.int64, device=audio.device), None
+            scales = [chunk.scale for chunk in chunks if chunk.scale is not None]
+            codes = torch.cat([chunk.codes for chunk in chunks], dim=2)
+            return codes, torch.stack(scales, dim=1) if scales else None
+
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Decode `[B, K, F]`, any 1 <= K <= `total_codebooks`, to audio `[B, C, F * hop]`."""
+        """Decode what `encode` gave, with any number of its codebooks, to audio `[B, C, T]`.
 
-    @abstractmethod
+        T is F * hop; segments overlap, so that theirs is less by the overlaps.
+        """
+        with self._without_gradients():
+            codes = checks.check_codes(codes, self.name, self.total_codebooks, self.device)
+            checks.check_range(codes, self.codebook_sizes)
+            size = self.segment_frames or max(1, codes.shape[2])
+            parts = codes.split(size, dim=2) if codes.shape[2] else ()
+            shape = (len(codes), len(parts)) if self.scaled else None
+            scale = checks.check_scale(scale, self.name, shape)
+            scale = None if scale is None else scale.to(codes.device)
+            state, audio = self._decoder_state(len(codes), codes.device), list[Tensor]()
+            for i, part in enumerate(parts):
+                own = None if scale is None else scale[:, i]
+                y, state = self._decode_step(self._decode_latent(part), own, state)
+                audio.append(y)
+            return join_all([*audio, self._decode_flush(state, len(codes))])
+
     def decode_latent(self, codes: Tensor) -> Tensor:
         """Sum the entries, frame by frame: `[B, K, F]` to the latent `[B, D, F]`; F may be 0."""
+        return self._look_up(
+            checks.check_codes(codes, self.name, self.total_codebooks, self.device)
+        )
 
-    @abstractmethod
+    # Streams in
+
     def encoder_state(
         self, batch: int, device: torch.device | None = None, codebooks: int | None = None
-    ) -> State:
+    ) -> EncoderState:
         """Return the encoder's state before the first sample of `batch` streams.
 
         `codebooks` is how many these streams use, `num_codebooks` if None: it belongs to the
-        streams, since one model serves many at once.
+        streams, since one model serves many at once, and so does the present beam. `device` can
+        only be the model's.
         """
+        own = self.device
+        count = checks.check_streams(batch, device, own, self.name)
+        books = self.num_codebooks if codebooks is None else self._count(codebooks)
+        streams = Streams(self._identity(), count, own, books, self._beam)
+        return EncoderState(streams, self._encoder_state(count, own))
 
-    @abstractmethod
-    def encode_step(self, audio: Tensor, state: State) -> tuple[list[Chunk], State]:
+    def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
         """Take the next samples; return the chunks that are ready (if any) and the new state."""
+        streams = self._streams(state, EncoderState)
+        audio = self._samples(audio, streams)
+        checks.check_finite("samples", audio)
+        latents, net = self._encode_step(audio, state.net)
+        return [self._coded(x, streams) for x in latents], EncoderState(streams, net)
 
-    def encode_later(self, audio: Tensor, state: State) -> tuple[Callable[[], list[Chunk]], State]:
+    def encode_later(
+        self, audio: Tensor, state: EncoderState
+    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
         """As `encode_step`, but return the work, to be done once in any thread, and the new state.
 
         Works of a stream must begin in the order in which they were made; families whose blocks
-        can follow each other through the net let them overlap. Here all is done at once.
+        can follow each other through the net let them overlap. Samples are taken to be finite.
         """
-        chunks, state = self.encode_step(audio, state)
-        return lambda: chunks, state
+        streams = self._streams(state, EncoderState)
+        work, net = self._encode_later(self._samples(audio, streams), state.net)
+        return lambda: [self._coded(x, streams) for x in work()], EncoderState(streams, net)
 
-    @abstractmethod
-    def encode_flush(self, state: State) -> list[Chunk]:
+    def encode_flush(self, state: EncoderState) -> list[Chunk]:
         """End the streams: return the last chunks; ceil(T / hop) frames have come out in all."""
+        streams = self._streams(state, EncoderState)
+        return [self._coded(x, streams) for x in self._encode_flush(state.net, streams.batch)]
 
-    @abstractmethod
-    def decoder_state(self, batch: int, device: torch.device | None = None) -> State:
+    # Streams out
+
+    def decoder_state(self, batch: int, device: torch.device | None = None) -> DecoderState:
         """Return the decoder's state before the first frame of `batch` streams."""
+        own = self.device
+        count = checks.check_streams(batch, device, own, self.name)
+        return DecoderState(Streams(self._identity(), count, own), self._decoder_state(count, own))
 
-    def decode_step(self, chunk: Chunk, state: State) -> tuple[Tensor, State]:
+    def decode_step(self, chunk: Chunk, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Take the next chunk; return the audio that is final `[B, C, T]` and the new state."""
-        return self.decode_latent_step(self.decode_latent(chunk.codes), chunk.scale, state)
+        streams = self._streams(state, DecoderState)
+        codes, scale = chunk
+        codes = checks.check_codes(codes, self.name, self.total_codebooks, streams.device)
+        scale = self._check_frames(codes, scale, streams)
+        y, net = self._decode_step(self._look_up(codes), scale, state.net)
+        return y, DecoderState(streams, net)
 
-    @abstractmethod
     def decode_latent_step(
-        self, latent: Tensor, scale: Tensor | None, state: State
-    ) -> tuple[Tensor, State]:
+        self, latent: Tensor, scale: Tensor | None, state: DecoderState
+    ) -> tuple[Tensor, DecoderState]:
         """Take the next latents `[B, D, F]` (concealment makes its own); else as decode_step."""
+        streams = self._streams(state, DecoderState)
+        latent = checks.check_latent(latent, self.name, self.latent_dim, streams.device)
+        scale = self._check_frames(latent, scale, streams)
+        checks.check_finite("latents", latent)
+        y, net = self._decode_step(latent, scale, state.net)
+        return y, DecoderState(streams, net)
 
     def decode_latent_later(
+        self, latent: Tensor, scale: Tensor | None, state: DecoderState
+    ) -> tuple[Callable[[], Tensor], DecoderState]:
+        """As `decode_latent_step`, but return the work and the new state, as `encode_later`."""
+        streams = self._streams(state, DecoderState)
+        latent = checks.check_latent(latent, self.name, self.latent_dim, streams.device)
+        scale = self._check_frames(latent, scale, streams)
+        work, net = self._decode_later(latent, scale, state.net)
+        return work, DecoderState(streams, net)
+
+    def decode_flush(self, state: DecoderState) -> Tensor:
+        """End the streams: return the rest of the audio."""
+        streams = self._streams(state, DecoderState)
+        return self._decode_flush(state.net, streams.batch)
+
+    # What the checks need
+
+    @property
+    def segment_frames(self) -> int | None:
+        """Frames of a whole segment; None without segments."""
+        return None if self.segment is None else -(-self.segment[0] // self.hop)
+
+    def _identity(self) -> tuple[type, str, object, str]:
+        return (type(self), self.name, getattr(self, "config", None), self._precision)
+
+    def _streams(self, state: Any, kind: type[EncoderState | DecoderState]) -> Streams:
+        """Return what a state's streams are, if it is one of this model's."""
+        if type(state) is not kind:
+            way = "encoder_state" if kind is EncoderState else "decoder_state"
+            raise ArgumentError(f"state of type {type(state).__name__}: must come from {way}")
+        streams: Streams = state.streams
+        if streams.model != self._identity():
+            _, name, _, precision = streams.model
+            raise ArgumentError(
+                f"state of {name} in {precision}: this is {self.name} in {self._precision}, "
+                "or has another configuration"
+            )
+        return streams
+
+    def _audio(self, audio: Any) -> Tensor:
+        return checks.check_audio(audio, self.name, self.channels, self.device)
+
+    def _samples(self, audio: Any, streams: Streams) -> Tensor:
+        audio = checks.check_audio(audio, self.name, self.channels, streams.device)
+        checks.check_batch("audio", audio.shape[0], streams.batch)
+        return audio
+
+    def _check_frames(self, frames: Tensor, scale: Any, streams: Streams) -> Tensor | None:
+        """Check codes or latents of a step against its state; return the scale."""
+        checks.check_batch("frames", frames.shape[0], streams.batch)
+        if self.segment is None:
+            return None if scale is None else checks.check_scale(scale, self.name, None)
+        most = self.segment_frames
+        if most is not None and frames.shape[2] > most:
+            raise ArgumentError(f"{frames.shape[2]} frames: a segment of {self.name} has {most}")
+        shape = (streams.batch,) if self.scaled else None
+        values = checks.check_scale(scale, self.name, shape)
+        return None if values is None else values.to(streams.device)
+
+    def _look_up(self, codes: Tensor) -> Tensor:
+        """Decode codes whose shape is checked; on CPUs the look-up itself checks their range."""
+        if torch.compiler.is_compiling():
+            return self._decode_latent(codes)
+        if not codes.is_cpu:
+            checks.check_range(codes, self.codebook_sizes)
+        try:
+            return self._decode_latent(codes)
+        except IndexError:
+            checks.check_range(codes, self.codebook_sizes)
+            raise
+
+    def _coded(self, latents: Latents, streams: Streams) -> Chunk:
+        return Chunk(self._quantize(latents.values, streams), latents.scale)
+
+    def _wants_gradients(self, x: Tensor | None = None) -> bool:
+        if not torch.is_grad_enabled():
+            return False
+        return (x is not None and x.requires_grad) or any(
+            p.requires_grad for p in self.parameters()
+        )
+
+    def _without_gradients(self, *, codes: bool = False) -> AbstractContextManager[Any]:
+        """Compute as streams do where no gradient can flow: to codes, or past frozen weights."""
+        if torch.compiler.is_compiling() or not (codes or not self._wants_gradients()):
+            return nullcontext()
+        return torch.no_grad()
+
+    # What families provide
+
+    def _quantize(self, latent: Tensor, streams: Streams) -> Tensor:
+        """Code latents `[B, D, F]`, F > 0, as the streams want it: `[B, K, F]`."""
+        if streams.beam == 1:
+            return self.quantizer.encode(latent, streams.codebooks)
+        search: Any = self.quantizer  # `set_beam` has asked whether it can
+        return search.encode(latent, streams.codebooks, streams.beam)
+
+    def _decode_latent(self, codes: Tensor) -> Tensor:
+        return self.quantizer.decode(codes)
+
+    @abstractmethod
+    def _encoder_state(self, batch: int, device: torch.device) -> State:
+        """Return the encoder's state before the first sample."""
+
+    @abstractmethod
+    def _encode_step(self, audio: Tensor, state: State) -> tuple[list[Latents], State]:
+        """Take the next samples `[B, C, T]`, T >= 0; return the latents that are ready."""
+
+    def _encode_later(
+        self, audio: Tensor, state: State
+    ) -> tuple[Callable[[], list[Latents]], State]:
+        """As `_encode_step`, but return the work. Here all is done at once."""
+        latents, state = self._encode_step(audio, state)
+        return lambda: latents, state
+
+    @abstractmethod
+    def _encode_flush(self, state: State, batch: int) -> list[Latents]:
+        """Return the last latents of `batch` streams."""
+
+    @abstractmethod
+    def _decoder_state(self, batch: int, device: torch.device) -> State:
+        """Return the decoder's state before the first frame."""
+
+    @abstractmethod
+    def _decode_step(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Tensor, State]:
+        """Take the next latents `[B, D, F]`, F >= 0; return the audio that is final, float32."""
+
+    def _decode_later(
         self, latent: Tensor, scale: Tensor | None, state: State
     ) -> tuple[Callable[[], Tensor], State]:
-        """As `decode_latent_step`, but return the work and the new state, as `encode_later`."""
-        audio, state = self.decode_latent_step(latent, scale, state)
+        """As `_decode_step`, but return the work. Here all is done at once."""
+        audio, state = self._decode_step(latent, scale, state)
         return lambda: audio, state
 
     @abstractmethod
-    def decode_flush(self, state: State) -> Tensor:
-        """End the streams: return the rest of the audio."""
+    def _decode_flush(self, state: State, batch: int) -> Tensor:
+        """Return the rest of the audio of `batch` streams."""

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from ncodec.config import DacConfig
 from ncodec.errors import ArgumentError
-from ncodec.models.chain import ChainCodec, DecoderState
+from ncodec.models.chain import ChainCodec, Outgoing
 from ncodec.models.reach import reach_of
 from ncodec.nn import Conv1d, ConvTranspose1d, Snake, Tanh
 from ncodec.quantize import FactorizedVQ
@@ -53,6 +53,7 @@ class DacModel(ChainCodec):
 
     def _describe(self, config: DacConfig) -> None:
         self.sample_rate, self.channels, self.hop = config.sample_rate, 1, math.prod(config.ratios)
+        self.latent_dim = config.latent_dim
         self.total_codebooks = config.codebooks
         self.codebook_sizes = (config.bins,) * config.codebooks
         each = math.log2(config.bins) * config.sample_rate / self.hop / 1000
@@ -87,25 +88,29 @@ class WindowedDac(DacModel):
         nn.Module.__init__(self)
         self.config, self.name = model.config, model.name
         self.encoder, self.quantizer, self.decoder = model.encoder, model.quantizer, model.decoder
-        self._precision, self._fingerprint = model.precision, model.fingerprint
+        self._precision = model.precision
+        self._hashed, self._known_as = model._hashed, model._known_as  # of the same weights
         self._describe(model.config)
         samples = window_samples(model.config, frames)
         if samples < 1:
             raise ArgumentError(f"windows of {frames} frames: too short to decode without padding")
-        self.segment = (samples, samples)
+        self.segment, self._frames = (samples, samples), frames
         self.latency_samples = self.preroll_frames = self.postroll_frames = 0
 
-    def decode_latent_step(
-        self, latent: Tensor, scale: Tensor | None, state: DecoderState
-    ) -> tuple[Tensor, DecoderState]:
-        """Decode one window `[B, D, F]`."""
-        return _unpadded(self.decoder, latent.to(self._dtype)).float(), state
+    @property
+    def segment_frames(self) -> int:
+        """Frames of a window: more than its samples take, since padding is off."""
+        return self._frames
 
-    def decode_latent_later(
-        self, latent: Tensor, scale: Tensor | None, state: DecoderState
-    ) -> tuple[Callable[[], Tensor], DecoderState]:
-        """Return the work of decoding one window, and the state, which stays as it is."""
-        return lambda: self.decode_latent_step(latent, scale, state)[0], state
+    def _decode_step(
+        self, latent: Tensor, scale: Tensor | None, state: Outgoing
+    ) -> tuple[Tensor, Outgoing]:
+        return _unpadded(self.decoder, latent.to(self.dtype)).float(), state
+
+    def _decode_later(
+        self, latent: Tensor, scale: Tensor | None, state: Outgoing
+    ) -> tuple[Callable[[], Tensor], Outgoing]:
+        return lambda: self._decode_step(latent, scale, state)[0], state
 
 
 def window_samples(config: DacConfig, frames: int) -> int:

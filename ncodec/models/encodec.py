@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from ncodec.config import EncodecConfig
 from ncodec.models import seanet
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel, Latents, ready
 from ncodec.models.segments import OverlapAdd
 from ncodec.quantize import ResidualVQ
 from ncodec.relay import Relay
@@ -24,19 +23,6 @@ from ncodec.streaming import State, join_time
 
 _LSTM_MEMORY = 1.0
 """Seconds of frames to decode before a seek target; a choice: the LSTM's memory has no end."""
-
-
-@dataclass(frozen=True)
-class EncoderState:
-    """Streams on their way in.
-
-    Attributes:
-        net: The encoder's state; for segments, the audio that waits `[B, C, n]`.
-        codebooks: How many codebooks these streams use.
-    """
-
-    net: State
-    codebooks: int
 
 
 class EncodecModel(CompressionModel):
@@ -62,6 +48,8 @@ class EncodecModel(CompressionModel):
         self.hop = math.prod(config.ratios)
         self.total_codebooks, self.bandwidths = config.codebooks, config.bandwidths
         self.codebook_sizes = (config.bins,) * config.codebooks
+        self.latent_dim = config.latent_dim
+        self.scaled = config.normalize and config.segment is not None
         self.encoder = seanet.encoder(config)
         self.decoder = seanet.decoder(config)
         self.quantizer = ResidualVQ(config.latent_dim, config.codebooks, config.bins)
@@ -88,142 +76,100 @@ class EncodecModel(CompressionModel):
     def _nets(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]
 
-    def encode(self, audio: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Code whole signals `[B, C, T]`.
-
-        Returns:
-            Codes int64 `[B, num_codebooks, F]`, and None; for a model of segments the segments'
-            codes one after another, and their scales `[B, segments]`.
-        """
-        chunks, state = self.encode_step(audio, self.encoder_state(len(audio), audio.device))
-        chunks = [*chunks, *self.encode_flush(state)]
-        empty = torch.zeros(len(audio), state.codebooks, 0, dtype=torch.int64, device=audio.device)
-        codes = torch.cat([empty, *(chunk.codes for chunk in chunks)], dim=2)
-        scales = [chunk.scale for chunk in chunks if chunk.scale is not None]
-        return codes, torch.stack(scales, dim=1) if scales else None
-
-    def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Decode what `encode` gave, with any number of its codebooks, to audio `[B, C, T]`.
-
-        T is F * hop; segments overlap, so that theirs is less by the overlaps.
-        """
-        state = self.decoder_state(len(codes), codes.device)
-        parts: list[Tensor] = []
-        frames = codes.shape[2] if self.segment is None else -(-self.segment[0] // self.hop)
-        for i, part in enumerate(codes.split(max(1, frames), dim=2)):
-            chunk = Chunk(part, None if scale is None else scale[:, i])
-            audio, state = self.decode_step(chunk, state)
-            parts.append(audio)
-        return torch.cat([*parts, self.decode_flush(state)], dim=2)
-
-    def decode_latent(self, codes: Tensor) -> Tensor:
-        """Sum the entries, frame by frame: `[B, K, F]` to the latent `[B, D, F]`."""
-        return self.quantizer.decode(codes)
-
-    def encoder_state(
-        self, batch: int, device: torch.device | None = None, codebooks: int | None = None
-    ) -> EncoderState:
-        """Return the state before the first sample."""
-        count = self.num_codebooks if codebooks is None else codebooks
+    def _encoder_state(self, batch: int, device: torch.device) -> State:
+        """Return the encoder's state; for segments, the audio that waits `[B, C, n]`."""
         if self.segment is None:
-            return EncoderState(self.encoder.initial_state(batch, device), count)
-        return EncoderState(torch.zeros(batch, self.channels, 0, device=device), count)
+            return self.encoder.initial_state(batch, device)
+        return torch.zeros(batch, self.channels, 0, device=device)
 
-    def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
-        """Take the next samples `[B, C, T]`; return the chunk of frames that they complete."""
+    def _encode_step(self, audio: Tensor, state: State) -> tuple[list[Latents], State]:
         if self.segment is not None:
             work, state = self._encode_segments(audio, state)
             return work(), state
-        z, net = self.encoder.step(audio.to(self._dtype), state.net)
-        return self._quantize(z, state.codebooks), replace(state, net=net)
+        z, state = self.encoder.step(audio.to(self.dtype), state)
+        return ready(z), state
 
-    def encode_later(
-        self, audio: Tensor, state: EncoderState
-    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
-        """Return the work of a step and the new state; see `CompressionModel`."""
+    def _encode_later(
+        self, audio: Tensor, state: State
+    ) -> tuple[Callable[[], list[Latents]], State]:
         if self.segment is not None:
             return self._encode_segments(audio, state)
-        work, net = self.encoder.later(audio.to(self._dtype), state.net)
-        return lambda: self._quantize(work(), state.codebooks), replace(state, net=net)
+        work, state = self.encoder.later(audio.to(self.dtype), state)
+        return lambda: ready(work()), state
 
-    def encode_flush(self, state: EncoderState) -> list[Chunk]:
+    def _encode_flush(self, state: State, batch: int) -> list[Latents]:
         """Return the last frames; of a model of segments, the last segment or two."""
         if self.segment is None:
-            return self._quantize(self.encoder.flush(state.net), state.codebooks)
-        chunks: list[Chunk] = []
-        audio: Tensor = state.net
+            return ready(self.encoder.flush(state))
+        segments: list[Latents] = []
+        audio: Tensor = state
         while audio.shape[2]:
-            chunks.append(self._encode_segment(audio, state.codebooks))
+            segments.append(self._encode_segment(audio))
             audio = audio[..., self.segment[1] :]
-        return chunks
+        return segments
 
     def _encode_segments(
-        self, audio: Tensor, state: EncoderState
-    ) -> tuple[Callable[[], list[Chunk]], EncoderState]:
+        self, audio: Tensor, state: Tensor
+    ) -> tuple[Callable[[], list[Latents]], Tensor]:
         """Cut off the segments that are complete; return the work of coding them."""
         assert self.segment is not None
         length, stride = self.segment
-        waiting, segments = join_time(state.net, audio), list[Tensor]()
+        waiting, segments = join_time(state, audio), list[Tensor]()
         while waiting.shape[2] >= length:
             segments.append(waiting[..., :length])
             waiting = waiting[..., stride:]
-        after = replace(state, net=waiting.clone())
-        return lambda: [self._encode_segment(x, state.codebooks) for x in segments], after
+        return lambda: [self._encode_segment(x) for x in segments], waiting.clone()
 
-    def _encode_segment(self, audio: Tensor, codebooks: int) -> Chunk:
+    def _encode_segment(self, audio: Tensor) -> Latents:
         scale = None
         if self.config.normalize:
             # RMS of the mono mean; 1e-8 for silence, as the `encodec` package has it
             scale = audio.mean(dim=1).square().mean(dim=1).sqrt() + 1e-8
             audio = audio / scale[:, None, None]
-        z = self.encoder(audio.to(self._dtype)).float()
-        return Chunk(self.quantizer.encode(z, codebooks), scale)
+        return Latents(self.encoder(audio.to(self.dtype)).float(), scale)
 
-    def _quantize(self, z: Tensor, codebooks: int) -> list[Chunk]:
-        return [Chunk(self.quantizer.encode(z.float(), codebooks), None)] if z.shape[2] else []
-
-    def decoder_state(self, batch: int, device: torch.device | None = None) -> State:
-        """Return the state before the first frame."""
+    def _decoder_state(self, batch: int, device: torch.device) -> State:
         if self.segment is None:
             return self.decoder.initial_state(batch, device)
         return (OverlapAdd.start(batch, self.channels, self.segment[1], device),)
 
-    def decode_latent_step(
+    def _decode_step(
         self, latent: Tensor, scale: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
-        """Take the next latents `[B, D, F]`, of a model of segments all of one segment's."""
+        """Take the next latents, of a model of segments all of one segment's."""
         if self.segment is None:
-            audio, state = self.decoder.step(latent.to(self._dtype), state)
+            audio, state = self.decoder.step(latent.to(self.dtype), state)
             return audio.float(), state
-        work, state = self._decode_segment(latent, scale, state)
-        return work(), state
+        done, following = self._add_segment(latent, scale, state)
+        return done, (following,)
 
-    def decode_latent_later(
+    def _decode_later(
         self, latent: Tensor, scale: Tensor | None, state: State
     ) -> tuple[Callable[[], Tensor], State]:
-        """Return the work of a step and the new state; see `CompressionModel`."""
-        if self.segment is not None:
-            return self._decode_segment(latent, scale, state)
-        work, state = self.decoder.later(latent.to(self._dtype), state)
-        return lambda: work().float(), state
-
-    def decode_flush(self, state: State) -> Tensor:
-        """Return the rest of the audio."""
-        return self.decoder.flush(state).float() if self.segment is None else state[0].rest()
-
-    def _decode_segment(
-        self, latent: Tensor, scale: Tensor | None, state: State
-    ) -> tuple[Callable[[], Tensor], State]:
-        """Return the work of decoding a segment and adding it to those before it."""
+        if self.segment is None:
+            work, state = self.decoder.later(latent.to(self.dtype), state)
+            return lambda: work().float(), state
         after = Relay(1)
 
-        def work() -> Tensor:
+        def add() -> Tensor:
             with after:
-                audio = self.decoder(latent.to(self._dtype)).float()
-                if scale is not None:
-                    audio = audio * scale[:, None, None]
-                done, following = state[0].add(audio)
+                done, following = self._add_segment(latent, scale, state)
                 after.leave([following])
             return done
 
-        return work, after
+        return add, after
+
+    def _decode_flush(self, state: State, batch: int) -> Tensor:
+        return self.decoder.flush(state).float() if self.segment is None else state[0].rest()
+
+    def _add_segment(
+        self, latent: Tensor, scale: Tensor | None, state: State
+    ) -> tuple[Tensor, OverlapAdd]:
+        """Decode a segment and add it to those before it."""
+        if latent.shape[2] == 0:
+            audio = latent.new_zeros(latent.shape[0], self.channels, 0)
+        else:
+            audio = self.decoder(latent.to(self.dtype)).float()
+        if scale is not None:
+            audio = audio * scale[:, None, None]
+        return state[0].add(audio)

@@ -18,6 +18,7 @@ from ncodec.nn import ELU, Conv1d, ConvTranspose1d
 from ncodec.nn.attention import Transformer
 from ncodec.nn.conv import seanet_padding
 from ncodec.quantize import ResidualVQ
+from ncodec.quantize.quantized import check_codes, check_count
 from ncodec.streaming import Residual, Sequential, Streamable
 
 KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
@@ -53,7 +54,7 @@ class MimiModel(ChainCodec):
     def _describe(self, config: MimiConfig) -> None:
         self.sample_rate, self.channels = config.sample_rate, 1
         self.hop = math.prod(config.ratios) * config.frame_stride
-        self.total_codebooks = config.codebooks
+        self.total_codebooks, self.latent_dim = config.codebooks, config.latent_dim
         self.codebook_sizes = (config.bins,) * config.codebooks
         each = math.log2(config.bins) * config.sample_rate / self.hop / 1000
         self.bandwidths = tuple(each * (k + 1) for k in range(config.codebooks))
@@ -76,17 +77,22 @@ class SplitVQ(nn.Module):
         self.semantic = ProjectedVQ(config, config.semantic_codebooks)
         self.acoustic = ProjectedVQ(config, acoustic)
 
-    def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
-        """Code `[B, D, F]` with the first `n_q` codebooks, semantic ones first: `[B, K, F]`."""
-        first = self.semantic.count
-        count = first + self.acoustic.count if n_q is None else n_q
-        codes = self.semantic.encode(z, min(count, first))
+        self.n_q = config.codebooks
+
+    def encode(self, z: Tensor, n_q: int | None = None, beam: int = 1) -> Tensor:
+        """Code `[B, D, F]` with the first `n_q` codebooks, semantic ones first: `[B, K, F]`.
+
+        The search in either part follows `beam` partial sums.
+        """
+        count, first = check_count(n_q, self.n_q), self.semantic.count
+        codes = self.semantic.encode(z, min(count, first), beam)
         if count <= first:
             return codes
-        return torch.cat([codes, self.acoustic.encode(z, count - first)], dim=1)
+        return torch.cat([codes, self.acoustic.encode(z, count - first, beam)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries: `[B, K, F]`, any K up to the total, to `[B, D, F]`."""
+        check_codes(codes, self.n_q)
         first = self.semantic.count
         z = self.semantic.decode(codes[:, :first])
         return z + self.acoustic.decode(codes[:, first:]) if codes.shape[1] > first else z
@@ -103,9 +109,9 @@ class ProjectedVQ(nn.Module):
         self.output = nn.Linear(config.codebook_dim, config.latent_dim, bias=False)
         self.rvq = ResidualVQ(config.codebook_dim, count, config.bins)
 
-    def encode(self, z: Tensor, n_q: int) -> Tensor:
+    def encode(self, z: Tensor, n_q: int, beam: int) -> Tensor:
         """Project and code."""
-        return self.rvq.encode(self.input(z.transpose(1, 2)).transpose(1, 2), n_q)
+        return self.rvq.encode(self.input(z.transpose(1, 2)).transpose(1, 2), n_q, beam)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries and project back."""

@@ -14,15 +14,14 @@ decoder ends where its newest code's samples end, so the look-ahead is its overl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncodec.config import SpectralConfig
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel, Latents
 from ncodec.models.spectral_net import FrameNet, erb_bands, mdct_basis, overlap_add
 from ncodec.nn.linear import Linear
 from ncodec.quantize import ResidualVQ
@@ -34,24 +33,20 @@ _EXPANSION_SLOPE = 0.02  # of the expander at 0, so that coefficients near 0 hav
 _MAX_LOG_MAGNITUDE = 2.4  # a sine 2 dB below full scale: bounds what codes never seen can do
 
 
-@dataclass(frozen=True)
-class EncoderState:
-    """Streams on their way in.
+class Incoming(NamedTuple):
+    """The encoder's state.
 
     Attributes:
         audio: `[B, 3 * hop + r]`: the past that the next frame sees, and r < hop samples waiting.
         net: The net's past frames.
-        codebooks: How many codebooks these streams use.
     """
 
     audio: Tensor
     net: tuple[Tensor, ...]
-    codebooks: int
 
 
-@dataclass(frozen=True)
-class DecoderState:
-    """Streams on their way out.
+class Outgoing(NamedTuple):
+    """The decoder's state.
 
     Attributes:
         net: The net's past frames.
@@ -108,7 +103,7 @@ class SpectralCodec(CompressionModel):
 
     def _describe(self, c: SpectralConfig) -> None:
         self.sample_rate, self.channels, self.hop = c.sample_rate, 1, c.hop
-        self.total_codebooks = c.codebooks
+        self.total_codebooks, self.latent_dim = c.codebooks, c.latent
         self.codebook_sizes = (c.cardinality,) * c.codebooks
         layer = math.log2(c.cardinality) * c.sample_rate / c.hop / 1000
         self.bandwidths = tuple(layer * (k + 1) for k in range(c.codebooks))
@@ -158,43 +153,31 @@ class SpectralCodec(CompressionModel):
         latent, _ = self.analyse(frames, self.encoder.initial_state(audio.shape[0], audio.device))
         return latent.transpose(1, 2)
 
-    def encode(self, audio: Tensor) -> tuple[Tensor, None]:
-        """Code whole signals `[B, 1, T]`: codes int64 `[B, num_codebooks, ceil(T / hop)]`."""
-        chunks, state = self.encode_step(audio, self.encoder_state(audio.shape[0], audio.device))
-        codes = [chunk.codes for chunk in [*chunks, *self.encode_flush(state)]]
-        if not codes:
-            return torch.zeros(audio.shape[0], state.codebooks, 0, dtype=torch.long), None
-        return torch.cat(codes, dim=-1), None
+    def _encoder_state(self, batch: int, device: torch.device) -> Incoming:
+        past = torch.zeros(batch, 3 * self.hop, device=device)
+        return Incoming(past, self.encoder.initial_state(batch, device))
 
-    def encoder_state(
-        self, batch: int, device: torch.device | None = None, codebooks: int | None = None
-    ) -> EncoderState:
-        """Return the state before the first sample."""
-        return EncoderState(
-            torch.zeros(batch, 3 * self.hop, device=device),
-            self.encoder.initial_state(batch, device),
-            self.num_codebooks if codebooks is None else codebooks,
-        )
-
-    def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
-        """Take the next samples `[B, 1, T]`; return the frames that they complete."""
+    def _encode_step(self, audio: Tensor, state: Incoming) -> tuple[list[Latents], Incoming]:
         joined = torch.cat([state.audio, audio[:, 0]], dim=-1)
-        count = joined.shape[-1] // self.hop - 3
+        batch, samples = joined.shape
+        count = samples // self.hop - 3
         if count == 0:
-            return [], replace(state, audio=joined)
-        frames = joined.unfold(-1, _OVERLAP * self.hop, self.hop)
-        latent, net = self.analyse(frames, state.net)
-        codes = self.quantizer.encode(latent.transpose(1, 2), state.codebooks)
+            return [], Incoming(joined, state.net)
+        if batch:
+            frames = joined.unfold(-1, _OVERLAP * self.hop, self.hop)
+            latent, net = self.analyse(frames, state.net)
+        else:  # an FFT of no frames is an error
+            latent, net = joined.new_zeros(0, count, self.latent_dim), state.net
         rest = joined[:, count * self.hop :].clone()  # not a view that keeps the whole input alive
-        return [Chunk(codes, None)], replace(state, audio=rest, net=net)
+        return [Latents(latent.transpose(1, 2), None)], Incoming(rest, net)
 
-    def encode_flush(self, state: EncoderState) -> list[Chunk]:
+    def _encode_flush(self, state: Incoming, batch: int) -> list[Latents]:
         """Complete the last frame with zeros."""
         waiting = state.audio.shape[-1] - 3 * self.hop
         if not waiting:
             return []
-        zeros = state.audio.new_zeros(state.audio.shape[0], 1, self.hop - waiting)
-        return self.encode_step(zeros, state)[0]
+        zeros = state.audio.new_zeros(batch, 1, self.hop - waiting)
+        return self._encode_step(zeros, state)[0]
 
     # Latents to audio
 
@@ -216,48 +199,37 @@ class SpectralCodec(CompressionModel):
         samples[..., : 2 * self.hop].add_(mdct @ self.inverse_mdct)
         return samples, net, waveform[:, frames:]
 
-    def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Decode `[B, K, F]`, any 1 <= K <= `total_codebooks`, to audio `[B, 1, F * hop]`."""
-        return self.from_latent(self.decode_latent(codes))
-
     def from_latent(self, latent: Tensor) -> Tensor:
         """Whole latents `[B, D, F]` to audio `[B, 1, F * hop]`; training calls it too."""
-        state = self.decoder_state(latent.shape[0], latent.device)
-        y, state = self._decode(latent.transpose(1, 2), state)
-        return torch.cat([y, self.decode_flush(state)], dim=-1)
+        batch = latent.shape[0]
+        y, state = self._decode_step(latent, None, self._decoder_state(batch, latent.device))
+        return torch.cat([y, self._decode_flush(state, batch)], dim=-1)
 
-    def decode_latent(self, codes: Tensor) -> Tensor:
-        """Sum the codebook entries: `[B, K, F]` to the latent `[B, D, F]`."""
-        return self.quantizer.decode(codes)
-
-    def decoder_state(self, batch: int, device: torch.device | None = None) -> DecoderState:
-        """Return the state before the first frame."""
-        return DecoderState(
+    def _decoder_state(self, batch: int, device: torch.device) -> Outgoing:
+        return Outgoing(
             self.decoder.initial_state(batch, device),
             torch.zeros(batch, 2, self.hop, device=device),
             torch.zeros(batch, 3 * self.hop, device=device),
             skip=self.postroll_frames,
         )
 
-    def decode_latent_step(
-        self, latent: Tensor, scale: Tensor | None, state: DecoderState
-    ) -> tuple[Tensor, DecoderState]:
+    def _decode_step(
+        self, latent: Tensor, scale: Tensor | None, state: Outgoing
+    ) -> tuple[Tensor, Outgoing]:
         """Take the next latents `[B, D, F]`; return the audio that is final, 3 frames behind."""
-        return self._decode(latent.transpose(1, 2), state)
-
-    def _decode(self, latent: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        if not latent.shape[1]:  # an FFT of no frames is an error
-            return latent.new_zeros(latent.shape[0], 1, 0), state
-        samples, net, waveform = self.synthesise(latent, state.net, state.waveform)
+        batch, _, frames = latent.shape
+        skip = min(state.skip, frames)
+        if not batch * frames:  # an FFT of no frames is an error
+            after = state._replace(skip=state.skip - skip)
+            return latent.new_zeros(batch, 1, (frames - skip) * self.hop), after
+        frames_first = latent.transpose(1, 2)
+        samples, net, waveform = self.synthesise(frames_first, state.net, state.waveform)
         y, tail = overlap_add(samples, self.hop, state.tail)
-        skip = min(state.skip, latent.shape[1])
-        after = DecoderState(net, waveform, tail, state.skip - skip)
-        return y[:, None, skip * self.hop :], after
+        return y[:, None, skip * self.hop :], Outgoing(net, waveform, tail, state.skip - skip)
 
-    def decode_flush(self, state: DecoderState) -> Tensor:
+    def _decode_flush(self, state: Outgoing, batch: int) -> Tensor:
         """Let frames of zero latents push out the samples that wait."""
-        batch = state.tail.shape[0]
         if state.skip == self.postroll_frames:  # nothing has come
             return state.tail.new_zeros(batch, 1, 0)
-        zeros = state.tail.new_zeros(batch, self.postroll_frames, self.config.latent)
-        return self._decode(zeros, state)[0]
+        zeros = state.tail.new_zeros(batch, self.latent_dim, self.postroll_frames)
+        return self._decode_step(zeros, None, state)[0]

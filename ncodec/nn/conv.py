@@ -162,7 +162,16 @@ def seanet_padding(
 
 
 def join(a: Tensor, b: Tensor) -> Tensor:
-    """Concatenate `[B, n, C]` in time, in the first's type, without a copy if that is empty."""
+    """Concatenate `[B, n, C]` in time, in the first's type, without a copy if that is empty.
+
+    Raises:
+        ArgumentError: They are of different batches or channels.
+    """
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[2]:
+        raise ArgumentError(
+            f"{b.shape[0]} signals of {b.shape[2]} channels: the state is of {a.shape[0]} of "
+            f"{a.shape[2]}"
+        )
     if a.shape[1] == 0 or b.shape[1] == 0:
         return b.to(a.dtype) if b.shape[1] else a
     if a.dtype == b.dtype:

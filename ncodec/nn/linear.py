@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ncodec.derived import Derived, parts_of
+from ncodec.derived import Derived, lasting, parts_of
+from ncodec.errors import ArgumentError
+
+# Of the two calls below. `catch_warnings` around them would change what other threads see.
+warnings.filterwarnings("ignore", r".*fbgemm_(pack_gemm_matrix|linear)_fp16", UserWarning)
 
 Product = Callable[[Tensor], Tensor]
 
@@ -28,12 +31,21 @@ class Linear(nn.Linear):
         self._packed: Derived[Packed] = Derived(Packed)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it
-        """Return the affine map of `input`."""
+        """Return the affine map of `input`.
+
+        Raises:
+            ArgumentError: The input is of another width.
+        """
         if torch.is_grad_enabled() or not input.is_cpu:
             return functional.linear(input.to(self.weight.dtype), self.weight, self.bias)
         packed = self._packed(*parts_of(self))
-        if input.numel() == input.shape[-1]:
+        width, values = input.shape[-1], input.numel()
+        if width != packed.width:
+            raise ArgumentError(f"{width} values a row: this layer takes {packed.width}")
+        if values == width:
             return packed.one(input)
+        if not values:
+            return input.new_zeros(*input.shape[:-1], packed.weight.shape[0])
         return packed.many(input.to(packed.weight.dtype))
 
 
@@ -44,21 +56,21 @@ class Packed:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight, self.bias = weight, bias
+        self.weight, self.bias, self.width = weight, bias, weight.shape[1]
 
-    @cached_property
+    @lasting
     def one(self) -> Product:
         """Multiply one row, `[..., 1, in]` of float32."""
         if self.weight.dtype == torch.bfloat16 or self._exact:
             return row_product(self.weight.float(), self.bias.float())
         return self.many
 
-    @cached_property
+    @lasting
     def many(self) -> Product:
         """Multiply any rows, of the weight's type."""
         return _halves(self.weight, self.bias) if self._exact else _blocks(self.weight, self.bias)
 
-    @cached_property
+    @lasting
     def _exact(self) -> bool:
         return self.weight.dtype == torch.float32 and torch.equal(self.weight.half(), self.weight)
 
@@ -71,10 +83,7 @@ def row_product(weight: Tensor, bias: Tensor) -> Product:
     """
     if not _has_fbgemm() or not hasattr(torch, "fbgemm_linear_fp16_weight"):
         return _halves(weight, bias)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # once for each function, so both are called
-        packed = torch.fbgemm_pack_gemm_matrix_fp16(weight)
-        torch.fbgemm_linear_fp16_weight(weight[:1], packed, bias)
+    packed = torch.fbgemm_pack_gemm_matrix_fp16(weight)
     return lambda x: torch.fbgemm_linear_fp16_weight(x, packed, bias)
 
 

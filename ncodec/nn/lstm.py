@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ncodec.derived import Derived, parts_of
+from ncodec.errors import ArgumentError
 from ncodec.nn.linear import Product, row_product
 from ncodec.streaming import State, Streamable
 
@@ -43,8 +44,18 @@ class LSTM(Streamable):
         return (zeros, zeros)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return as many samples as `x` has."""
-        if x.shape[2] == 0:
+        """Return as many samples as `x` has.
+
+        Raises:
+            ArgumentError: The state is of another number of signals, or the channels are wrong.
+        """
+        batch, channels, length = x.shape
+        if channels != self.channels or state[0].shape[1] != batch:
+            raise ArgumentError(
+                f"{batch} signals of {channels} channels: the state has {state[0].shape[1]} "
+                f"signals, the layer {self.channels} channels"
+            )
+        if length == 0 or batch == 0:  # oneDNN divides by both
             return x, state
         # time first, as the library has it
         signal = x.permute(2, 0, 1).to(state[0].dtype).contiguous()

@@ -8,12 +8,14 @@ is one row of memory, and every convolution is a product with a weight that is k
 from __future__ import annotations
 
 import math
-from functools import cache, cached_property
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncodec.derived import lasting
+from ncodec.errors import ArgumentError
 from ncodec.nn.linear import Product, row_product
 
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
@@ -51,12 +53,12 @@ class Factor:
             return rows @ self.matrix
         return torch.addmm(self.bias, rows, self.matrix)
 
-    @cached_property
+    @lasting
     def _row(self) -> Product:
         bias = self.matrix.new_zeros(self.matrix.shape[1]) if self.bias is None else self.bias
         return row_product(self.matrix.t().float().contiguous(), bias.float())
 
-    @cached_property
+    @lasting
     def _packed(self) -> Tensor:
         return torch.ops.mkldnn._reorder_linear_weight(self.matrix.t().contiguous())
 
@@ -76,6 +78,7 @@ class Kernel:
     ) -> None:
         self.out, self.channels, self.taps = weight.shape
         self.stride, self.dilation, self.bias = stride, dilation, bias
+        self._span = (self.taps - 1) * dilation + 1
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
         self._shifts = stride == 1 < self.taps and self.taps * self.out <= self.channels
         self._slides = self.taps > 1 and self.channels >= _WIDE
@@ -83,25 +86,33 @@ class Kernel:
         self._merged = stride if dilation == 1 and self.taps % stride == 0 else 1
 
     def convolve(self, x: Tensor, windows: int) -> Tensor:
-        """Return the first `windows` outputs for samples `x` `[B, L, C]`: `[B, windows, out]`."""
-        if windows == 0:
-            return x.new_zeros(x.shape[0], 0, self.out)
+        """Return the first `windows` outputs for samples `x` `[B, L, C]`: `[B, windows, out]`.
+
+        Raises:
+            ArgumentError: The channels are not the weight's.
+        """
+        batch, length, channels = x.shape
+        if channels != self.channels:
+            raise ArgumentError(f"{channels} channels: this convolution takes {self.channels}")
+        if windows == 0 or batch == 0:
+            return x.new_zeros(batch, windows, self.out)
+        if (windows - 1) * self.stride + self._span > length:
+            raise ArgumentError(f"{length} samples: too few for {windows} windows")
         x = x.contiguous()
         if self._shifts:
             return self._shifted(x, windows)
-        work = x.shape[0] * windows * self._matrix.numel()
+        work = batch * windows * self._matrix.numel()
         if self._slides and windows >= _MANY and work >= _LARGE and _packs(x, work):
             return self._slid(x, windows)
-        strides = (x.stride(0), self.stride * self.channels, self.dilation * self.channels, 1)
-        rows = x.as_strided((x.shape[0], windows, self.taps, self.channels), strides)
-        rows = rows.reshape(-1, self.taps * self.channels)
+        strides = (x.stride(0), self.stride * channels, self.dilation * channels, 1)
+        rows = x.as_strided((batch, windows, self.taps, channels), strides)
+        rows = rows.reshape(-1, self.taps * channels)
         return self._whole.times(rows).view(-1, windows, self.out)
 
     def _slid(self, x: Tensor, windows: int) -> Tensor:
         """Let oneDNN's convolution read the windows where they are: no copy, one sum."""
         width = self._merged * self.channels
-        span = (self.taps - 1) * self.dilation + 1
-        length = ((windows - 1) * self.stride + span) // self._merged
+        length = ((windows - 1) * self.stride + self._span) // self._merged
         batch = x.stride(0)
         image = x.as_strided((len(x), width, 1, length), (batch, 1, batch, width))
         steps = (1, self.stride // self._merged), (1, self.dilation)
@@ -119,11 +130,11 @@ class Kernel:
         y = products.as_strided((batch, windows, self.taps, self.out), strides).sum(2)
         return y if self.bias is None else y + self.bias
 
-    @cached_property
+    @lasting
     def _whole(self) -> Factor:
         return Factor(self._matrix, self.bias)
 
-    @cached_property
+    @lasting
     def _sliding(self) -> Tensor:
         width = self._merged * self.channels
         weight = self._matrix.t().reshape(self.out, 1, -1, width).permute(0, 3, 1, 2)
@@ -132,7 +143,7 @@ class Kernel:
             weight, (0, 0), *steps, 1, (1, width, 1, _TYPICAL)
         )
 
-    @cached_property
+    @lasting
     def _across(self) -> Factor:
         taps = self._matrix.view(self.taps, self.channels, self.out).transpose(0, 1)
         return Factor(taps.reshape(self.channels, -1), None)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncodec.arguments import check_whole
 from ncodec.derived import Derived
 from ncodec.quantize.argmax import argmax_rows
 from ncodec.quantize.quantized import Quantized, check_count
@@ -44,9 +45,15 @@ class FactorizedVQ(ResidualQuantizer[FactorizedCodebook]):
         n_q: Number of codebooks.
         bins: Entries of each.
         codebook_dim: Width of the projection in which entries are looked up.
+
+    Raises:
+        ArgumentError: A size is below 1.
     """
 
     def __init__(self, dim: int, n_q: int, bins: int, codebook_dim: int = 8) -> None:
+        sizes = {"dim": dim, "codebooks": n_q, "bins": bins, "codebook_dim": codebook_dim}
+        for what, size in sizes.items():
+            check_whole(what, size, 1)
         super().__init__(FactorizedCodebook(dim, bins, codebook_dim) for _ in range(n_q))
         self.dim, self.bins = dim, bins
 

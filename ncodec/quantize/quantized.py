@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ncodec.arguments import whole
 from ncodec.errors import ArgumentError
 
 
@@ -34,9 +35,10 @@ def check_count(n_q: int | None, total: int) -> int:
     """
     if n_q is None:
         return total
-    if not 1 <= n_q <= total:
-        raise ArgumentError(f"{n_q} codebooks asked for; this quantizer has 1 to {total}")
-    return n_q
+    count = whole("codebooks", n_q)
+    if not 1 <= count <= total:
+        raise ArgumentError(f"{count} codebooks asked for; this quantizer has 1 to {total}")
+    return count
 
 
 def draw_count(total: int) -> int:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ncodec.arguments import check_whole
+from ncodec.errors import ArgumentError
 from ncodec.quantize.beam import beam_search
 from ncodec.quantize.codebook import Codebook
 from ncodec.quantize.quantized import Quantized, check_count
@@ -21,22 +23,24 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
         bins: Entries of each.
         **codebook: Options of `Codebook`.
 
-    Attributes:
-        beam: Partial sums that `encode` follows; 1 is greedy coding, which training always does.
+    Raises:
+        ArgumentError: A size is below 1.
     """
 
     def __init__(self, dim: int, n_q: int, bins: int, **codebook: float) -> None:
+        for what, size in (("dim", dim), ("codebooks", n_q), ("bins", bins)):
+            check_whole(what, size, 1)
         super().__init__(Codebook(dim, bins, **codebook) for _ in range(n_q))  # pyright: ignore[reportArgumentType]
-        self.dim, self.bins, self.beam = dim, bins, 1
+        self.dim, self.bins = dim, bins
 
-    def encode(self, z: Tensor, n_q: int | None = None) -> Tensor:
-        """As every residual quantizer, and with a wider search where `beam` says so."""
+    def encode(self, z: Tensor, n_q: int | None = None, beam: int = 1) -> Tensor:
+        """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy."""
         single = z.shape[0] == z.shape[2] == 1 and z.is_cpu
-        if self.beam == 1 and not single:
+        if (beam == 1 and not single) or not z.shape[0] * z.shape[2]:
             return super().encode(z, n_q)
         books = list(self)[: check_count(n_q, self.n_q)]
-        if self.beam > 1:
-            found = beam_search(books, rows_of(z), self.beam)
+        if beam > 1:
+            found = beam_search(books, rows_of(z), beam)
             return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
         row, codes = rows_of(z).detach(), list[int]()
         for book in books:  # a frame of a stream: half the calls
@@ -48,8 +52,13 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
         """Quantize `[B, D, F]` with the first `n_q` codebooks; in training mode they learn from it.
 
         Quantizer dropout: the caller draws `n_q` for each batch, by `draw_count` say.
+
+        Raises:
+            ArgumentError: In training, a latent is not finite: codebooks would stay so for good.
         """
         count = check_count(n_q, self.n_q)
+        if self.training and not torch.isfinite(z).all():
+            raise ArgumentError("a latent is not finite: codebooks cannot learn from it")
         batch, _, frames = z.shape
         residual = rows = rows_of(z)
         codes: list[Tensor] = []

@@ -50,6 +50,8 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         """
         count = check_count(n_q, self.n_q)
         batch, _, frames = z.shape
+        if not batch * frames:
+            return torch.zeros(batch, count, frames, dtype=torch.long, device=z.device)
         residual = rows_of(z)
         codes: list[Tensor] = []
         for k in range(count):

@@ -432,7 +432,7 @@ def _make_model(config: TrainConfig, state: dict[str, Any] | None) -> Compressio
     """Build the model, or load the one to go on from; a resumed run no longer needs that one."""
     section = config.model
     if section.start is not None and (state is None or "model_config" not in state):
-        model = checkpoints.load(_found(section.start))
+        model = checkpoints.load(_found(section.start)).requires_grad_()
         model.name = section.name
         return model
     described: dict[str, Any] = {"family": section.family, "model_config": section.config}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel, Latents
 
 DEPTH = 6
 
@@ -25,7 +25,7 @@ class ToyModel(CompressionModel):
         self.sample_rate, self.hop, self.channels = rate, hop, channels
         self.total_codebooks = codebooks
         self.codebook_sizes = (size,) * codebooks
-        self.bandwidths = ()
+        self.bandwidths, self.latent_dim = (), DEPTH
         self.latency_samples = ahead * hop
         self.receptive_field = (reach + ahead + 1) * hop
         self.preroll_frames, self.postroll_frames = reach, ahead
@@ -49,32 +49,22 @@ class ToyModel(CompressionModel):
         tensors = b"".join(v.numpy().tobytes() for v in self.state_dict().values())
         return hashlib.sha256(f"{self.hop} {self.channels}".encode() + tensors).digest()
 
-    def encode(self, audio):
-        chunks, state = self.encode_step(audio, self.encoder_state(audio.shape[0]))
-        chunks = [*chunks, *self.encode_flush(state)]
-        return torch.cat([c.codes for c in chunks], dim=2), chunks[0].scale
-
-    def decode(self, codes, scale=None):
-        audio, state = self.decode_step(Chunk(codes, scale), self.decoder_state(codes.shape[0]))
-        return torch.cat([audio, self.decode_flush(state)], dim=2)
-
-    def quantize(self, latent, codebooks):
+    def _quantize(self, latent, streams):
         rest, codes = latent, []
-        for book in self.books[:codebooks]:
+        for book in self.books[: streams.codebooks]:
             code = (rest[:, None] - book[None, :, :, None]).square().sum(2).argmin(1)
             codes.append(code)
             rest = rest - book[code].movedim(-1, 1)
         return torch.stack(codes, dim=1)
 
-    def decode_latent(self, codes):
+    def _decode_latent(self, codes):
         total = torch.zeros(codes.shape[0], DEPTH, codes.shape[2])
         for k in range(codes.shape[1]):
             total = total + self.books[k][codes[:, k]].movedim(-1, 1)
         return total
 
-    def encoder_state(self, batch, device=None, codebooks=None):
-        empty = torch.zeros(batch, self.channels, 0)
-        return empty, codebooks or self.total_codebooks
+    def _encoder_state(self, batch, device):
+        return torch.zeros(batch, self.channels, 0)
 
     def frames(self, audio):
         batch, channels, samples = audio.shape
@@ -84,27 +74,24 @@ class ToyModel(CompressionModel):
             .flatten(1, 2)
         )
 
-    def encode_step(self, audio, state):
-        rest, codebooks = state
+    def _encode_step(self, audio, rest):
         audio = torch.cat([rest, audio], dim=2)
         whole = audio.shape[2] // self.hop * self.hop
-        state = (audio[:, :, whole:], codebooks)
+        rest = audio[:, :, whole:]
         if whole == 0:
-            return [], state
-        latent = 3 * self.analysis @ self.frames(audio[:, :, :whole])
-        return [Chunk(self.quantize(latent, codebooks), None)], state
+            return [], rest
+        return [Latents(3 * self.analysis @ self.frames(audio[:, :, :whole]), None)], rest
 
-    def encode_flush(self, state):
-        rest, codebooks = state
+    def _encode_flush(self, rest, batch):
         if rest.shape[2] == 0:
             return []
         padded = torch.nn.functional.pad(rest, (0, self.hop - rest.shape[2]))
-        return self.encode_step(padded, (rest[:, :, :0], codebooks))[0]
+        return self._encode_step(padded, rest[:, :, :0])[0]
 
-    def decoder_state(self, batch, device=None):
+    def _decoder_state(self, batch, device):
         return torch.zeros(batch, DEPTH, self.reach)
 
-    def decode_latent_step(self, latent, scale, state):
+    def _decode_step(self, latent, scale, state):
         joined = torch.cat([state, latent], dim=2)
         span = self.reach + 1 + self.ahead
         count = joined.shape[2] - span + 1
@@ -116,51 +103,49 @@ class ToyModel(CompressionModel):
         audio = audio.reshape(-1, self.channels, self.hop, count).movedim(2, 3).flatten(2, 3)
         return audio, keep
 
-    def decode_flush(self, state):
-        zeros = torch.zeros(state.shape[0], DEPTH, self.ahead)
-        return self.decode_latent_step(zeros, None, state)[0]
+    def _decode_flush(self, state, batch):
+        return self._decode_step(torch.zeros(batch, DEPTH, self.ahead), None, state)[0]
 
 
 class SegmentModel(ToyModel):
     """Segments of `length` samples every `stride`, each with its scale, overlapped linearly."""
 
     name = "toy_segments"
+    scaled = True
 
     def __init__(self, *, length=800, stride=760, **options):
         super().__init__(reach=0, **options)
         self.segment = (length, stride)
         self.latency_samples = length
 
-    def encode_step(self, audio, state):
-        rest, codebooks = state
+    def _encode_step(self, audio, rest):
         audio = torch.cat([rest, audio], dim=2)
         length, stride = self.segment
-        chunks = []
+        segments = []
         while audio.shape[2] >= length:
-            chunks.append(self.code(audio[:, :, :length], codebooks))
+            segments.append(self.analyse(audio[:, :, :length]))
             audio = audio[:, :, stride:]
-        return chunks, (audio, codebooks)
+        return segments, audio
 
-    def code(self, part, codebooks):
+    def analyse(self, part):
         scale = part.mean(1).square().mean(1).sqrt() + 1e-8
         part = torch.nn.functional.pad(part / scale[:, None, None], (0, -part.shape[2] % self.hop))
-        return Chunk(self.quantize(self.analysis @ self.frames(part), codebooks), scale)
+        return Latents(self.analysis @ self.frames(part), scale)
 
-    def encode_flush(self, state):
-        rest, codebooks = state
-        chunks = []
+    def _encode_flush(self, rest, batch):
+        segments = []
         while rest.shape[2] > 0:
-            chunks.append(self.code(rest[:, :, : self.segment[0]], codebooks))
+            segments.append(self.analyse(rest[:, :, : self.segment[0]]))
             rest = rest[:, :, self.segment[1] :]
-        return chunks
+        return segments
 
-    def decoder_state(self, batch, device=None):
+    def _decoder_state(self, batch, device):
         return torch.zeros(batch, self.channels, 0), torch.zeros(0)
 
-    def decode_latent_step(self, latent, scale, state):
+    def _decode_step(self, latent, scale, state):
         sums, weights = state
         empty = torch.zeros(latent.shape[0], DEPTH, 0)
-        audio = super().decode_latent_step(latent, None, empty)[0] * scale[:, None, None]
+        audio = super()._decode_step(latent, None, empty)[0] * scale[:, None, None]
         count = audio.shape[2]
         t = torch.linspace(0, 1, count + 2)[1:-1]
         weight = 0.5 - (t - 0.5).abs()
@@ -172,7 +157,7 @@ class SegmentModel(ToyModel):
         stride = self.segment[1]
         return sums[:, :, :stride] / weights[:stride], (sums[:, :, stride:], weights[stride:])
 
-    def decode_flush(self, state):
+    def _decode_flush(self, state, batch):
         return state[0] / state[1]
 
 

@@ -105,10 +105,11 @@ def test_a_state_replays_and_streams_do_not_touch(model: EncodecModel) -> None:
     start = model.decoder_state(1)
     if model.segment is not None:
         latent = latent[..., :10]
-    _, state = model.decode_latent_step(latent[0], None, start)
-    first_audio, _ = model.decode_latent_step(latent[1], None, state)
-    model.decode_latent_step(latent[0], None, state)
-    again_audio, _ = model.decode_latent_step(latent[1], None, state)
+    scale = torch.ones(1) if model.scaled else None
+    _, state = model.decode_latent_step(latent[0], scale, start)
+    first_audio, _ = model.decode_latent_step(latent[1], scale, state)
+    model.decode_latent_step(latent[0], scale, state)
+    again_audio, _ = model.decode_latent_step(latent[1], scale, state)
     assert torch.equal(first_audio, again_audio)
 
 
@@ -157,9 +158,10 @@ def test_bf16_is_close_and_keeps_the_fingerprint(model: EncodecModel) -> None:
     audio = torch.randn(1, model.channels, 400) * 0.1
     latent = torch.randn(1, 8, 10)
     before = model.fingerprint
-    exact, _ = model.decode_latent_step(latent, None, model.decoder_state(1))
+    scale = torch.ones(1) if model.scaled else None
+    exact, _ = model.decode_latent_step(latent, scale, model.decoder_state(1))
     model.set_precision("bf16")
-    close, _ = model.decode_latent_step(latent, None, model.decoder_state(1))
+    close, _ = model.decode_latent_step(latent, scale, model.decoder_state(1))
     assert close.dtype == torch.float32
     error = (close - exact).square().mean() / exact.square().mean()
     assert 1e-9 < error < 1e-2  # 8 bits of mantissa, a few layers

@@ -192,7 +192,9 @@ def test_dac_in_bf16_is_close_streams_and_keeps_the_fingerprint() -> None:
     assert streamed < 1e-3
     with torch.enable_grad():
         assert torch.allclose(model.decode(exact), close, atol=0.1 * float(heard.abs().max()))
-    y, _ = model.windowed(60).decode_latent_step(torch.randn(1, 16, 60), None, None)
+    windowed = model.windowed(60)
+    state = windowed.decoder_state(1)
+    y, _ = windowed.decode_latent_step(torch.randn(1, 16, 60), None, state)
     assert y.dtype == torch.float32
 
 

@@ -39,11 +39,10 @@ def test_width_one_is_greedy_coding() -> None:
 
 def test_a_beam_as_wide_as_all_combinations_finds_the_best() -> None:
     vq, z = _vq(3, 4), torch.randn(1, 8, 20)
-    vq.beam = 64
     every = torch.tensor(list(product(range(4), repeat=3)))
     entries = torch.stack([vq.decode(c[None, :, None])[0, :, 0] for c in every])
     best = torch.cdist(z[0].T, entries).min(1)
-    found = vq.encode(z)
+    found = vq.encode(z, beam=64)
     assert torch.equal(found[0].T, every[best.indices])
     assert torch.allclose(_error(vq, z, found)[0], best.values.square(), rtol=1e-4)
 
@@ -52,26 +51,24 @@ def test_wider_beams_leave_less_over() -> None:
     vq, z = _vq(), torch.randn(2, 8, 200)
     errors: list[float] = []
     for width in (1, 2, 4, 8):
-        vq.beam = width
-        errors.append(float(_error(vq, z, vq.encode(z)).mean()))
+        errors.append(float(_error(vq, z, vq.encode(z, beam=width)).mean()))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.9 * errors[0]
 
 
 def test_frames_and_streams_are_searched_on_their_own() -> None:
     vq, z = _vq(), torch.randn(3, 8, 10)
-    vq.beam = 4
-    codes = vq.encode(z, 3)
+    codes = vq.encode(z, 3, 4)
     assert codes.shape == (3, 3, 10)
-    alone = torch.stack([vq.encode(z[b : b + 1, :, f : f + 1], 3)[0, :, 0]
+    alone = torch.stack([vq.encode(z[b : b + 1, :, f : f + 1], 3, 4)[0, :, 0]
                          for b in range(3) for f in range(10)])  # fmt: skip
     assert torch.equal(codes.transpose(1, 2).reshape(30, 3), alone)
 
 
 def test_the_input_is_left_as_it_was() -> None:
     vq, z = _vq(), torch.randn(1, 8, 5)
-    vq.beam, before = 4, z.clone()
-    vq.encode(z)
+    before = z.clone()
+    vq.encode(z, beam=4)
     assert torch.equal(z, before)
 
 
