@@ -21,7 +21,7 @@ FADE_SECONDS = 0.2
 CROSSFADE_SECONDS = 0.002
 """From a bridge made blindly to one that knows the far side; longer ones scored lower."""
 
-_silences: WeakKeyDictionary[CompressionModel, Tensor] = WeakKeyDictionary()
+_silences: WeakKeyDictionary[CompressionModel, tuple[object, Tensor]] = WeakKeyDictionary()
 
 
 class Concealer:
@@ -31,8 +31,8 @@ class Concealer:
         """Begin with silence before the first packet."""
         self._fade = FADE_SECONDS * header.sample_rate / header.hop
         self._silent = silent_latent(model, device).expand(header.streams, -1, 1)
-        none = torch.zeros(header.streams)
-        self._no_scale = None if header.segment is None else none
+        none = torch.zeros(header.streams, device=device)
+        self._no_scale = none if model.scaled else None
         self._last, self._scale = self._silent, self._no_scale
 
     @property
@@ -80,7 +80,9 @@ def _between(a: Tensor | None, b: Tensor | None, share: float) -> Tensor | None:
 
 def silent_latent(model: CompressionModel, device: torch.device) -> Tensor:
     """Return the model's own idea of silence `[1, D, 1]`: the last frame of coded zeros."""
-    if model not in _silences:
+    weights = model.fingerprint, model.precision, str(device)
+    kept = _silences.get(model)
+    if kept is None or kept[0] != weights:
         with torch.inference_mode():
             samples = (model.preroll_frames + 16) * model.hop
             if model.segment is not None:
@@ -89,5 +91,5 @@ def silent_latent(model: CompressionModel, device: torch.device) -> Tensor:
             zeros = torch.zeros(1, model.channels, samples, device=device)
             chunks, state = model.encode_step(zeros, state)
             codes = [*chunks, *model.encode_flush(state)][0 if model.segment else -1].codes
-            _silences[model] = model.decode_latent(codes[:, :, -1:])
-    return _silences[model].to(device)
+            kept = _silences[model] = weights, model.decode_latent(codes[:, :, -1:])
+    return kept[1]

@@ -60,7 +60,7 @@ def check_audio(audio: Any, name: str, channels: int, device: torch.device) -> T
         )
     if audio.device != device:
         raise _elsewhere("audio", audio, name, device)
-    return audio
+    return _usable(audio)
 
 
 def check_codes(codes: Any, name: str, total: int, device: torch.device) -> Tensor:
@@ -77,7 +77,7 @@ def check_codes(codes: Any, name: str, total: int, device: torch.device) -> Tens
         )
     if codes.device != device:
         raise _elsewhere("codes", codes, name, device)
-    return codes
+    return _usable(codes)
 
 
 def check_range(codes: Tensor, sizes: tuple[int, ...]) -> None:
@@ -103,7 +103,7 @@ def check_latent(latent: Any, name: str, width: int, device: torch.device) -> Te
         )
     if latent.device != device:
         raise _elsewhere("latents", latent, name, device)
-    return latent
+    return _usable(latent)
 
 
 def check_scale(scale: Any, name: str, shape: tuple[int, ...] | None) -> Tensor | None:
@@ -119,7 +119,7 @@ def check_scale(scale: Any, name: str, shape: tuple[int, ...] | None) -> Tensor 
         raise ArgumentError(f"scale of shape {list(values.shape)}: must be {list(shape)}")
     if not torch.compiler.is_compiling() and not bool(((values >= 0) & values.isfinite()).all()):
         raise ArgumentError("scale: must be finite and at least 0")
-    return values
+    return _usable(values)
 
 
 def check_finite(what: str, values: Tensor) -> None:
@@ -148,6 +148,11 @@ def check_streams(batch: Any, device: Any, own: torch.device, name: str) -> int:
 def on_device(given: Any, made: Tensor, device: torch.device) -> Tensor:
     """Move what came as an array, which has no device of its own."""
     return made if isinstance(given, Tensor) else made.to(device)
+
+
+def _usable(x: Tensor) -> Tensor:
+    """Copy what was made in inference mode, if a gradient may have to pass it."""
+    return x.clone() if torch.is_grad_enabled() and x.is_inference() else x
 
 
 def _elsewhere(what: str, x: Tensor, name: str, device: torch.device) -> ArgumentError:
