@@ -79,10 +79,11 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         ArgumentError: It is neither a name nor a path.
         CheckpointError: There is no such model, or it has not been pulled.
     """
-    if not isinstance(name_or_path, (str, os.PathLike)):
+    try:
+        text = os.fspath(name_or_path)
+    except TypeError:
         kind = type(name_or_path).__name__
-        raise ArgumentError(f"model of type {kind}: must be a name or a path")
-    text = os.fspath(name_or_path)
+        raise ArgumentError(f"model of type {kind}: must be a name or a path") from None
     name = canonical(text)
     if name == text and (_is_path(text) or not _NAME.fullmatch(text)):
         if not Path(text).is_file():
