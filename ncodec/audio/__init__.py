@@ -1,11 +1,14 @@
 """Audio in and out of files and pipes, block by block; numpy float32 `[C, T]`, full scale 1.0."""
 
+from ncodec.audio.kinds import AUDIO_SUFFIXES, ffmpeg_is_here, is_audio_name, needs_ffmpeg
 from ncodec.audio.pcm import MAX_CHANNELS, RawFormat, Samples, check_finite, check_format
 from ncodec.audio.readers import AudioReader, open_audio
 from ncodec.audio.resample import Resampler, mix_channels, resampled_length
+from ncodec.audio.tags import Tags, merge_tags
 from ncodec.audio.writers import ENCODINGS, AudioWriter, format_of, open_writer
 
 __all__ = [
+    "AUDIO_SUFFIXES",
     "ENCODINGS",
     "MAX_CHANNELS",
     "AudioReader",
@@ -13,10 +16,15 @@ __all__ = [
     "RawFormat",
     "Resampler",
     "Samples",
+    "Tags",
     "check_finite",
     "check_format",
+    "ffmpeg_is_here",
     "format_of",
+    "is_audio_name",
+    "merge_tags",
     "mix_channels",
+    "needs_ffmpeg",
     "open_audio",
     "open_writer",
     "resampled_length",

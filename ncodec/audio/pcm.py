@@ -72,6 +72,15 @@ def decode_pcm(data: bytes, encoding: str, channels: int) -> Samples:
     return np.ascontiguousarray(x.reshape(-1, channels).T)
 
 
+def count_clipped(x: Samples, bits: int) -> int:
+    """Count the samples of `[C, T]` that whole numbers of so many bits cannot hold."""
+    full = float(1 << (bits - 1))
+    if not x.size or (x.max() <= 1 - 1 / full and x.min() >= -1):
+        return 0
+    over = (x > (full - 0.5) / full) | (x < -(full + 0.5) / full)
+    return int(np.count_nonzero(over))
+
+
 def quantize_pcm(x: Samples, bits: int) -> NDArray[np.int32]:
     """Round and clip to 16 or 24 bits; 1.0 is 2^(bits-1), so that reading back is exact."""
     full = float(1 << (bits - 1))

@@ -1,11 +1,10 @@
-"""Read audio block by block: what libsndfile opens, raw samples, WAV from endless pipes."""
+"""Read audio block by block: the one door for files and pipes of every kind."""
 
 from __future__ import annotations
 
-import io
-import logging
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol, cast
 
@@ -13,20 +12,43 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ncodec.audio.pcm import BYTES, RawFormat, Samples, check_format, decode_pcm
-from ncodec.audio.source import Source
+from ncodec.audio import ffmpeg, flac, mp3, tags
+from ncodec.audio.chain import ChainReader
+from ncodec.audio.chunks import data_span
+from ncodec.audio.kinds import NAMES, NO_AUDIO, sniff
+from ncodec.audio.layout import FLAC_MASKS, from_vorbis, usual_mask
+from ncodec.audio.ogg import Link, read_links
+from ncodec.audio.pcm import RawFormat, Samples
+from ncodec.audio.plain import PcmReader, checked
+from ncodec.audio.source import Source, View
+from ncodec.audio.tags import Tags
 from ncodec.audio.wav import WavHeader, is_wav, read_header
 from ncodec.errors import BadFileError
+from ncodec.quiet import quiet_libraries
 
-log = logging.getLogger("ncodec")
+_SLACK = {"mp3": 2 * 1152, "ogg": 8192}
+"""So many samples may be missing at an end without being a loss: padding that is counted
+differently by those who write and those who read."""
 
 
 class AudioReader(Protocol):
-    """A source of samples; `samples` is the length that its header promises, or None."""
+    """A source of samples.
+
+    Attributes:
+        sample_rate: in Hz.
+        channels: their number; they stand in WAVE's order.
+        samples: the length that the header promises, or None; with ffmpeg an estimate.
+        mask: WAVE's mask of the speakers, None where it is the usual one for so many channels.
+        tags: Vorbis comments: pairs of a key in lower case and a value.
+        notes: what a person should know, such as pictures that are left out.
+    """
 
     sample_rate: int
     channels: int
     samples: int | None
+    mask: int | None
+    tags: Tags
+    notes: list[str]
 
     def read(self, frames: int) -> Samples:
         """Return the next samples `[C, T]`, T <= frames; T == 0 only at the end."""
@@ -46,10 +68,14 @@ def open_audio(
 ) -> AudioReader:
     """Open a path or a binary file object (a pipe is fine) for reading in blocks.
 
+    What libsndfile does not read goes through `ffmpeg`, if that is on the PATH. Streams that stand
+    one behind the other are read as one.
+
     Args:
         source: a path, or an open binary file, seekable or not.
         raw: the format of samples without a header.
-        allow_truncated: where a file ends before its header says, warn and give what is there.
+        allow_truncated: where a file ends before its header says or is damaged, warn and give
+            what is there.
         name: how errors call the source; its path by default.
 
     Raises:
@@ -65,152 +91,324 @@ def open_audio(
         if raw is not None:
             header = WavHeader(raw.encoding, raw.sample_rate, raw.channels, None)
             return PcmReader(source_file, header)
-        return _open_container(source_file)
+        return _open_any(source_file)
     except BaseException:
         source_file.close()
         raise
 
 
-def _open_container(source: Source) -> AudioReader:
+def _open_any(source: Source) -> AudioReader:
     if source.seekable:
         return _open_file(source)
-    seen = io.BytesIO()
+    source.keep_copy()
+    start = _start(source, 12)
+    if is_wav(start):
+        header = _wav_header(source, start)
+        if header.encoding is not None:
+            return PcmReader(source, header, tags.of_wav(source, header))
+    spool = source.spooled()
+    try:
+        return _open_file(spool)
+    except BaseException:
+        spool.close()
+        raise
 
-    def read(size: int) -> bytes:
-        data = source.take(size)
-        seen.write(data)
-        return data
 
-    header = _wav_header(source, read)
-    if header is not None:
-        return PcmReader(source, header)
-    return SoundFileReader(source.spooled(seen.getvalue()))
+def _start(source: Source, size: int) -> bytes:
+    start = source.take(size)
+    if not start:
+        raise BadFileError(f"{source.name}: the input is empty")
+    return start
 
 
 def _open_file(source: Source) -> AudioReader:
-    """Open what can seek; libsndfile would not tell a WAV file that is shorter than it says."""
-    base = source.tell()
-    header = _wav_header(source, source.take)
-    if header is not None:
-        if header.data_bytes is None:
-            return PcmReader(source, header)
-        start = source.tell()
-        there = source.seek(0, io.SEEK_END) - start
-        if there < header.data_bytes:
-            frame = header.frame_bytes
-            source.report_short(there // frame, header.data_bytes // frame, header.sample_rate)
-    source.seek(base)
-    return SoundFileReader(source)
+    base, end = source.file.tell(), source.size()
+    head = _start(source, 10)
+    sound = base
+    # Taggers put ID3 before anything; libsndfile then loses the tag's length at the end.
+    while (length := mp3.id3_length(head)) and sound + length < end:
+        sound += length
+        head = source.at(sound, 10)
+    start = source.at(sound, 256)
+    kind = sniff(start)
+    if kind in NO_AUDIO:
+        raise BadFileError(f"{source.name}: is {NO_AUDIO[kind]}")
+    if kind == "wav":
+        return _open_wav(source, sound, end)
+    if kind == "flac":
+        found, mask = tags.of_flac(source, base, end)
+        return ChainReader(source, _flac_links(source, sound, end, mask), found)
+    if kind == "ogg":
+        return _open_ogg(source, sound, end)
+    if kind == "mp3" or (kind is None and _looks_like_mp3(source, sound, end)):
+        return _open_mp3(source, base, sound, end)
+    return _open_other(source, kind, sound, end)
 
 
-def _wav_header(source: Source, read: Callable[[int], bytes]) -> WavHeader | None:
-    start = read(12)
-    if not start:
-        raise BadFileError(f"{source.name}: the input is empty")
+def _wav_header(source: Source, start: bytes) -> WavHeader:
     try:
-        return read_header(start, read) if is_wav(start) else None
+        return read_header(start, source)
     except BadFileError as error:
         raise BadFileError(f"{source.name}: {error}") from None
 
 
-class PcmReader:
-    """Plain interleaved samples behind a header that has been read, or behind none."""
+def _open_wav(source: Source, base: int, end: int) -> AudioReader:
+    header = _wav_header(source, source.at(base, 12))
+    data_at = base + header.data_at
+    there = end - data_at
+    found = tags.of_wav(source, header, data_at, end)
+    if header.data_bytes is None and there:
+        source.warn("its header does not know its length (it was not closed): read to its end")
+    if header.encoding is not None:
+        if header.data_bytes is not None and there < header.data_bytes:
+            frame = header.frame_bytes
+            promised = header.data_bytes // frame
+            source.report_short(there // frame, promised, header.sample_rate)
+        source.file.seek(data_at)
+        return PcmReader(source, header, found)
+    view = View(source, (base, end))
+    if header.data_bytes is None or there < header.data_bytes:
+        if header.data_bytes is not None:
+            _report_short_bytes(source, there, header.data_bytes)
+        size = min(there, 0xFFFFFFFE).to_bytes(4, "little")
+        view = View(source, (base, data_at - 4), size, (data_at, end))
+    return _open_view(source, view, "wav", found, mask=header.mask)
 
-    def __init__(self, source: Source, header: WavHeader) -> None:
-        """Stand at the first sample of `source`."""
-        check_format(header.sample_rate, header.channels)
-        self.sample_rate, self.channels = header.sample_rate, header.channels
-        self._source, self._header = source, header
-        frame = header.frame_bytes
-        self.samples = None if header.data_bytes is None else header.data_bytes // frame
-        self._done = 0
 
-    def read(self, frames: int) -> Samples:
-        """See AudioReader."""
-        if self.samples is not None:
-            frames = min(frames, self.samples - self._done)
-        data = self._source.take(frames * self._header.frame_bytes)
-        got, rest = divmod(len(data), self._header.frame_bytes)
-        if got < frames:
-            self._end(self._done + got, rest)
-        self._done += got
-        if got == 0:
-            self._drain()
-        whole = data[: len(data) - rest] if rest else data
-        return decode_pcm(whole, self._header.encoding, self.channels)
+def _report_short_bytes(source: Source, there: int, promised: int) -> None:
+    source.report(f"cut short: {there} of the {promised} bytes of samples that its header promises")
 
-    def close(self) -> None:
-        """See AudioReader."""
-        self._source.close()
 
-    def _end(self, there: int, rest: int) -> None:
-        if self.samples is not None:
-            promised, self.samples = self.samples, there
-            self._source.report_short(there, promised, self.sample_rate)
-        elif rest:
-            size = BYTES[self._header.encoding] * self.channels
-            log.warning("%s: %d odd bytes at the end (frame: %d)", self._source.name, rest, size)
+def _flac_links(source: Source, base: int, end: int, mask: int | None) -> Iterator[AudioReader]:
+    """Open one FLAC stream after another."""
+    while True:
+        promised = flac.total_samples(source, base)
+        if promised is None:
+            # libFLAC would read on into the next stream, and call it damage.
+            following = next(flac.find_streams(source, base + 4, end), None)
+            last = following or flac.sound_end(source, base, end)
+            yield SoundFileReader(source, View(source, (base, last)), "flac", mask=mask)
+        else:
+            view = View(source, (base, end))
+            yield SoundFileReader(source, view, "flac", mask=mask)
+            # libFLAC reads ahead by far less than this.
+            at = max(base + 4, view.in_source() - (1 << 18))
+            following = next(flac.find_streams(source, at, end), None)
+        if following is None:
+            return
+        base = following
 
-    def _drain(self) -> None:
-        """Read chunks that stand behind the samples, so that the writer's pipe does not break."""
-        self._source.check_unchanged()
-        while self._source.file.read(1 << 16):
-            pass
+
+def _open_ogg(source: Source, base: int, end: int) -> AudioReader:
+    links = read_links(source, base, end)
+    for i, link in enumerate(links):
+        which = f"link {i + 1} of {len(links)}: " if len(links) > 1 else ""
+        if not link.codec or link.codec == "speex":
+            return _open_foreign(source, f"{which}Ogg without Vorbis, Opus or FLAC")
+        if not link.whole:
+            source.report(f"{which}cut short: the last page of the stream is missing")
+    if not links:
+        raise BadFileError(f"{source.name}: not readable as audio (no whole Ogg page)")
+    found = tags.of_file(source, base, end, links[0].codec, links[0].view)
+    return ChainReader(source, _ogg_links(source, links), found, known=len(links) == 1)
+
+
+def _ogg_links(source: Source, links: list[Link]) -> Iterator[AudioReader]:
+    for link in links:
+        kind = "flac" if link.codec == "flac" else "ogg"
+        yield SoundFileReader(source, link.view, kind)
+
+
+def _looks_like_mp3(source: Source, base: int, end: int) -> bool:
+    """Say whether a file is MPEG audio that was cut out of a stream at any byte."""
+    runs = mp3.find_runs(source, base, min(end, base + (1 << 16)))
+    return bool(runs) and runs[0].frames >= 8 and runs[0].begin - base < 8192
+
+
+def _open_mp3(source: Source, base: int, sound: int, end: int) -> AudioReader:
+    runs = mp3.find_runs(source, sound, end)
+    if not runs:
+        return _open_other(source, "mp3", sound, end)
+    for run, after in zip(runs, [*runs[1:], None], strict=True):
+        _check_run(source, run, after)
+    if runs[-1].trailing > 4096:
+        source.warn(f"{runs[-1].trailing} bytes behind the sound are no MPEG audio: left out")
+    found = tags.of_file(source, base, end, "mp3")
+    views = ((run.view(source), run) for run in runs)
+    readers = (
+        SoundFileReader(source, view, "mp3", least=run.frames * run.header.samples)
+        for view, run in views
+    )
+    return ChainReader(source, readers, found, known=len(runs) == 1)
+
+
+def _check_run(source: Source, run: mp3.Run, after: mp3.Run | None) -> None:
+    if after is not None and after.lost:
+        source.report(f"damaged: {after.lost} bytes before byte {after.begin} are no MPEG audio")
+        return
+    if run.promised is None:
+        if run.partial:
+            source.warn("its last frame is there in part only: left out")
+        return
+    # Some who write tag frames count the tag's own.
+    if run.frames < run.promised - 1 or run.partial:
+        samples = run.header.samples
+        source.report_short(run.frames * samples, run.promised * samples, run.header.rate)
+
+
+def _open_other(source: Source, kind: str | None, base: int, end: int) -> AudioReader:
+    """Open what libsndfile reads of itself, or what only ffmpeg reads."""
+    if kind in NAMES:
+        return _open_foreign(source, NAMES[kind])
+    view = View(source, (base, end))
+    span = data_span(kind or "", source, base)
+    if span is not None and (span.length is None or span.begin + span.length > end):
+        if span.length is not None:
+            _report_short_bytes(source, max(0, end - span.begin), span.length)
+        view = span.view(source, base, end)
+    found = tags.of_file(source, base, end, kind or "")
+    return _open_view(source, view, kind or "", found)
+
+
+def _open_view(
+    source: Source, view: View, kind: str, found: Tags, mask: int | None = None
+) -> AudioReader:
+    try:
+        reader = SoundFileReader(source, view, kind, mask=mask)
+    except BadFileError as error:
+        if not ffmpeg.available() or _is_text(view):
+            raise
+        return ffmpeg.open_reader(source, str(error).removeprefix(f"{source.name}: "))
+    found = tags.merge_tags(found, tags.clean(reader.strings(), source))
+    return ChainReader(source, iter([reader]), found)
+
+
+def _is_text(view: View) -> bool:
+    view.seek(0)
+    start = view.read(512)
+    return not any(byte < 9 for byte in start)
+
+
+def _open_foreign(source: Source, what: str) -> AudioReader:
+    if ffmpeg.available():
+        return ffmpeg.open_reader(source, what)
+    raise BadFileError(f"{source.name}: is {what}, which is read by way of ffmpeg; {ffmpeg.HINT}")
+
+
+class _File(soundfile.SoundFile):
+    """Reads on as long as there is something, whatever length the header tells.
+
+    soundfile seeks after each block where it can, which FLAC of unknown length does not bear.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class SoundFileReader:
     """Whatever libsndfile reads, from a file that can seek."""
 
-    def __init__(self, source: Source) -> None:
-        """Open; errors of the file itself come before errors of its format."""
-        self._source = source
+    def __init__(
+        self, source: Source, view: View, kind: str, *, mask: int | None = None, least: int = 0
+    ) -> None:
+        """Open `view`; errors of the file itself come before errors of its format.
+
+        `least` is a length in samples that must come at least, but for the slack of the kind.
+        """
+        self._source, self._view, self._kind = source, view, kind
+        view.seek(0)
+        self.notes = source.notes
+        self.tags: Tags = ()
         try:
-            self._file = soundfile.SoundFile(cast(Any, source))
+            with self._hushed():
+                self._file = _File(cast(Any, view))
         except soundfile.LibsndfileError as error:
             self._raise(error)
-        check_format(self._file.samplerate, self._file.channels)
         self.sample_rate, self.channels = self._file.samplerate, self._file.channels
-        # libsndfile gives a huge number where a FLAC or MP3 stream does not know.
+        try:
+            checked(source, self.sample_rate, self.channels)
+        except BadFileError:
+            self._file.close()
+            raise
+        self._vorbis = kind == "ogg"
+        if mask is None and kind in ("ogg", "flac"):
+            mask = FLAC_MASKS[self.channels]
+        self.mask = usual_mask(mask, self.channels)
+        # libsndfile gives a huge number where a FLAC stream does not know.
         known = 0 <= self._file.frames < 1 << 48
         self.samples: int | None = self._file.frames if known else None
+        self._promised = max(self.samples or 0, least)
         self._done = 0
+        self._damaged = False
 
     def read(self, frames: int) -> Samples:
         """See AudioReader."""
-        try:
-            block = self._file.read(frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            block = self._damaged(error)
-        if self._source.error is not None:
-            raise self._source.error
+        block = self._read(frames)
         self._done += len(block)
         if len(block) == 0:
             self._end()
-        return np.ascontiguousarray(block.T)
+        x = np.ascontiguousarray(block.T)
+        return from_vorbis(x) if self._vorbis else x
+
+    def strings(self) -> Tags:
+        """Return the texts that libsndfile finds."""
+        return tuple(self._file.copy_metadata().items())
 
     def close(self) -> None:
-        """See AudioReader."""
-        self._file.close()
-        self._source.close()
+        """Close libsndfile's side; the source is its owner's."""
+        with self._hushed():
+            self._file.close()
+
+    def _hushed(self) -> Any:
+        return quiet_libraries(forward=True) if self._kind == "mp3" else nullcontext()
+
+    def _read(self, frames: int) -> NDArray[np.float32]:
+        if self.samples is not None:
+            frames = min(frames, self.samples - self._done)
+        # What was decoded before an error is in the array, and is no NaN there.
+        out = np.full((frames, self.channels), np.nan, np.float32)
+        tries = 2
+        while tries:
+            try:
+                with self._hushed():
+                    block = cast("NDArray[np.float32]", self._file.read(out=out))
+            except soundfile.LibsndfileError as error:
+                self._check_file()
+                good = np.isfinite(out[:, 0])
+                block = out[: len(out) if good.all() else int(np.argmin(good))]
+                self._report_damage(self._done + len(block), error)
+            else:
+                self._check_file()
+                return block
+            if len(block):
+                return block
+            tries -= 1
+        return out[:0]
+
+    def _check_file(self) -> None:
+        if self._source.error is not None:
+            raise self._source.error
 
     def _end(self) -> None:
         self._source.check_unchanged()
-        # The lengths of MP3 and Ogg are found by scanning, not promised.
-        if self._file.format == "FLAC" and self.samples and self._done < self.samples:
-            promised, self.samples = self.samples, self._done
-            self._source.report_short(self._done, promised, self.sample_rate)
+        short = self._promised - self._done
+        if short <= 0 or self._damaged:
+            return
+        promised, self._promised = self._promised, 0
+        if short <= _SLACK.get(self._kind, 0):
+            return
+        self._source.report_short(self._done, promised, self.sample_rate)
 
-    def _damaged(self, error: soundfile.LibsndfileError) -> NDArray[np.float32]:
-        if self._source.error is not None:
-            raise self._source.error
-        reason = str(error.error_string).rstrip(".")
-        at = f"sample {self._done} ({self._done / self.sample_rate:.3f} s)"
-        self._source.report(f"damaged or cut short at {at}: {reason}")
-        self.samples = self._done
-        return np.zeros((0, self.channels), np.float32)
+    def _report_damage(self, at: int, error: soundfile.LibsndfileError) -> None:
+        """Report an error, unless all is there: bytes behind the sound are no loss."""
+        if self._damaged or (self.samples is not None and at >= self.samples):
+            return
+        reason = str(error.error_string).rstrip(".") or "lost the beginning of a frame"
+        where = f"sample {at} ({at / self.sample_rate:.3f} s)"
+        self._damaged = True
+        self._source.report(f"damaged or cut short at {where}: {reason}")
 
     def _raise(self, error: soundfile.LibsndfileError) -> NoReturn:
-        if self._source.error is not None:
-            raise self._source.error
-        reason = str(error.error_string).rstrip(".")
+        self._check_file()
+        reason = str(error.error_string).rstrip(".") or f"libsndfile's error {error.code}"
         raise BadFileError(f"{self._source.name}: not readable as audio ({reason})") from None

@@ -36,6 +36,7 @@ class StreamEncoder:
         block_frames: int | None = None,
         tags: tuple[tuple[str, str], ...] = (),
         gain_db: float = 0.0,
+        channel_mask: int | None = None,
         name: str = "input",
         workers: Workers | None = None,
     ) -> None:
@@ -56,6 +57,7 @@ class StreamEncoder:
             block_frames=block_frames,
             tags=tags,
             gain_db=gain_db,
+            channel_mask=channel_mask,
         )
         self.samples = 0
         """Samples pushed so far, at the source's rate."""

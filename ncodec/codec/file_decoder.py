@@ -84,6 +84,7 @@ class FileDecoder:
         header = self._reader.header
         self.sample_rate = sample_rate or header.source_rate
         self.channels = header.source_channels
+        self.header = header
         self.packet_seconds = header.packet_frames * header.hop / header.sample_rate
         self._decoder = self._open(self._reader, 0.0)
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from ncodec.audio import (
     AudioReader,
+    AudioWriter,
     RawFormat,
     format_of,
+    merge_tags,
     mix_channels,
     open_audio,
     open_writer,
@@ -51,6 +53,8 @@ class Compressed:
         seconds: Length of the audio.
         bytes: Size of the file.
         source_bytes: Size of the same audio as 16-bit PCM.
+        channels: How many were coded.
+        notes: What a person should know of the source, such as pictures that were left out.
     """
 
     model: str
@@ -59,6 +63,8 @@ class Compressed:
     seconds: float
     bytes: int
     source_bytes: int
+    channels: int
+    notes: tuple[str, ...] = ()
 
     @property
     def real_kbps(self) -> float:
@@ -80,12 +86,16 @@ class Decompressed:
         channels: Of the output.
         samples: Length of the output.
         damage: What was lost, link by link; empty if nothing was.
+        clipped: Samples, over all channels, that were louder than whole numbers can hold.
+        notes: What a person should know of the output, such as another rate than was asked for.
     """
 
     sample_rate: int
     channels: int
     samples: int
     damage: tuple[Damage, ...]
+    clipped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class _Counted:
@@ -114,7 +124,8 @@ def compress(
     packet_frames: int | None = None,
     mono: bool = False,
     raw: RawFormat | None = None,
-    tags: tuple[tuple[str, str], ...] = (),
+    tags: tuple[tuple[str, str], ...] | Literal[False] = (),
+    source_tags: bool = True,
     gain_db: float = 0.0,
     redundancy: tuple[int, int] | None = None,
     allow_truncated: bool = False,
@@ -136,7 +147,9 @@ def compress(
         packet_frames: frames a packet; about a second by default.
         mono: mix the channels down to one.
         raw: the format of samples without a header.
-        tags: pairs of key and value.
+        tags: pairs of key and value; they replace the source's of the same key. False: none at
+            all, the source's neither.
+        source_tags: carry the source's tags over.
         gain_db: to be applied when decoding.
         redundancy: `(k, n)`: with each packet go the first k layers of the n packets before it.
         allow_truncated: where the source ends early, warn and code what is there.
@@ -156,14 +169,18 @@ def compress(
         closing(open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)) as reader,
         Workers() as workers,
     ):
+        channels = 1 if mono else reader.channels
+        given = tags or ()
+        carried = reader.tags if source_tags and tags is not False else ()
         encoder = StreamEncoder(
             find_model(model, None, device, precision),
             sample_rate=reader.sample_rate,
-            channels=1 if mono else reader.channels,
+            channels=channels,
+            channel_mask=reader.mask if channels == reader.channels else None,
             bandwidth=bandwidth,
             codebooks=codebooks,
             packet_frames=packet_frames,
-            tags=tags,
+            tags=merge_tags(given, carried),
             gain_db=gain_db,
             name=name or str(source if isinstance(source, (str, os.PathLike)) else "input"),
             workers=None if reader.samples is None else workers,
@@ -182,6 +199,8 @@ def compress(
         seconds=encoder.samples / header.source_rate,
         bytes=counted.bytes,
         source_bytes=encoder.samples * reader.channels * 2,
+        channels=channels,
+        notes=tuple(reader.notes),
     )
 
 
@@ -229,6 +248,7 @@ def decompress(
     mono: bool = False,
     container: str | None = None,
     encoding: str | None = None,
+    tags: bool = True,
     keep_going: bool = False,
     max_seconds: float | None = 100 * 3600.0,
     force: bool = False,
@@ -252,6 +272,7 @@ def decompress(
         container: of the output: "wav", "flac", "raw"...; by default what the path's ending says,
             WAV for a file object.
         encoding: of the samples, "s16", "s24" or "f32".
+        tags: write the file's tags to the output.
         keep_going: bridge what is damaged, and tell it in the result, instead of raising.
         max_seconds: longest timeline accepted; None lifts this limit and that on samples a byte.
         force: overwrite.
@@ -282,6 +303,7 @@ def decompress(
             precision=precision,
             workers=workers if file.seekable() else None,
         )
+        header = decoder.header
         channels = 1 if mono else decoder.channels
         with _opened(target, force) as out:
             writer = open_writer(
@@ -290,17 +312,36 @@ def decompress(
                 sample_rate=decoder.sample_rate,
                 channels=channels,
                 encoding=encoding,
+                mask=header.channel_mask if channels == header.source_channels else None,
+                tags=header.tags if tags else (),
             )
-            samples, live = 0, not out.seekable()
-            for block in decoder:
-                writer.write(mix_channels(block, channels))
-                if live:
-                    out.flush()
-                samples += block.shape[1]
-                if progress is not None:
-                    progress(samples / decoder.sample_rate, decoder.seconds)
-            writer.finish()
-    return Decompressed(decoder.sample_rate, channels, samples, tuple(decoder.damage))
+            try:
+                _decode(decoder, writer, out, channels, progress)
+            except BaseException:
+                writer.abort()
+                raise
+    return Decompressed(
+        writer.sample_rate, channels, writer.samples, tuple(decoder.damage),
+        writer.clipped, tuple(writer.notes),
+    )  # fmt: skip
+
+
+def _decode(
+    decoder: FileDecoder,
+    writer: AudioWriter,
+    out: BinaryIO,
+    channels: int,
+    progress: Progress | None,
+) -> None:
+    samples, live = 0, not out.seekable()
+    for block in decoder:
+        writer.write(mix_channels(block, channels))
+        if live:
+            out.flush()
+        samples += block.shape[1]
+        if progress is not None:
+            progress(samples / decoder.sample_rate, decoder.seconds)
+    writer.finish()
 
 
 @contextmanager

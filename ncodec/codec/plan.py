@@ -29,6 +29,7 @@ def make_header(
     block_frames: int | None = None,
     tags: tuple[tuple[str, str], ...] = (),
     gain_db: float = 0.0,
+    channel_mask: int | None = None,
 ) -> Header:
     """Plan the coding of a source of `sample_rate` Hz.
 
@@ -42,6 +43,7 @@ def make_header(
         block_frames: frames that go through the model together; a packet's by default.
         tags: pairs of key and value.
         gain_db: to be applied by whoever decodes.
+        channel_mask: the speakers of the channels as in WAVE, None for the usual ones.
 
     Raises:
         ArgumentError: a value out of range.
@@ -72,6 +74,7 @@ def make_header(
         segment=model.segment,
         tags=tags,
         gain_db=float(gain_db),
+        channel_mask=channel_mask,
     )
 
 

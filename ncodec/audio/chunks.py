@@ -1,0 +1,102 @@
+"""Where the samples of AIFF, CAF, AU and W64 files end, by their headers.
+
+libsndfile takes what is there for what should be, or gives up; here the two are compared, and a
+length that was never set is put right.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ncodec.audio.source import Source, View
+
+_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+
+
+@dataclass(frozen=True)
+class Span:
+    """The bytes of the samples, as a header tells them.
+
+    Attributes:
+        begin: first byte in the source.
+        length: in bytes; None if the header does not know it.
+        field: where the header has the length,
+        code: its format for `struct`,
+        extra: and what it counts beyond the samples.
+    """
+
+    begin: int
+    length: int | None
+    field: int
+    code: str
+    extra: int = 0
+
+    def view(self, source: Source, base: int, end: int) -> View:
+        """Show the source from `base` on, with the length that the file really has."""
+        there = end - self.begin + self.extra
+        most = (1 << 8 * struct.calcsize(self.code) - 1) - 1
+        size = struct.pack(self.code, min(there, most))
+        return View(source, (base, self.field), size, (self.field + len(size), end))
+
+
+def data_span(kind: str, source: Source, base: int) -> Span | None:
+    """Return where the samples are, None for kinds that are not known or make no sense."""
+    find = _FINDERS.get(kind)
+    try:
+        return None if find is None else find(source, base)
+    except struct.error:
+        return None
+
+
+def _aiff(source: Source, base: int) -> Span | None:
+    at = base + 12
+    while len(head := source.at(at, 8)) == 8:
+        tag, size = struct.unpack(">4sI", head)
+        if tag == b"SSND":
+            # Offset and block size stand before the samples.
+            return Span(at + 16, max(0, size - 8), at + 4, ">I", 8)
+        at += 8 + size + size % 2
+    return None
+
+
+def _caf(source: Source, base: int) -> Span | None:
+    at = base + 8
+    while len(head := source.at(at, 12)) == 12:
+        tag, size = struct.unpack(">4sq", head)
+        if tag == b"data":
+            known = None if size < 4 else size - 4
+            return Span(at + 16, known, at + 4, ">q", 4)
+        if size < 0:
+            return None
+        at += 12 + size
+    return None
+
+
+def _au(source: Source, base: int) -> Span | None:
+    head = source.at(base, 12)
+    code = ">I" if head[:4] == b".snd" else "<I"
+    offset, size = (struct.unpack(code, head[i : i + 4])[0] for i in (4, 8))
+    return Span(base + offset, None if size == 0xFFFFFFFF else size, base + 8, code)
+
+
+def _w64(source: Source, base: int) -> Span | None:
+    at = base + 40
+    while len(head := source.at(at, 24)) == 24:
+        (size,) = struct.unpack("<q", head[16:])
+        if head[:16] == _W64_DATA:
+            known = None if size < 24 else size - 24
+            return Span(at + 24, known, at + 16, "<q", 24)
+        if size < 24:
+            return None
+        at += -(-size // 8) * 8
+    return None
+
+
+_FINDERS: dict[str, Callable[[Source, int], Span | None]] = {
+    "aiff": _aiff,
+    "caf": _caf,
+    "au": _au,
+    "w64": _w64,
+}

@@ -1,0 +1,384 @@
+"""Tags of audio files as Vorbis comments: pairs of a key in lower case and a value.
+
+Mutagen reads and writes those of FLAC, Ogg, MP3 and AIFF; WAV's LIST and id3 chunks are found here.
+Keys are those of the Vorbis comment specification and of Picard's table of tag mappings.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, cast
+
+from ncodec.audio.source import Source, View
+from ncodec.audio.wav import MAX_TEXT_CHUNK, WavHeader, list_texts
+
+Tags = tuple[tuple[str, str], ...]
+
+MAX_VALUE = 4096
+"""Bytes of the longest value that is carried over: texts of songs are longer."""
+MAX_TAGS = 1 << 15
+"""Bytes of all tags together: a header is read whole before a stream can begin."""
+
+_DROPPED = re.compile(
+    r"encoder(_options)?|software|encoding_?settings|tool|vendor_id|handler_name|major_brand|"
+    r"minor_version|compatible_brands|creation_time|duration|bps|number_of_(frames|bytes)|"
+    r"_statistics_.*|itunsmpb|itunnorm|itunes_cddb.*|gapless_playback|metadata_block_picture|"
+    r"coverart.*|waveformatextensible_channel_mask|id3v2_priv.*|timecode|iTunes.*"
+)
+MASK_KEY = "waveformatextensible_channel_mask"
+
+_FROM_FFMPEG = {"track": "tracknumber", "disc": "discnumber", "album_artist": "albumartist"}
+_ID3 = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "album": "TALB",
+    "date": "TDRC",
+    "tracknumber": "TRCK",
+    "discnumber": "TPOS",
+    "genre": "TCON",
+    "albumartist": "TPE2",
+    "composer": "TCOM",
+    "conductor": "TPE3",
+    "lyricist": "TEXT",
+    "copyright": "TCOP",
+    "organization": "TPUB",
+    "isrc": "TSRC",
+    "language": "TLAN",
+    "bpm": "TBPM",
+    "grouping": "TIT1",
+    "subtitle": "TIT3",
+    "encoded-by": "TENC",
+    "mood": "TMOO",
+    "media": "TMED",
+    "compilation": "TCMP",
+    "titlesort": "TSOT",
+    "artistsort": "TSOP",
+    "albumsort": "TSOA",
+    "originaldate": "TDOR",
+}
+_ID3_KEYS = {frame: key for key, frame in _ID3.items()}
+_INFO = {
+    "title": b"INAM",
+    "artist": b"IART",
+    "album": b"IPRD",
+    "date": b"ICRD",
+    "genre": b"IGNR",
+    "comment": b"ICMT",
+    "tracknumber": b"ITRK",
+    "copyright": b"ICOP",
+    "language": b"ILNG",
+    "composer": b"IMUS",
+    "publisher": b"IPUB",
+}
+_INFO_KEYS = {name: key for key, name in _INFO.items()} | {b"IPRT": "tracknumber"}
+_TOTALS = {"tracknumber": "tracktotal", "discnumber": "disctotal"}
+
+
+def merge_tags(first: Tags, second: Tags) -> Tags:
+    """Return `first` and what `second` has under other keys."""
+    have = {key.lower() for key, _ in first}
+    return first + tuple((key, value) for key, value in second if key.lower() not in have)
+
+
+def of_file(source: Source, base: int, end: int, kind: str, view: View | None = None) -> Tags:
+    """Read the tags of "flac", "vorbis", "opus", "mp3" or "aiff"; others have none here.
+
+    What has no room in a header is left out, and a note says so.
+    """
+    if kind not in _READERS:
+        return ()
+    pairs = _guarded(source, lambda: _READERS[kind](source, view or View(source, (base, end))))
+    return clean(pairs, source)
+
+
+def of_wav(source: Source, header: WavHeader, data_at: int = 0, end: int = 0) -> Tags:
+    """Read the tags before the samples, and in a file that can seek those behind them."""
+    chunks, skipped = list(header.texts), header.skipped_texts
+    at = data_at + (header.data_bytes or 0)
+    at += at - data_at & 1
+    while header.data_bytes is not None and data_at < at + 8 <= end:
+        name, size = struct.unpack("<4sI", source.at(at, 8))
+        if name in (b"LIST", b"id3 ", b"ID3 "):
+            if size <= MAX_TEXT_CHUNK:
+                chunks.append((name, source.take(size)))
+            else:
+                skipped = True
+        at += 8 + size + size % 2
+    if skipped:
+        source.note(f"tags of over {MAX_TEXT_CHUNK >> 20} MiB, with pictures it seems, left out")
+    info: list[tuple[str, str]] = []
+    id3: Tags = ()
+    for name, body in chunks:
+        if name == b"LIST":
+            info += [
+                (_INFO_KEYS[item], _text(text))
+                for item, text in list_texts(body)
+                if item in _INFO_KEYS
+            ]
+        else:
+            id3 += tuple(_guarded(source, lambda body=body: _read_id3(source, io.BytesIO(body))))
+    return clean(merge_tags(id3, tuple(info)), source)
+
+
+def of_ffprobe(groups: Iterable[dict[str, str]], source: Source) -> Tags:
+    """Turn the names that ffmpeg gives to tags of any format into ours."""
+    found: Tags = ()
+    for group in groups:
+        pairs: list[tuple[str, str]] = []
+        for name, value in group.items():
+            key = _FROM_FFMPEG.get(name.lower(), name.lower())
+            if not re.search(r"-[a-z]{3}$", key):  # "comment-eng": said a second time
+                pairs += _split(key, value)
+        found = merge_tags(found, tuple(pairs))
+    return clean(found, source)
+
+
+def of_flac(source: Source, base: int, end: int) -> tuple[Tags, int | None]:
+    """Read the tags of a FLAC file, and the speakers where its comments name them."""
+    pairs = _guarded(source, lambda: _read_flac(source, View(source, (base, end))))
+    for key, value in pairs:
+        if key.lower() == MASK_KEY and re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", value.strip()):
+            return clean(pairs, source), int(value, 16)
+    return clean(pairs, source), None
+
+
+def clean(pairs: Iterable[tuple[str, str]], source: Source) -> Tags:
+    """Return what a header can hold; what is left out is noted."""
+    kept: list[tuple[str, str]] = []
+    room = MAX_TAGS
+    for name, text in pairs:
+        key = name.lower().strip()
+        value = text.replace("\0", " ").strip().encode(errors="replace").decode()
+        size = len(value.encode())
+        plain = key and all(" " <= letter <= "}" and letter != "=" for letter in key)
+        if not plain or not value or len(key) > 64 or _DROPPED.fullmatch(key):
+            continue
+        if size > MAX_VALUE or size > room:
+            source.note(f"tag {key!r} left out: {size} bytes")
+        elif (key, value) not in kept:
+            kept.append((key, value))
+            room -= size + len(key)
+    return tuple(kept)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _split(key: str, value: str) -> list[tuple[str, str]]:
+    """Take 3/12 apart where a number and a total are meant."""
+    number, slash, total = value.partition("/")
+    if key in _TOTALS and slash:
+        return [(key, number.strip()), (_TOTALS[key], total.strip())]
+    return [(key, value)]
+
+
+def _guarded(source: Source, read: Callable[[], list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    try:
+        return read()
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - broken tags must not keep the sound from being read
+        if type(error).__name__ not in ("ID3NoHeaderError", "APENoHeaderError"):
+            source.note(f"its tags cannot be read ({' '.join(str(error).split())[:80]})")
+        return []
+
+
+def _pictures(source: Source, count: int) -> None:
+    if count:
+        source.note(f"{count} picture{'s' if count > 1 else ''} left out")
+
+
+def _read_comments(source: Source, comments: Any, pictures: int = 0) -> list[tuple[str, str]]:
+    pairs = [(str(key), str(value)) for key, value in comments or ()]
+    count = sum(key.lower() in ("metadata_block_picture", "coverart") for key, _ in pairs)
+    _pictures(source, pictures + count)
+    return pairs
+
+
+def _read_flac(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.flac import FLAC
+
+    audio: Any = FLAC(file)
+    return _read_comments(source, audio.tags, len(audio.pictures))
+
+
+def _read_vorbis(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.oggvorbis import OggVorbis
+
+    return _read_comments(source, cast(Any, OggVorbis(file)).tags)
+
+
+def _read_opus(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.oggopus import OggOpus
+
+    return _read_comments(source, cast(Any, OggOpus(file)).tags)
+
+
+def _read_mp3(source: Source, file: Any) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for read in (_read_id3, _read_ape):
+        file.seek(0)
+        pairs += merge_tags(tuple(pairs), tuple(_guarded(source, lambda r=read: r(source, file))))[
+            len(pairs) :
+        ]
+    return pairs
+
+
+def _read_id3(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.id3 import ID3
+
+    return _from_id3(source, ID3(file))
+
+
+def _read_aiff(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.aiff import AIFF
+
+    return _from_id3(source, cast(Any, AIFF(file)).tags or {})
+
+
+def _read_ape(source: Source, file: Any) -> list[tuple[str, str]]:
+    from mutagen.apev2 import APEv2
+
+    names = {"track": "tracknumber", "disc": "discnumber", "year": "date"}
+    pairs: list[tuple[str, str]] = []
+    audio: Any = APEv2(file)
+    for key, value in audio.items():
+        name = names.get(key.lower(), key.lower().replace("album artist", "albumartist"))
+        if value.kind == 0:
+            for text in value:
+                pairs += _split(name, text)
+    return pairs
+
+
+def _from_id3(source: Source, id3: Any) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for frame in id3.values():
+        name = frame.FrameID
+        if name == "TCON":
+            pairs += [("genre", genre) for genre in frame.genres]
+        elif name == "TXXX":
+            pairs += [(frame.desc, text) for text in frame.text]
+        elif name == "COMM" and not frame.desc:
+            pairs += [("comment", text) for text in frame.text]
+        elif name == "USLT":
+            pairs.append(("lyrics", frame.text))
+        elif name in _ID3_KEYS:
+            for text in frame.text:
+                pairs += _split(_ID3_KEYS[name], str(text))
+    _pictures(source, sum(frame.FrameID == "APIC" for frame in id3.values()))
+    return sorted(pairs, key=lambda pair: list(_ID3).index(pair[0]) if pair[0] in _ID3 else 99)
+
+
+_READERS: dict[str, Callable[[Source, Any], list[tuple[str, str]]]] = {
+    "flac": _read_flac,
+    "vorbis": _read_vorbis,
+    "opus": _read_opus,
+    "mp3": _read_mp3,
+    "aiff": _read_aiff,
+}
+
+
+def wav_chunks(tags: Tags) -> bytes:
+    """Return tags as chunks of a WAV: LIST, and id3 where some have no name there."""
+    items = b""
+    for key, value in joined(tags):
+        name = _INFO.get(key)
+        if name is not None:
+            text = value.encode() + b"\0"
+            items += struct.pack("<4sI", name, len(text)) + text + b"\0" * (len(text) % 2)
+    chunks = struct.pack("<4sI4s", b"LIST", 4 + len(items), b"INFO") + items if items else b""
+    if any(key.lower() not in _INFO for key, _ in tags):
+        held = io.BytesIO()
+        _to_id3(tags).save(held, v2_version=4, padding=lambda _: 0)
+        body = held.getvalue()
+        chunks += struct.pack("<4sI", b"id3 ", len(body)) + body + b"\0" * (len(body) % 2)
+    return chunks
+
+
+def joined(tags: Tags) -> list[tuple[str, str]]:
+    """Return one value a key: several stand behind each other with a semicolon."""
+    values: dict[str, list[str]] = {}
+    for key, value in tags:
+        values.setdefault(key.lower(), []).append(value)
+    return [(key, "; ".join(texts)) for key, texts in values.items()]
+
+
+def write_tags(file: BinaryIO, container: str, tags: Tags) -> bool:
+    """Put tags into a whole file that can seek; False if its format holds none here."""
+    if container in ("mp3", "aiff", "aif"):
+        _write_id3(file, container, tags)
+        return True
+    opened: Any = _open_comments(file, container)
+    if opened is None:
+        return False
+    if opened.tags is None:
+        opened.add_tags()
+    for key, value in tags:
+        name = re.sub(r"[^ -}]|=", "_", key).upper()
+        opened.tags.append((name, value))
+    file.seek(0)
+    opened.save(file)
+    return True
+
+
+def _open_comments(file: Any, container: str) -> Any:
+    file.seek(0)
+    if container == "flac":
+        from mutagen.flac import FLAC
+
+        return FLAC(file)
+    if container == "opus":
+        from mutagen.oggopus import OggOpus
+
+        return OggOpus(file)
+    if container in ("ogg", "oga"):
+        from mutagen.oggvorbis import OggVorbis
+
+        return OggVorbis(file)
+    return None
+
+
+def _write_id3(file: BinaryIO, container: str, tags: Tags) -> None:
+    id3 = _to_id3(tags)
+    file.seek(0)
+    if container == "mp3":
+        id3.save(file)
+        return
+    from mutagen.aiff import AIFF
+
+    audio: Any = AIFF(file)
+    if audio.tags is None:
+        audio.add_tags()
+    for frame in id3.values():
+        audio.tags.add(frame)
+    file.seek(0)
+    audio.save(file)
+
+
+def _to_id3(tags: Tags) -> Any:
+    from mutagen import id3
+
+    values: dict[str, list[str]] = {}
+    for key, value in tags:
+        values.setdefault(key.lower(), []).append(value)
+    for number, total in _TOTALS.items():
+        if number in values and total in values:
+            values[number] = [f"{values[number][0]}/{values.pop(total)[0]}"]
+    frames: Any = id3.ID3()
+    for key, texts in values.items():
+        if key in _ID3:
+            frames.add(getattr(id3, _ID3[key])(encoding=3, text=texts))
+        elif key in ("comment", "description"):
+            frames.add(id3.COMM(encoding=3, lang="XXX", desc="", text=texts))  # type: ignore[attr-defined]
+        elif key == "lyrics":
+            frames.add(id3.USLT(encoding=3, lang="XXX", desc="", text="\n".join(texts)))  # type: ignore[attr-defined]
+        else:
+            frames.add(id3.TXXX(encoding=3, desc=key, text=texts))  # type: ignore[attr-defined]
+    return frames
