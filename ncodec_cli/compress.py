@@ -34,11 +34,6 @@ from ncodec_cli.common import (
 if TYPE_CHECKING:
     from ncodec.codec import Compressed
 
-_ENDINGS = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64"
-AUDIO = frozenset(f".{ending}" for ending in _ENDINGS.split())
-"""Names by which a folder's audio files are known."""
-
-
 _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
 """Models of the formats that know no other."""
 
@@ -84,6 +79,7 @@ class Pair(click.ParamType[tuple[int, int]]):
 @click.option(
     "--tag", "tags", multiple=True, type=KEY_VALUE, metavar="KEY=VALUE", help="A tag. Repeatable."
 )
+@click.option("--no-tags", is_flag=True, help="Leave the source's own tags behind.")
 @click.option(
     "--format",
     "kind",
@@ -103,8 +99,9 @@ class Pair(click.ParamType[tuple[int, int]]):
 def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Compress audio files to .ecdc, or to the files of EnCodec's and DAC's own tools.
 
-    INPUT is anything libsndfile reads, a folder (its tree is kept), or - for a pipe of WAV, FLAC
-    or (with --raw) bare samples. OUTPUT is a file, a folder or -; without it, files are written
+    INPUT is an audio file, a folder (its tree is kept), or - for a pipe of audio or (with --raw) of
+    bare samples; M4A, WebM, WavPack, video and the like are read by way of ffmpeg, if that is on
+    the PATH. OUTPUT is a file, a folder or -; without it, files are written
     beside the inputs. Without --bw or --codebooks each channel gets 6 kbps. The same input, model
     and options give the same bytes on every run of one machine, with any number of threads; other
     processors, GPUs and --precision bf16 round otherwise.
@@ -121,12 +118,14 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
       ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
         ncodec compress - out.ecdc --raw f32 --rate 48000 --channels 2
     """
+    from ncodec.audio.kinds import is_audio_name
+
     suffix = ".dac" if options["kind"] == "dac" else ".ecdc"
     jobs = plan_jobs(
         paths,
         output,
         is_output=lambda path: path.lower().endswith(suffix),
-        is_input=lambda path: path.suffix.lower() in AUDIO,
+        is_input=is_audio_name,
         suffix=suffix,
     )
     settings = _settings(options)
@@ -145,6 +144,8 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
             done = run(source, target, progress=progress, name=name, **settings)
         took = time.monotonic() - begin
         say(f"{name} -> {_described(job, done, options['bw'], took)}", quiet=quiet)
+        for note in done.notes:
+            say(f"{name}: {note}", quiet=quiet)
 
     run_jobs(work, jobs, workers=options["jobs"], threads=options["threads"], quiet=quiet)
 
@@ -166,6 +167,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "mono": options["mono"],
         "raw": raw,
         "tags": options["tags"],
+        "source_tags": not options["no_tags"],
         "redundancy": options["redundancy"],
         "verify": options["verify"],
         "allow_truncated": options["keep_going"],
@@ -189,6 +191,8 @@ def _described(job: Job, done: Compressed, asked: float | None, took: float) -> 
     target = "standard output" if job.target == "-" else job.target
     books = f"{done.codebooks} codebook{'s' if done.codebooks > 1 else ''}"
     wanted = "" if asked is None or abs(asked - done.kbps) < 1e-9 else f" (asked: {asked:g})"
+    if done.channels > 2:
+        wanted = f" for {done.channels} channels{wanted}"
     return (
         f"{target}: {done.model}, {books}, {done.kbps:g} kbps{wanted}, "
         f"{done.real_kbps:.2f} with overhead, {done.ratio:.1f}x smaller, "

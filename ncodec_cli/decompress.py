@@ -32,7 +32,7 @@ from ncodec_cli.common import (
 if TYPE_CHECKING:
     from ncodec.codec import Decompressed
 
-FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
+FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "m4a", "aac", "webm", "wv")
 
 
 @click.command()
@@ -53,6 +53,7 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
 @click.option(
     "--encoding", type=click.Choice(["s16", "s24", "f32"]), help="Sample format. [default: s16]"
 )
+@click.option("--no-tags", is_flag=True, help="Write no tags.")
 @click.option("--raw", type=click.Choice(["s16", "f32"]), help="Bare samples, without a header.")
 @file_model_option
 @keep_going_option
@@ -106,6 +107,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
         "sample_rate": options["rate"],
         "mono": options["mono"],
         "encoding": encoding,
+        "tags": not options["no_tags"],
         "keep_going": options["keep_going"],
         "precision": options["precision"],
     }
@@ -148,5 +150,11 @@ def _tell(name: str, job: Job, done: Decompressed, quiet: bool) -> None:
     channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
     shape = f"{length}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
     say(f"{name} -> {target}: {shape}", quiet=quiet)
+    for note in done.notes:
+        say(f"{target}: {note}", quiet=quiet)
+    if done.clipped:
+        rule = "louder than whole numbers hold (--encoding f32 keeps them)"
+        count = f"{done.clipped} sample{'s' if done.clipped > 1 else ''}"
+        say(f"{target}: {count} clipped: {rule}", quiet=quiet)
     for damage in done.damage:
         say(f"{name}: damaged: {damage}", quiet=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from ncodec.errors import ArgumentError
+from ncodec.quiet import quiet_libraries
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
 from ncodec_cli.line import Line
@@ -84,32 +83,6 @@ def open_console(*, quiet: bool) -> Generator[Console]:
     """Give a line to write on and keys to read, undisturbed by what libraries print."""
     with quiet_libraries(), Line(quiet=quiet) as line, keys() as pressed:
         yield Console(line, pressed)
-
-
-@contextmanager
-def quiet_libraries() -> Generator[None]:
-    """Keep ALSA's and PortAudio's own chatter off standard error; ours goes on to it.
-
-    When a device is unplugged they print a dozen lines, and one clear line is wanted.
-    NCODEC_DEBUG=1 lets them speak.
-    """
-    if os.environ.get("NCODEC_DEBUG"):
-        yield
-        return
-    sys.stderr.flush()
-    ours = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    before = sys.stderr
-    os.dup2(nowhere, 2)
-    try:
-        with os.fdopen(os.dup(ours), "w", buffering=1, encoding="utf-8", errors="replace") as file:
-            sys.stderr = file
-            yield
-    finally:
-        sys.stderr = before
-        os.dup2(ours, 2)
-        os.close(ours)
-        os.close(nowhere)
 
 
 @contextmanager

@@ -156,6 +156,8 @@ def clean(pairs: Iterable[tuple[str, str]], source: Source) -> Tags:
         plain = key and all(" " <= letter <= "}" and letter != "=" for letter in key)
         if not plain or not value or len(key) > 64 or _DROPPED.fullmatch(key):
             continue
+        if (key, value) == ("language", "und"):
+            continue
         if size > MAX_VALUE or size > room:
             source.note(f"tag {key!r} left out: {size} bytes")
         elif (key, value) not in kept:
@@ -205,7 +207,7 @@ def _read_comments(source: Source, comments: Any, pictures: int = 0) -> list[tup
 def _read_flac(source: Source, file: Any) -> list[tuple[str, str]]:
     from mutagen.flac import FLAC
 
-    audio: Any = FLAC(file)
+    audio = cast(Any, FLAC(file))
     return _read_comments(source, audio.tags, len(audio.pictures))
 
 
@@ -248,9 +250,10 @@ def _read_ape(source: Source, file: Any) -> list[tuple[str, str]]:
 
     names = {"track": "tracknumber", "disc": "discnumber", "year": "date"}
     pairs: list[tuple[str, str]] = []
-    audio: Any = APEv2(file)
+    audio = cast(Any, APEv2(file))
     for key, value in audio.items():
-        name = names.get(key.lower(), key.lower().replace("album artist", "albumartist"))
+        plain = str(key).lower().replace("album artist", "albumartist")
+        name = names.get(plain, plain)
         if value.kind == 0:
             for text in value:
                 pairs += _split(name, text)
@@ -302,11 +305,19 @@ def wav_chunks(tags: Tags) -> bytes:
     return chunks
 
 
-def joined(tags: Tags) -> list[tuple[str, str]]:
-    """Return one value a key: several stand behind each other with a semicolon."""
+def _by_key(tags: Tags) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for key, value in tags:
         values.setdefault(key.lower(), []).append(value)
+    for number, total in _TOTALS.items():
+        if number in values and total in values:
+            values[number] = [f"{values[number][0]}/{values.pop(total)[0]}"]
+    return values
+
+
+def joined(tags: Tags) -> list[tuple[str, str]]:
+    """Return one value a key: several stand behind each other with a semicolon, 3 of 9 as 3/9."""
+    values = _by_key(tags)
     return [(key, "; ".join(texts)) for key, texts in values.items()]
 
 
@@ -315,10 +326,10 @@ def write_tags(file: BinaryIO, container: str, tags: Tags) -> bool:
     if container in ("mp3", "aiff", "aif"):
         _write_id3(file, container, tags)
         return True
-    opened: Any = _open_comments(file, container)
+    opened = _open_comments(file, container)
     if opened is None:
         return False
-    if opened.tags is None:
+    if getattr(opened, "tags", None) is None:
         opened.add_tags()
     for key, value in tags:
         name = re.sub(r"[^ -}]|=", "_", key).upper()
@@ -353,8 +364,8 @@ def _write_id3(file: BinaryIO, container: str, tags: Tags) -> None:
         return
     from mutagen.aiff import AIFF
 
-    audio: Any = AIFF(file)
-    if audio.tags is None:
+    audio = cast(Any, AIFF(file))
+    if getattr(audio, "tags", None) is None:
         audio.add_tags()
     for frame in id3.values():
         audio.tags.add(frame)
@@ -365,12 +376,7 @@ def _write_id3(file: BinaryIO, container: str, tags: Tags) -> None:
 def _to_id3(tags: Tags) -> Any:
     from mutagen import id3
 
-    values: dict[str, list[str]] = {}
-    for key, value in tags:
-        values.setdefault(key.lower(), []).append(value)
-    for number, total in _TOTALS.items():
-        if number in values and total in values:
-            values[number] = [f"{values[number][0]}/{values.pop(total)[0]}"]
+    values = _by_key(tags)
     frames: Any = id3.ID3()
     for key, texts in values.items():
         if key in _ID3:
