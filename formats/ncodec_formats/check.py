@@ -1,8 +1,11 @@
 """Verifying and repairing ECDC files: no model is needed."""
 
+from dataclasses import replace
 from typing import BinaryIO
 
 from .copying import Report, copy_item, raw_links
+from .errors import BadFileError
+from .header import Header
 
 
 def verify(src: BinaryIO) -> Report:
@@ -20,19 +23,33 @@ def verify(src: BinaryIO) -> Report:
     return report
 
 
-def repair(src: BinaryIO, dst: BinaryIO) -> Report:
+def repair(src: BinaryIO, dst: BinaryIO, *, sister: Header | None = None) -> Report:
     """Writes what is good of a damaged file as a sound one, and returns what was not.
 
     Packets keep the layers below the damage; a stretch with nothing left becomes a gap packet, so
-    that the timeline stays; end packet, digests and index are made anew.
+    that the timeline stays; end packet, digests and index are made anew. A damaged header is
+    replaced by its copy at the end, if the source can seek and has one.
+
+    Args:
+        src: the damaged file.
+        dst: what is written to.
+        sister: header of a file that was made in the same way, by the same model at the same
+            bitrate: to go on with if the first header is damaged and has no copy. Its length, its
+            place on the timeline and its tags do not count.
 
     Raises:
         BadFileError, UnsupportedVersionError, LimitError: the first header can't be used.
     """
-    report = Report()
-    for link in raw_links(src, True, report):
+    report, spare = Report(), None
+    if sister is not None:
+        spare = replace(sister, source_samples=None, start=0, end=None, first_frame=0, tags=())
+    for link in raw_links(src, True, report, spare):
         writer = link.writer(dst, link.header)
         for item in link.items():
             copy_item(writer, item)
+        reader = link.reader
+        frames = reader.end_frame - link.header.first_frame
+        if link.header is spare and reader.packets and 2 * reader.losses.frames >= frames:
+            raise BadFileError("the packets do not fit the other file's header")
         link.finish(writer)
     return report

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import BinaryIO
 
 from .bulk import Run
-from .ending import End
+from .ending import HEADER_KEY, End
 from .errors import BadFileError, DamageError
 from .follow import Coded, Losses
 from .header import Header
@@ -123,11 +123,13 @@ class RawLink:
 
     def finish(self, writer: LinkWriter) -> None:
         """Ends what was written of the whole link, with its own totals."""
-        end = self.end
+        end, layers = self.end, len(writer.layout.bits)
+        copied = None if self.reader.end is None else HEADER_KEY in end.extra
+        if copied and layers < len(self.layout.bits):
+            copied = None  # as coding with so few layers would decide
         if self._keep_going:
-            writer.finish(replace(writer.end(end.source_samples), extra=end.extra))
-        else:
-            writer.finish(replace(end, digests=end.digests[: len(writer.layout.bits)]))
+            end = replace(writer.end(end.source_samples), extra=end.extra)
+        writer.finish(replace(end, digests=end.digests[:layers]), copy_header=copied)
 
 
 def copy_item(writer: LinkWriter, item: Item) -> None:
@@ -141,7 +143,10 @@ def copy_item(writer: LinkWriter, item: Item) -> None:
 
 
 def raw_links(
-    file: BinaryIO, keep_going: bool = False, report: Report | None = None
+    file: BinaryIO,
+    keep_going: bool = False,
+    report: Report | None = None,
+    spare_header: Header | None = None,
 ) -> Iterator[RawLink]:
     """Yields the links of a file; what was found in each is added to `report`.
 
@@ -154,13 +159,15 @@ def raw_links(
     first = more = True
     while more:
         try:
-            reader = EcdcReader(file, keep_going, max_seconds=None, source=source)
+            reader = EcdcReader(
+                file, keep_going, max_seconds=None, source=source, spare_header=spare_header
+            )
         except BadFileError as error:
             if first or not keep_going:
                 raise
             report.problems.append(str(error))
             return
-        first = False
+        first, spare_header = False, None
         yield RawLink(reader, keep_going)
         more = reader.next_link()
         report.add(reader)

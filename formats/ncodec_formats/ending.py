@@ -3,11 +3,12 @@
 import struct
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import limits
 from .errors import BadFileError, LimitError
+from .header import Header, unpack_map
 from .packets import END, INDEX, Layout, put_other
 from .wire import get_varint, put_varint
 
@@ -15,6 +16,12 @@ DIGEST_SIZE = 8
 """Bytes kept of each SHA-256: it finds damage and tells files apart, it is no signature."""
 FOOTER = struct.Struct("!4sI")
 MAX_POINTS = 4096
+HEADER_KEY = "H"
+"""Key of the header's copy in the end packet."""
+HEADER_SHARE = 256
+"""A copy of the header is written where the packets are at least so many times as long."""
+MAX_HEADER_COPY = 1 << 16
+"""Bytes of the longest header that is copied."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,6 @@ class End:
         Raises:
             BadFileError: it is not what it should be.
         """
-        from .header import unpack_map
-
         values: dict[str, Any] = unpack_map(payload, "the end packet")
         numbers = [values.pop(key, None) for key in "npf"]
         digests = values.pop("d", None)
@@ -72,6 +77,24 @@ class End:
         split = range(0, len(digests), DIGEST_SIZE)
         parts = tuple(digests[at : at + DIGEST_SIZE] for at in split)
         return cls(*numbers, parts, values)  # type: ignore[arg-type]
+
+
+def wants_header_copy(header: Header, area: int) -> bool:
+    """Tells whether a link with `area` bytes of packets should repeat its header at the end.
+
+    What counts is the header of one layer: a file with fewer layers never has a copy where that
+    with more has none.
+    """
+    size = len(header.peel(1).to_bytes())
+    return size <= MAX_HEADER_COPY and HEADER_SHARE * size <= area
+
+
+def with_header_copy(end: End, header: Header | None) -> End:
+    """Returns the end with a copy of a header, or with none."""
+    extra = {key: value for key, value in end.extra.items() if header or key != HEADER_KEY}
+    if header is not None:
+        extra[HEADER_KEY] = header.to_map()
+    return replace(end, extra=extra)
 
 
 class Index:

@@ -36,6 +36,8 @@ class Losses:
     mismatch: bool = False
     """The totals or the digest in the end packet are not those of what was read."""
 
+    header: bool = False
+    """The header was damaged; its copy at the end, or that of another file, was used."""
     gone: int = 0
     """Frames that a repaired file says it has lost before."""
 
@@ -52,6 +54,7 @@ class Losses:
             f"{self.skipped} bytes skipped": self.skipped,
             "no end: cut short": self.truncated,
             "totals or digest differ": self.mismatch,
+            "header replaced": self.header,
         }
         return ", ".join(text for text, count in counts.items() if count) or "nothing lost"
 

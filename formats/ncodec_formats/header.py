@@ -113,6 +113,12 @@ class Header:
 
     def to_bytes(self) -> bytes:
         """Returns the header as it stands in a file, prefix and CRC included."""
+        packed = self.to_map()
+        data = PREFIX.pack(MAGIC, VERSION, len(packed)) + packed
+        return data + struct.pack("!I", zlib.crc32(data)) + HEADER_TAIL
+
+    def to_map(self) -> bytes:
+        """Returns the header's map alone, as msgpack."""
         import msgpack
 
         values: dict[str, object] = {}
@@ -132,8 +138,7 @@ class Header:
             raise ArgumentError(f"extra can't be written: {error}") from error
         if len(packed) > limits.MAX_HEADER:
             raise LimitError(f"a header of {len(packed)} bytes; at most {limits.MAX_HEADER}")
-        data = PREFIX.pack(MAGIC, VERSION, len(packed)) + packed
-        return data + struct.pack("!I", zlib.crc32(data)) + HEADER_TAIL
+        return packed
 
     @property
     def bandwidth(self) -> float:
@@ -204,10 +209,12 @@ class Header:
             if tail[4:] == b"\n" + SYNC[:1] or b"\r" + HEADER_TAIL in data[size - 2 :]:
                 raise BadFileError("line endings were changed, as by a copy in text mode")
             raise BadFileError("the header is damaged: its CRC does not match")
-        return cls._from_map(unpack_map(body[PREFIX.size :], "the header"))
+        return cls.from_map(body[PREFIX.size :])
 
     @classmethod
-    def _from_map(cls, values: dict[str, Any]) -> "Header":
+    def from_map(cls, packed: bytes) -> "Header":
+        """Reads a header's map; raises as `parse` does."""
+        values = unpack_map(packed, "the header")
         _must_understand(values)
         extra = {key: value for key, value in values.items() if key not in _KEYS}
         fields: dict[str, Any] = {"source_samples": None, "extra": extra}

@@ -6,12 +6,13 @@ from typing import BinaryIO
 
 from . import limits
 from .ending import End, Index
-from .errors import ArgumentError, BadFileError
+from .errors import ArgumentError, BadFileError, NcodecError
 from .follow import Coded, Event, Follower, Losses, Other
 from .header import Header
 from .packets import Layout, Loss, Packet
 from .scanner import Source, read_header
-from .tail import Tail, find_tail
+from .tail import Tail, find_header, find_tail
+from .wire import SYNC
 
 
 class EcdcReader:
@@ -23,6 +24,7 @@ class EcdcReader:
             fewer layers where upper ones are damaged, and count both in `losses`. Otherwise the
             first fault raises `BadFileError`.
         max_seconds: longest timeline accepted; None lifts the limit.
+        spare_header: to go on with where the header is damaged and has no copy at the end.
 
     Raises:
         BadFileError, UnsupportedVersionError, LimitError: the header can't be used.
@@ -35,15 +37,40 @@ class EcdcReader:
         *,
         max_seconds: float | None = limits.DEFAULT_MAX_SECONDS,
         source: Source | None = None,
+        spare_header: Header | None = None,
     ) -> None:
         self._file = file
         self._source = source or Source(file)
-        begin = self._source.offset
-        self.header: Header = read_header(self._source)
+        begin, fault = self._source.offset, ""
+        try:
+            self.header: Header = read_header(self._source)
+        except NcodecError as error:
+            fault = str(error)
+            found = self._find_header(begin, spare_header) if keep_going else None
+            if found is None:
+                raise
+            self.header = found
         self._area = self._source.offset
         self._follower = Follower(self._source, self.header, begin, keep_going, max_seconds)
         self._keep_going = keep_going
         self._followed: bool | None = None
+        if fault:
+            self.losses.header = True
+            self._follower.note(f"{fault}; another copy of it was used")
+
+    def _find_header(self, begin: int, spare: Header | None) -> Header | None:
+        """Returns the copy of a damaged header, and goes to where the packets should begin."""
+        source = self._source
+        if source.origin is None:
+            return None
+        source.jump(begin)
+        header = find_header(self._file, spare)
+        if header is not None:
+            source.jump(begin + len(header.to_bytes()))
+            source.fill(len(SYNC))
+            if not source.data.startswith(SYNC):
+                source.jump(begin)
+        return header
 
     def __iter__(self) -> Iterator[Packet | Loss]:
         return self

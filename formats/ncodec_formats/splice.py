@@ -13,7 +13,7 @@ from zlib import crc32
 
 from .bulk import Run
 from .copying import Item, RawLink, Report, copy_item, raw_links, span
-from .ending import End
+from .ending import HEADER_KEY, End
 from .errors import ArgumentError, NcodecError
 from .header import Header
 from .peeling import Digests
@@ -121,7 +121,7 @@ class _Part:
                 copy_item(writer, item)
         if end <= self._begin:
             raise ArgumentError(f"sample {self._begin} lies beyond the end, at {end}")
-        writer.finish(replace(writer.end(end), extra=extra))
+        writer.finish(replace(writer.end(end), extra=extra), copy_header=HEADER_KEY in extra)
 
 
 def _frames(header: Header, begin: int, stop: int | None) -> tuple[int, int | None]:
@@ -230,7 +230,8 @@ class _Joiner:
     def finish(self) -> None:
         if self._writer is not None and self._end is not None:
             end = self._writer.end(self._end.source_samples)
-            self._writer.finish(replace(end, extra=self._end.extra))
+            extra = self._end.extra
+            self._writer.finish(replace(end, extra=extra), copy_header=HEADER_KEY in extra)
 
     def _continues(self, header: Header) -> bool:
         if self._writer is None or self._end is None:

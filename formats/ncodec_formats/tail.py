@@ -1,16 +1,21 @@
-"""Finding the end packet and the index of a link from the end of a file, without a scan."""
+"""Finding what closes a link: from the end of a file, without a scan, or from a damaged header."""
 
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from . import limits
-from .ending import FOOTER, End, Index
+from .ending import FOOTER, HEADER_KEY, End, Index
 from .errors import NcodecError
+from .header import PREFIX, Header, header_size, unpack_map
 from .packets import END, INDEX, get_other
-from .wire import FOOTER_MAGIC, SYNC
+from .scanner import Source
+from .wire import FOOTER_MAGIC, LINK_START, SYNC
+
+_ENDS = re.compile(re.escape(SYNC + bytes([END])) + b"|" + re.escape(LINK_START))
 
 
 @dataclass(frozen=True)
@@ -86,3 +91,73 @@ def _payload(data: bytes, pos: int, kind: int) -> tuple[bytes, int]:
     if data[pos - 4 - length - begin :][:3] != SYNC + bytes([kind]):
         raise ValueError("a packet of another type")
     return body, pos
+
+
+def find_header(file: BinaryIO, spare: Header | None = None) -> Header | None:
+    """Searches a file from its position on for the copy of a header that is damaged there.
+
+    It must be of the link that begins there, and agree with the end packet on the layers and with
+    the index on the length. Where there is no copy, `spare` will do if the layers agree.
+    """
+    source = Source(file)
+    payload = _find_end(source)
+    if payload is None:
+        return spare
+    try:
+        copy = unpack_map(payload, "the end packet").get(HEADER_KEY)
+        header = Header.from_map(copy) if isinstance(copy, bytes) else spare
+        if header is not None:
+            End.parse(payload, len(header.codebook_sizes))
+        index = _sound_payload(source, INDEX)
+        if copy and header and index is not None:
+            # Tools that know nothing of copies keep that of another header.
+            return header if Index.parse(index).header_size == len(header.to_bytes()) else spare
+    except NcodecError:
+        return None
+    return header
+
+
+def _find_end(source: Source) -> bytes | None:
+    """Goes behind the next end packet; returns its payload, None if another link comes first."""
+    spent = 0
+    while True:
+        mark = _ENDS.search(source.data, source.pos)
+        if mark is None:
+            source.pos = max(source.pos, len(source.data) - len(LINK_START) + 1)
+            if not source.fill(source.available + 1):
+                return None
+            continue
+        source.pos = mark.start()
+        # False beginnings may not make the work more than a multiple of the bytes there are.
+        if spent <= 16 * (source.offset + limits.MAX_PACKET):
+            if mark.group() == LINK_START and _is_header(source):
+                return None
+            if mark.group() != LINK_START and (payload := _sound_payload(source, END)) is not None:
+                return payload
+            spent += source.available
+        source.pos += 1
+
+
+def _is_header(source: Source) -> bool:
+    try:
+        source.fill(PREFIX.size)
+        size = header_size(source.data[source.pos : source.pos + PREFIX.size])
+        source.fill(size)
+        Header.parse(source.data[source.pos : source.pos + size])
+    except NcodecError:
+        return False
+    return True
+
+
+def _sound_payload(source: Source, kind: int) -> bytes | None:
+    """Passes a packet of one type and returns its payload, if it stands here and is sound."""
+    source.fill(16)
+    try:
+        begin, length = get_other(source.data, source.pos)
+        source.fill(begin + length + 4)
+        size = begin + length + 4
+        payload, _ = _payload(source.data[source.pos : source.pos + size], 0, kind)
+    except (IndexError, ValueError):
+        return None
+    source.pos += size
+    return payload

@@ -4,7 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
 from .bulk import Run
-from .ending import FOOTER, End, Index
+from .ending import FOOTER, End, Index, wants_header_copy, with_header_copy
 from .errors import ArgumentError
 from .header import Header
 from .packets import REDUNDANCY, Head, Layout, Packet, put_other
@@ -58,8 +58,15 @@ class LinkWriter:
             self._digests.add_run(run)
         self._file.write(run.rows.tobytes())
 
-    def finish(self, end: End) -> None:
-        """Writes end packet, index and footer."""
+    def finish(self, end: End, *, copy_header: bool | None = None) -> None:
+        """Writes end packet, index and footer.
+
+        `copy_header` says whether the end packet has a copy of the header; by default it has one
+        where that costs little.
+        """
+        if copy_header is None:
+            copy_header = wants_header_copy(self.header, self.index.area)
+        end = with_header_copy(end, self.header if copy_header else None)
         tail = end.to_packet() + self.index.to_packet()
         self._file.write(tail + FOOTER.pack(FOOTER_MAGIC, len(tail) + FOOTER.size))
 

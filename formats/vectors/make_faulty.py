@@ -137,6 +137,10 @@ def damaged() -> dict[str, Entry]:
         end=samples_of(segments, scaled),
         losses={"frames": 30, "packets": 1, "mismatch": True},
     )
+    long = header(source_samples=350 * 15 * 640)
+    many = packets_of(long, 350, 15)
+    copied_header = bytearray(write(long, many))
+    copied_header[20] ^= 4
     far = write(header(), [(1 << 38, found[0][1], None)])
     error = "DamageError"
     faults: dict[str, Entry] = {
@@ -250,6 +254,12 @@ def damaged() -> dict[str, Entry]:
                 ("missing", None),
             )
         },
+        "header-with-copy.ecdc": bad(
+            "a damaged header, with a copy at the end",
+            bytes(copied_header),
+            "BadFileError",
+            link(long, many, losses={"header": True}),
+        ),
         "far.ecdc": bad("a packet at frame 2^38", far, "LimitError"),
         "gap-overlaps.ecdc": bad(
             "a gap packet over frames that are there",

@@ -89,6 +89,8 @@ def uncommon() -> dict[str, Entry]:
     fewer = [(first, codes[: (4, 0, 2)[n]], None) for n, (first, codes, _) in enumerate(found)]
     grid = [(0, codes_of(base, 4, 7, 0), None), (7, codes_of(base, 4, 15, 1), None)]
     grid.append((22, codes_of(base, 4, 1, 2), None))
+    long = header(tags=(("TITLE", "long"),))
+    many_packets = packets_of(long, 350, 15)
     kinds = header(kinds=(0, 0, 7, 0))
     readable = [(first, codes[:2], None) for first, codes, _ in found]
     late = header(first_frame=15 * ((1 << 32) - 2))
@@ -134,6 +136,9 @@ def uncommon() -> dict[str, Entry]:
         ),
         "many-tags.ecdc": good("sixty tags", header(tags=tags), packets_of(base, 1)),
         "unknown-keys.ecdc": good("header keys of a later version", extra, packets_of(base, 1)),
+        "header-copy.ecdc": good(
+            "long enough for a copy of the header at the end", long, many_packets
+        ),
         "side-speakers.ecdc": good(
             "six channels with side speakers", surround, packets_of(surround, 2)
         ),

@@ -197,6 +197,22 @@ def test_those_who_copy_refuse_damage_or_go_on_when_told_to(ncodec, talk, argume
     assert ncodec("verify", "damaged.ecdc" if arguments[0] == "tag" else "out.ecdc").status == 0
 
 
+def test_repair_takes_the_header_of_another_file(ncodec, talk):
+    broken = bytearray(talk)
+    broken[30] ^= 1
+    Path("headless.ecdc").write_bytes(broken)
+    said = ncodec("repair", "headless.ecdc", "saved.ecdc")
+    assert (said.status, "headless.ecdc: the header is damaged" in said.err) == (1, True)
+    sister = ("--header-from", "damaged.ecdc")
+    said = ncodec("repair", "headless.ecdc", "saved.ecdc", *sister)
+    assert (said.status, "header replaced" in said.err) == (0, True)
+    assert ncodec("verify", "saved.ecdc").status == 0
+    piped = ncodec("repair", "-", "-", *sister, stdin=bytes(broken))
+    assert piped.data == Path("saved.ecdc").read_bytes()
+    [link] = links(ncodec, "saved.ecdc")
+    assert (link["samples"], link["tags"]) == (35280, [])
+
+
 def test_repair_saves_the_rest(ncodec, talk):
     before = Path("damaged.ecdc").read_bytes()
     said = ncodec("repair", "damaged.ecdc", "saved.ecdc")

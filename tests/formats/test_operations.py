@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -26,7 +27,8 @@ from ncodec_formats import (
     set_tags,
     verify,
 )
-from ncodec_formats.ending import End
+from ncodec_formats.copying import copy_item, raw_links
+from ncodec_formats.ending import FOOTER, HEADER_KEY, End, wants_header_copy, with_header_copy
 from ncodec_formats.errors import ArgumentError, BadFileError, DamageError
 from ncodec_formats.packets import END, Head, Layout, put_other
 from ncodec_formats.peeling import Digests
@@ -86,7 +88,8 @@ def test_peeling_is_coding_with_fewer_codebooks(changes):
         expected = shape(**fewer, peeled=True)
         assert apply(peel, whole, layers) == expected
         plain = shape(**fewer)
-        assert sum(a != b for a, b in zip(plain, expected, strict=True)) <= 5, "flag and CRC"
+        differ = sum(a != b for a, b in zip(plain, expected, strict=True))
+        assert differ <= 5 * plain.count(b"\xa1F\xc2"), "flag and CRC, in the header and its copy"
         assert sound(expected)
 
 
@@ -329,6 +332,132 @@ def test_a_link_behind_whose_header_is_gone():
                 copier, make(4)
             )
     assert any("header is damaged" in problem for problem in report.problems)
+
+
+LONG = 400
+"""Packets of a file that is long enough for a copy of its header."""
+
+
+def long_file(**changes) -> bytes:
+    return make(LONG, **changes)
+
+
+def test_long_files_repeat_their_header():
+    for data, copies in ((make(100), 1), (long_file(), 2)):
+        assert data.count(make_header().to_map()) == copies
+    header = make_header()
+    assert len(long_file()) - len(make_header().to_map()) - 4 < 1.005 * len(long_file())
+    piece = len(header.peel(1).to_bytes())
+    assert not wants_header_copy(header, 256 * piece - 1)
+    assert wants_header_copy(header, 256 * piece)
+    assert wants_header_copy(header.peel(2), 256 * piece)
+    assert not wants_header_copy(make_header(tags=(("A", "x" * 70000),)), 1 << 40)
+
+
+def test_copies_of_the_header_through_every_operation():
+    data = long_file()
+    for result in (
+        apply(peel, data, 3),
+        apply(set_tags, data, [("A", "b")]),
+        apply(cut, data, 1000, 20000),
+        apply(repair, data),
+        joined([data, data]),
+    ):
+        for reader in open_links(io.BytesIO(result)):
+            assert Header.from_map(reader.end.extra[HEADER_KEY]) == reader.header
+    # Short for a copy, once peeled: as coding with so few layers would be.
+    assert HEADER_KEY not in EcdcReader(io.BytesIO(apply(peel, data, 1))).end.extra
+    # A file that has none, as those of older writers, gets none.
+    old = without_copy(data)
+    parts = [apply(cut, old, 0, 100000), apply(cut, old, 100000)]
+    assert joined(parts) == old
+    assert apply(repair, old) == old
+    assert apply(peel, old, 4) == old
+
+
+def without_copy(data: bytes) -> bytes:
+    out = io.BytesIO()
+    for link in raw_links(io.BytesIO(data)):
+        writer = link.writer(out, link.header)
+        for item in link.items():
+            copy_item(writer, item)
+        end = with_header_copy(link.end, None)
+        writer.finish(end, copy_header=False)
+    return out.getvalue()
+
+
+def test_any_flipped_bit_of_the_header_is_mended():
+    data = long_file(tags=(("TITLE", "x"),))
+    size = len(EcdcReader(io.BytesIO(data)).header.to_bytes())
+    whole = read(data)
+    for bit in range(0, 8 * size, 7):
+        broken = bytearray(data)
+        broken[bit // 8] ^= 1 << bit % 8
+        reader = EcdcReader(io.BytesIO(bytes(broken)), keep_going=True)
+        assert reader.losses.header
+        assert all(map(same, reader, whole))
+        reader.next_link()
+        assert str(reader.losses) == "header replaced"
+        with pytest.raises(NcodecError):
+            EcdcReader(io.BytesIO(bytes(broken)))
+        with pytest.raises(NcodecError):
+            EcdcReader(Pipe(bytes(broken)), keep_going=True)
+        if bit % 3 == 0:
+            assert apply(repair, bytes(broken)) == data
+            assert not verify(io.BytesIO(bytes(broken))).ok
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_header_is_mended_in_a_chain_and_beside_other_damage(place):
+    one, other = long_file(), long_file(seed=3, packet_frames=20)
+    broken = bytearray(one + other)
+    at = (len(one) if place else 0) + 30
+    broken[at : at + 20] = bytes(20)
+    assert apply(repair, bytes(broken)) == one + other
+    del broken[at + 400]
+    mended = apply(repair, bytes(broken))
+    assert sound(mended)
+    assert sum(isinstance(item, Loss) for r in open_links(io.BytesIO(mended)) for item in r) <= 1
+    # The header is gone altogether.
+    del broken[at - 20 : at + 60]
+    if not place:
+        assert sound(apply(repair, bytes(broken)))
+
+
+def test_the_copy_of_another_link_is_not_taken():
+    one, other = make(5), long_file(seed=3)
+    broken = bytearray(one + other)
+    broken[30] ^= 1
+    with pytest.raises(BadFileError, match="header is damaged"):
+        apply(repair, bytes(broken))
+    # Nor is one that a tool has kept which did not know what it is.
+    out, link = io.BytesIO(), next(raw_links(io.BytesIO(other)))
+    writer = link.writer(out, replace(link.header, tags=(("A", "longer"),)))
+    for item in link.items():
+        copy_item(writer, item)
+    tail = link.end.to_packet() + writer.index.to_packet()
+    stale = bytearray(out.getvalue() + tail + FOOTER.pack(b"CDCE", len(tail) + FOOTER.size))
+    assert sound(bytes(stale))
+    stale[30] ^= 1
+    with pytest.raises(BadFileError, match="header is damaged"):
+        apply(repair, bytes(stale))
+
+
+def test_a_sister_s_header():
+    data, sister = make(8), make_header(source_samples=7, tags=(("A", "b"),), start=3)
+    broken = bytearray(data)
+    broken[30] ^= 1
+    with pytest.raises(BadFileError, match="header is damaged"):
+        apply(repair, bytes(broken))
+    assert apply(repair, bytes(broken), sister=sister) == data
+    assert apply(repair, data, sister=make_header(model="other")) == data
+    for wrong in ({"codebook_sizes": (1024,) * 3}, {"codebook_sizes": (512,) * 4}):
+        with pytest.raises(BadFileError):
+            apply(repair, bytes(broken), sister=make_header(**wrong))
+    short = bytes(broken[:-200])
+    assert sound(apply(repair, short, sister=sister))
+    with pytest.raises(BadFileError, match="do not fit"):
+        apply(repair, short, sister=make_header(packet_frames=20))
 
 
 def test_damage_before_a_cut_does_not_matter():
