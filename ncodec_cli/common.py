@@ -90,6 +90,18 @@ codebooks_option = click.option(
     "--codebooks", type=Between(1), metavar="N", help="Number of codebooks, instead of --bw."
 )
 
+kept_bw_option = click.option(
+    "-b",
+    "--bw",
+    "--bitrate",
+    type=parameters.KBPS,
+    metavar="KBPS",
+    help="Use only so much of the file: as many codebooks as fit. [default: all]",
+)
+kept_codebooks_option = click.option(
+    "--codebooks", type=Between(1), metavar="N", help="Use only so many of the file's codebooks."
+)
+
 beam_option = click.option(
     "--beam",
     type=Between(1, 32),
@@ -131,7 +143,7 @@ def raw_options(command: F) -> F:
 def open_input(path: str) -> Generator[BinaryIO]:
     """Open a path for reading; "-" is standard input."""
     if path == "-":
-        _check_stream("stdin", "standard input")
+        check_stream("stdin")
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as file:
@@ -151,8 +163,9 @@ def open_seekable(path: str) -> Generator[BinaryIO]:
             yield copy
 
 
-def _check_stream(name: str, called: str) -> None:
+def check_stream(name: str) -> None:
     """Refuse to read data from the keyboard, and to write it to a screen or to nowhere."""
+    called = {"stdin": "standard input", "stdout": "standard output"}[name]
     if line.is_closed(name):
         raise ArgumentError(f"{called} is closed; give a file name")
     if getattr(sys, name).buffer.isatty():
@@ -196,7 +209,7 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
         ArgumentError: it exists, is one of `inputs`, or is a terminal.
     """
     if path == "-":
-        _check_stream("stdout", "standard output")
+        check_stream("stdout")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
+from ncodec.errors import DeviceError
 from ncodec.live.devices import list_devices
 from ncodec_cli.common import json_option
+from ncodec_cli.line import cells, put, put_json, room, say, shorten
+
+_BESIDE = 46
+"""Columns beside the name, with a usual name of a host."""
 
 
 @click.command()
@@ -21,19 +25,27 @@ def devices(as_json: bool) -> None:
       ncodec devices
       ncodec devices --json
     """
-    found = list_devices()
+    try:
+        found = list_devices()
+    except DeviceError as error:
+        if as_json:
+            put_json({"error": str(error)})
+        raise
     if as_json:
-        click.echo(json.dumps([asdict(device) for device in found], indent=2))
+        put_json([asdict(device) for device in found])
         return
     if not found:
-        click.echo("no sound devices: plug one in, or start the sound server", err=True)
+        say("no sound devices: plug one in, or start the sound server")
         return
-    width = max(len(device.name) for device in found)
-    click.echo(f"{'no':>3}  {'name':<{width}}  {'inputs':>7}  {'outputs':>7}  {'Hz':>6}  host")
+    columns = room() or 200
+    width = min(max(cells(device.name) for device in found), max(columns - _BESIDE, 20))
+    put(f"{'no':>3}  {'name':<{width}}  {'inputs':>7}  {'outputs':>7}  {'Hz':>6}  host")
     for device in found:
         ins = f"{device.input_channels}{'*' if device.default_input else ' '}"
         outs = f"{device.output_channels}{'*' if device.default_output else ' '}"
-        click.echo(
-            f"{device.index:>3}  {device.name:<{width}}  {ins:>7}  {outs:>7}  "
+        name = shorten(device.name, width)
+        name += " " * (width - cells(name))
+        put(
+            f"{device.index:>3}  {name}  {ins:>7}  {outs:>7}  "
             f"{device.default_rate:>6}  {device.host}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncodec_cli import common
-from ncodec_cli.keys import Keys
-from ncodec_cli.line import Line, meter
+from ncodec_cli.keys import Keys, told
+from ncodec_cli.line import Line, meter, put_json
 from ncodec_cli.sound import (
+    check_model,
+    check_recording,
     coding_options,
     duration_option,
     open_console,
     open_recording,
-    output_option,
     running_options,
+    speaker_option,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 
 @click.command()
 @coding_options
-@output_option
+@speaker_option
 @click.option("--block", type=click.IntRange(1), default=1, metavar="FRAMES", show_default=True,
               help="Frames of codes that go through the model together.")  # fmt: skip
 @click.option("--latency", default="medium", show_default=True, metavar="low|medium|high|SECONDS",
@@ -44,9 +45,10 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 def live(**options: Any) -> None:
     """Hear yourself through the codec: microphone, encoder, packets, decoder, speaker.
 
-    Use headphones, or the speaker will feed the microphone. Keys: 1 to 8 choose the number of
-    codebooks, m mutes the microphone, b bypasses the codec (at the same delay, to compare),
-    q or Ctrl-C quits. A summary ends the session; --json prints it for programs.
+    Use headphones, or the speaker will feed the microphone. Keys, where standard input is a
+    terminal: 1 to 8 choose the number of codebooks, m mutes the microphone, b bypasses the codec
+    (at the same delay, to compare), q or Ctrl-C quits. A summary ends the session; --json prints it
+    for programs.
 
     The line that is shown: time, input and output level, bitrate (codebooks), share of real time
     that the codec takes (x1.00 is too slow), milliseconds waiting for the speaker, latency from
@@ -57,29 +59,15 @@ def live(**options: Any) -> None:
       ncodec live --bw 3
       ncodec live --latency low --duration 0:10 --json
     """
-    from ncodec.live.devices import ready_device
-
+    if options["record"] is not None:
+        check_recording(options["record"], options["force"])
+    check_model(options["model"])
     with ExitStack() as stack:
         console = stack.enter_context(open_console(quiet=options["quiet"]))
-        source = ready_device(options["source"], "input")
-        sink = ready_device(options["sink"], "output")
-        from ncodec.live.session import LiveSession, parse_latency
-
-        common.use_threads(options["threads"])
-        latency = parse_latency(options["latency"])
-        session = LiveSession(
-            common.coding_model(options),
-            source,
-            sink,
-            bandwidth=options["bw"],
-            codebooks=options["codebooks"],
-            packet_frames=options["block"],
-            latency=latency,
-        )
+        session = _session(options)
         if options["record"] is not None:
             file = open_recording(options["record"], options["force"])
             session.record_to(stack.enter_context(file))
-        session.path.bypass = options["bypass"]
         duration = options["duration"]
 
         def each() -> bool:
@@ -90,9 +78,33 @@ def live(**options: Any) -> None:
 
         try:
             names = " -> ".join(device.name for device in session.devices)
-            console.run(session, f"{names}; use headphones; {HELP_KEYS}", each)
+            keys = told(console.keys, HELP_KEYS)
+            console.run(session, f"{names}; use headphones{keys}", each)
         finally:
             _summarize(session.stats(), as_json=options["as_json"], line=console.line)
+
+
+def _session(options: dict[str, Any]) -> LiveSession:
+    """Ask the devices first, since a model takes longer to load."""
+    from ncodec.live.devices import parse_latency, ready_device
+
+    latency = parse_latency(options["latency"])
+    source = ready_device(options["source"], "input")
+    sink = ready_device(options["sink"], "output")
+    from ncodec.live.session import LiveSession
+
+    common.use_threads(options["threads"])
+    session = LiveSession(
+        common.coding_model(options),
+        source,
+        sink,
+        bandwidth=options["bw"],
+        codebooks=options["codebooks"],
+        packet_frames=options["block"],
+        latency=latency,
+    )
+    session.path.bypass = options["bypass"]
+    return session
 
 
 def _react(session: LiveSession, pressed: Keys) -> bool:
@@ -125,7 +137,7 @@ def _describe(stats: LiveStats) -> str:
 def _summarize(stats: LiveStats, *, as_json: bool, line: Line) -> None:
     """Say what the session was like."""
     if as_json:
-        click.echo(json.dumps(asdict(stats)))
+        put_json(asdict(stats))
         return
     late = "unknown" if stats.latency is None else f"{1000 * stats.latency:.0f} ms"
     line.say(

@@ -1,17 +1,19 @@
-"""`ncodec play`: .ecdc to the speakers."""
+"""`ncodec play`: files to the speakers."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
 from ncodec.errors import NcodecError
 from ncodec_cli import common
 from ncodec_cli.batch import report_failure
-from ncodec_cli.keys import Keys
-from ncodec_cli.sound import open_console, output_option, running_options
+from ncodec_cli.keys import Keys, told
+from ncodec_cli.sound import Console, open_console, running_options, speaker_option
 
 if TYPE_CHECKING:
     from ncodec.live.player import Player
@@ -25,10 +27,10 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=common.PATH, metavar="FILE...")
-@common.bw_option
-@common.codebooks_option
+@common.kept_bw_option
+@common.kept_codebooks_option
 @common.file_model_option
-@output_option
+@speaker_option
 @click.option("--start", type=common.SECONDS, default=0.0, metavar="TIME",
               help="Where to begin in the first file: 90, 1:30.")  # fmt: skip
 @click.option("--volume", type=click.FloatRange(-60, 20), default=0.0, metavar="DB",
@@ -41,11 +43,13 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 def play(paths: tuple[str, ...], **options: Any) -> None:
     """Play FILEs on the speakers, one after the other without gaps; - is a pipe.
 
-    FILE is anything that decompress reads: .ecdc of either version, .dac. Where one is damaged or
-    cut, what comes before that is played, and then the next.
+    FILE is anything that decompress reads (.ecdc of either version, .dac) or that compress reads
+    (WAV, FLAC, MP3, ...), to compare. Where one is damaged or cut, what comes before that is
+    played, and then the next.
 
-    Keys: left and right seek by 5 s, comma and full stop by 30 s, up and down change the volume,
-    space pauses, n and p go to the next and the previous file, q or Ctrl-C quits.
+    Keys, where standard input is a terminal: left and right seek by 5 s, comma and full stop by
+    30 s, up and down change the volume, space pauses, n and p go to the next and the previous file,
+    q or Ctrl-C quits.
 
     A live stream is kept live: if play starts late or is held up, it skips to what is being said
     now. A file that comes through a pipe faster than it plays is played whole.
@@ -54,8 +58,10 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
     Examples:
       ncodec play talk.ecdc --start 1:30
       ncodec play album/*.ecdc
+      ncodec play talk.wav talk.ecdc
       ssh host ncodec record - | ncodec play -
     """
+    paths, failed = _playable(paths)
     from ncodec.live.devices import ready_device
 
     with open_console(quiet=options["quiet"]) as console:
@@ -73,34 +79,86 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
             volume=10 ** (options["volume"] / 20),
             max_delay=options["max_delay"],
         )
-        failed = 0
+        _run(console, player, paths)
+    if player.failures and len(paths) == 1 and not failed:
+        with common.naming(paths[0]):
+            raise player.failures[0][1]
+    if player.failures or failed:
+        count = len(paths) + failed
+        raise NcodecError(f"{len(player.failures) + failed} of {count} files failed")
 
-        def each() -> bool:
-            nonlocal failed
-            for path, error in player.failures[failed:] if len(paths) > 1 else ():
-                console.line.show("")
-                report_failure(path, error)
-                failed += 1
-            console.line.show(_describe(player, paths))
-            if player.done:
-                player.drain()
-                return False
-            return _react(player, console.keys, len(paths))
 
-        console.run(player, f"playing on {device.name}; {HELP_KEYS}", each)
-        here = player.position()
-        if here.underruns or here.skipped:
-            console.line.say(f"{here.underruns} underruns, {here.skipped:.1f} s skipped")
-    if player.failures:
-        if len(paths) == 1:
-            with common.naming(paths[0]):
-                raise player.failures[0][1]
-        raise NcodecError(f"{len(player.failures)} of {len(paths)} files failed")
+def _playable(paths: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """Look at the files before anything is opened or loaded; return the good ones.
+
+    The number of the others is returned too; each is told, unless it is the only one.
+    """
+    good: list[str] = []
+    for path in paths:
+        try:
+            _check(path)
+        except (NcodecError, OSError) as error:
+            if len(paths) == 1:
+                raise
+            report_failure(path, error)
+        else:
+            good.append(path)
+    failed = len(paths) - len(good)
+    if not good:
+        raise NcodecError(f"{failed} of {failed} files failed")
+    return tuple(good), failed
+
+
+def _check(path: str) -> None:
+    """Raise what can be known of a file before it is played."""
+    if path == "-":
+        return
+    with Path(path).open("rb") as file:
+        head = file.peek(16)
+        if head.startswith(b"ECDC\x01"):
+            from ncodec_formats import EcdcReader
+
+            with common.naming(path):
+                EcdcReader(file, keep_going=True)
+        elif not _is_codes(head):
+            from ncodec.audio import open_audio
+
+            open_audio(path).close()
+
+
+def _is_codes(head: bytes) -> bool:
+    """Tell codes from audio by a file's first bytes."""
+    from ncodec.containers import sniff
+
+    return sniff(head) is not None
+
+
+def _run(console: Console, player: Player, paths: tuple[str, ...]) -> None:
+    reported = 0
+
+    def each() -> bool:
+        nonlocal reported
+        for path, error in player.failures[reported:] if len(paths) > 1 else ():
+            report_failure(path, error)
+            reported += 1
+        console.line.show(_describe(player, paths))
+        if player.done:
+            player.drain()
+            return False
+        return _react(player, console.keys, len(paths))
+
+    console.run(player, f"playing on {player.device.name}{told(console.keys, HELP_KEYS)}", each)
+    here = player.position()
+    if here.underruns or here.skipped:
+        console.line.say(f"{here.underruns} underruns, {here.skipped:.1f} s skipped")
 
 
 def _open(file: BinaryIO, start: float, *, options: dict[str, Any]) -> Sound:
     from ncodec.codec import FileDecoder
+    from ncodec.live.playlist import AudioFile
 
+    if not _is_codes(cast(BufferedReader, file).peek(16)):
+        return AudioFile(file, start, keep_going=options["keep_going"])
     return FileDecoder(
         file,
         model=options["model"],

@@ -10,6 +10,8 @@ import click
 from ncodec_cli import common
 from ncodec_cli.line import meter
 from ncodec_cli.sound import (
+    check_model,
+    check_recording,
     coding_options,
     duration_option,
     open_console,
@@ -18,7 +20,7 @@ from ncodec_cli.sound import (
 )
 
 if TYPE_CHECKING:
-    from ncodec.live.recorder import RecorderStats
+    from ncodec.live.recorder import Recorder, RecorderStats
 
 FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 
@@ -35,8 +37,9 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 def record(path: str, **options: Any) -> None:
     """Record the microphone to OUT.ecdc, or to a pipe (-), until q, Ctrl-C or --duration.
 
-    The file is readable up to its last packet if the machine dies meanwhile. When the reader of a
-    pipe goes away, recording ends without a word and with status 141, as if by SIGPIPE.
+    The file is readable up to its last packet if the machine dies meanwhile. With --force an old
+    one is kept until the new one, OUT.ecdc.part, is whole. When the reader of a pipe goes away,
+    recording ends without a word and with status 141, as if by SIGPIPE.
 
     \b
     Examples:
@@ -44,24 +47,11 @@ def record(path: str, **options: Any) -> None:
       ncodec record --duration 1:00 --bw 3 minute.ecdc
       ncodec record - | ssh host ncodec play -
     """
-    from ncodec.live.devices import ready_device
-
-    pipe = path == "-"
-    packet_ms = options["packet_ms"] or (PIPE_PACKET_MS if pipe else FILE_PACKET_MS)
+    check_recording(path, options["force"])
+    check_model(options["model"])
     with ExitStack() as stack:
         console = stack.enter_context(open_console(quiet=options["quiet"]))
-        device = ready_device(options["source"], "input")
-        from ncodec.live.recorder import Recorder
-
-        common.use_threads(options["threads"])
-        recorder = Recorder(
-            common.coding_model(options),
-            device,
-            channels=options["channels"],
-            bandwidth=options["bw"],
-            codebooks=options["codebooks"],
-            packet_seconds=packet_ms / 1000,
-        )
+        recorder = _recorder(path, options)
         recorder.record_to(stack.enter_context(open_recording(path, options["force"])))
         duration = options["duration"]
 
@@ -71,9 +61,29 @@ def record(path: str, **options: Any) -> None:
             over = duration is not None and stats.seconds >= duration
             return not over and console.keys.read() != "q"
 
-        console.run(recorder, f"recording from {device.name}; q or Ctrl-C ends it", each)
+        console.run(recorder, f"recording from {recorder.device.name}; q or Ctrl-C ends it", each)
         stats = recorder.stats()
-        console.line.say(f"{path}: {stats.seconds:.2f} s, {stats.overruns} overruns")
+        name = "standard output" if path == "-" else path
+        console.line.say(f"{name}: {stats.seconds:.2f} s, {stats.overruns} overruns")
+
+
+def _recorder(path: str, options: dict[str, Any]) -> Recorder:
+    """Open the device first, since a model takes longer to load."""
+    from ncodec.live.devices import ready_device
+
+    device = ready_device(options["source"], "input")
+    from ncodec.live.recorder import Recorder
+
+    common.use_threads(options["threads"])
+    packet_ms = options["packet_ms"] or (PIPE_PACKET_MS if path == "-" else FILE_PACKET_MS)
+    return Recorder(
+        common.coding_model(options),
+        device,
+        channels=options["channels"],
+        bandwidth=options["bw"],
+        codebooks=options["codebooks"],
+        packet_seconds=packet_ms / 1000,
+    )
 
 
 def _describe(stats: RecorderStats) -> str:

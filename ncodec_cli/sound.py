@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,22 +12,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.quiet import quiet_libraries
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
-from ncodec_cli.line import Line
+from ncodec_cli.line import Line, say
 
 if TYPE_CHECKING:
     from ncodec.live.running import Running
 
-input_option = click.option(
-    "--input", "source", metavar="DEV",
-    help="Microphone: number or part of the name, as `ncodec devices` lists them.",
+microphone_option = click.option(
+    "--microphone", "--input", "source", metavar="DEV",
+    help="Number or part of the name, as `ncodec devices` lists them.",
 )  # fmt: skip
-output_option = click.option(
-    "--output", "sink", metavar="DEV",
-    help="Speaker: number or part of the name, as `ncodec devices` lists them.",
+speaker_option = click.option(
+    "--speaker", "--output", "sink", metavar="DEV",
+    help="Number or part of the name, as `ncodec devices` lists them.",
 )  # fmt: skip
 threads_option = click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N",
@@ -39,7 +41,7 @@ duration_option = click.option(
 def coding_options(command: common.F) -> common.F:
     """Add what every command that codes a microphone has."""
     for option in (
-        input_option,
+        microphone_option,
         common.beam_option,
         common.model_option,
         common.codebooks_option,
@@ -85,20 +87,84 @@ def open_console(*, quiet: bool) -> Generator[Console]:
         yield Console(line, pressed)
 
 
+def check_model(name: str | None) -> None:
+    """Raise if there is no such model here, before a device is asked.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if name is not None:
+        from ncodec.checkpoints import find
+
+        find(name)
+
+
+def check_recording(path: str, force: bool) -> None:
+    """Refuse what `open_recording` would refuse, before a device is asked or a model loaded.
+
+    Raises:
+        ArgumentError: it exists and `force` is not set, is a folder, or "-" is a terminal.
+        OSError: there is no such folder.
+    """
+    if path == "-":
+        common.check_stream("stdout")
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise ArgumentError(f"{path}: is a folder; the output must be a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if target.exists() and not force:
+        raise ArgumentError(f"{path}: exists already (--force overwrites)")
+
+
 @contextmanager
 def open_recording(path: str, force: bool) -> Generator[BinaryIO]:
     """Open a recording under its own name from the start, since it must survive a crash.
 
+    Over an old one it is written beside it, as PATH.part, and takes its place when it is whole; if
+    it ends by an error, it stays there.
+
     Raises:
         ArgumentError: it exists and `force` is not set, or "-" is a terminal.
     """
+    check_recording(path, force)
     if path == "-":
         with common.open_output(path, force=force) as pipe:
             yield pipe
         return
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a named pipe
+        with target.open("wb") as file:
+            yield file
+        return
+    written = target.with_name(target.name + ".part") if target.exists() else target
     try:
-        file = Path(path).open("wb" if force else "xb")  # noqa: SIM115
+        file = written.open("xb")
     except FileExistsError:
-        raise ArgumentError(f"{path}: exists already (--force overwrites)") from None
-    with file:
-        yield file
+        raise ArgumentError(
+            f"{written}: is there, perhaps of a recording that was cut off: move it away"
+        ) from None
+    try:
+        with file:
+            yield file
+    except Exception:
+        _keep(written, target)
+        raise
+    if written != target:
+        written.replace(target)
+
+
+def _keep(written: Path, target: Path) -> None:
+    """Keep what was recorded before an error; nothing stays of nothing."""
+    from ncodec_formats import info
+
+    with written.open("rb") as file:
+        try:
+            seconds: float = info(file)["seconds"]
+        except NcodecError:
+            seconds = 0.0
+    if seconds == 0:
+        written.unlink()
+    elif written != target:
+        say(f"{target}: stays as it was; what was recorded before the error is in {written}")

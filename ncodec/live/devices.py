@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ncodec.errors import DeviceError
+from ncodec.errors import ArgumentError, DeviceError
 
 Kind = Literal["input", "output"]
 Callback = Callable[[NDArray[np.float32], float, bool], None]
@@ -23,6 +23,38 @@ seconds, and whether the device lost samples before it."""
 USUAL_RATES = (48000, 44100)
 GUESSES = 500
 _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985  # portaudio.h, PaErrorCode
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds to ask of each device, and seconds that the output holds at its emptiest moments."""
+
+    device: float
+    prefill: float
+
+
+LATENCIES = {
+    "low": Latency(0.02, 0.01),
+    "medium": Latency(0.07, 0.04),
+    "high": Latency(0.10, 0.12),
+}
+
+
+def parse_latency(text: str) -> Latency:
+    """Return the setting of a name, or of a number of seconds for each of its parts.
+
+    Raises:
+        ArgumentError: it is neither, or not 0.001 to 2 seconds.
+    """
+    if text in LATENCIES:
+        return LATENCIES[text]
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.001 <= seconds <= 2:
+        raise ArgumentError(f"latency {text!r}: must be low, medium, high or 0.001 to 2 seconds")
+    return Latency(seconds, seconds)
 
 
 @dataclass(frozen=True)
@@ -41,6 +73,10 @@ class DeviceInfo:
     def channels(self, kind: Kind) -> int:
         """Return how many channels its input or output has."""
         return self.input_channels if kind == "input" else self.output_channels
+
+    def is_default(self, kind: Kind) -> bool:
+        """Say whether it is what sound comes from, or goes to, unless another is asked for."""
+        return self.default_input if kind == "input" else self.default_output
 
 
 def portaudio() -> Any:
@@ -96,19 +132,22 @@ def find_device(wanted: str | None, kind: Kind) -> DeviceInfo:
             "(pulseaudio or pipewire); `ncodec devices` lists what there is"
         )
     if wanted is None:
-        chosen = [d for d in devices if (d.default_input, d.default_output)[kind == "output"]]
-        return (chosen or devices)[0]
-    if wanted.isdecimal():
-        chosen = [device for device in devices if device.index == int(wanted)]
-    else:
-        low = wanted.lower()
-        chosen = [device for device in devices if device.name.lower() == low]
-        chosen = chosen or [device for device in devices if low in device.name.lower()]
+        return next((each for each in devices if each.is_default(kind)), devices[0])
+    chosen = _matching(devices, wanted)
     if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(f"{device.index} {device.name!r}" for device in chosen or devices)
     many = "more than one" if chosen else "no"
     raise DeviceError(f"{many} {kind} device {wanted!r}: choose one of {names}")
+
+
+def _matching(devices: list[DeviceInfo], wanted: str) -> list[DeviceInfo]:
+    """Return the devices of that number or name, or else those with it in their names."""
+    if wanted.isdecimal():
+        return [device for device in devices if device.index == int(wanted)]
+    low = wanted.lower()
+    exact = [device for device in devices if device.name.lower() == low]
+    return exact or [device for device in devices if low in device.name.lower()]
 
 
 def ready_device(wanted: str | None, kind: Kind) -> DeviceInfo:

@@ -1,21 +1,21 @@
-"""The decoded sound of files, one after the other."""
+"""The sound of files, decoded or as it is, one after the other."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ncodec.audio import Resampler, Samples
+from ncodec.audio import Resampler, Samples, open_audio
 from ncodec.errors import ArgumentError
 
 PIPE = "-"
 
 
 class Sound(Protocol):
-    """Decoded sound: `ncodec.codec.FileDecoder` is one."""
+    """Sound: `ncodec.codec.FileDecoder` and `AudioFile` are such."""
 
     sample_rate: int
     channels: int
@@ -29,6 +29,43 @@ class Sound(Protocol):
     def __iter__(self) -> Iterator[Samples]:
         """Return the blocks `[C, T]`."""
         ...
+
+
+class AudioFile:
+    """Sound that is no code: whatever `ncodec.audio.open_audio` reads."""
+
+    packet_seconds = 1.0
+    """It comes as fast as it is read, so that a pipe of it is never taken for a live stream."""
+
+    def __init__(self, file: BinaryIO, start: float = 0.0, *, keep_going: bool = False) -> None:
+        """Open it, and pass over what lies before `start`, in seconds.
+
+        Raises:
+            BadFileError: it is no audio, or is damaged before that.
+            ArgumentError: it ends before that.
+        """
+        self._reader = open_audio(file, allow_truncated=keep_going)
+        self.sample_rate, self.channels = self._reader.sample_rate, self._reader.channels
+        self._start = start
+        left = round(start * self.sample_rate)
+        while left > 0:
+            passed = self._reader.read(min(left, self.sample_rate)).shape[1]
+            if passed == 0:
+                length = start - left / self.sample_rate
+                raise ArgumentError(f"start {start:g} s lies beyond the end, at {length:g} s")
+            left -= passed
+
+    @property
+    def seconds(self) -> float | None:
+        """Length from where it begins, if known."""
+        samples = self._reader.samples
+        return None if samples is None else max(samples / self.sample_rate - self._start, 0.0)
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Return the blocks `[C, T]`."""
+        with closing(self._reader):
+            while (block := self._reader.read(self.sample_rate // 4)).shape[1]:
+                yield block
 
 
 Opener = Callable[[BinaryIO, float], Sound]

@@ -7,7 +7,7 @@ import pytest
 
 from ncodec.errors import ArgumentError, DeviceError
 from ncodec.live import devices
-from ncodec.live.session import LATENCIES, Latency, parse_latency
+from ncodec.live.devices import LATENCIES, Latency, parse_latency
 
 
 def test_no_portaudio(monkeypatch):

@@ -20,7 +20,7 @@ from ncodec.live.devices import find_device
 from ncodec.live.player import FADE_SECONDS, Player
 from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
-from ncodec_cli.keys import Keys
+from ncodec_cli.keys import TerminalKeys
 from ncodec_cli.play import _react
 
 RATE = 24000
@@ -64,7 +64,7 @@ class Listener:
         self.count = len(paths)
         self.ours, theirs = pty.openpty()
         tty.setcbreak(theirs)
-        self.keys = Keys(theirs)
+        self.keys = TerminalKeys(theirs)
 
     def __enter__(self):
         self.player.__enter__()
