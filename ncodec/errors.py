@@ -9,7 +9,9 @@ from ncodec_formats.errors import (
     LimitError,
     ModelMismatchError,
     NcodecError,
+    OutputExistsError,
     UnsupportedVersionError,
+    naming,
 )
 
 __all__ = [
@@ -21,5 +23,7 @@ __all__ = [
     "LimitError",
     "ModelMismatchError",
     "NcodecError",
+    "OutputExistsError",
     "UnsupportedVersionError",
+    "naming",
 ]

@@ -1,17 +1,108 @@
-"""Outputs that are whole or absent: written under a temporary name, then renamed."""
+"""Inputs of any kind; outputs that are whole or absent, written under a temporary name first."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ncodec.errors import ArgumentError
+from ncodec.errors import (
+    ArgumentError,
+    BadFileError,
+    CheckpointError,
+    LimitError,
+    ModelMismatchError,
+    OutputExistsError,
+    UnsupportedVersionError,
+    naming,
+)
+
+PathOrFile = str | os.PathLike[str] | BinaryIO
+"""A path, or an open binary file."""
+ReadableFile = PathOrFile | bytes | bytearray | memoryview
+"""A path, an open binary file, or what would stand in one."""
+
+
+@contextmanager
+def reading(
+    source: ReadableFile, *, name: str | None = None, seekable: bool = False
+) -> Generator[BinaryIO]:
+    """Give an input as an open binary file, and let errors of its format say which file they mean.
+
+    Args:
+        source: a path, which is closed at the end; a file, which is not; or bytes.
+        name: how errors call it; its path by default.
+        seekable: copy a pipe to a temporary file first.
+
+    Raises:
+        ArgumentError: it is nothing of this kind.
+        OSError: it cannot be read.
+    """
+    with naming_file(name or name_of(source)), ExitStack() as stack:
+        file = open_readable(source)
+        if file is not source:
+            stack.enter_context(file)
+        if seekable and not file.seekable():
+            spool: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # pyright: ignore
+            shutil.copyfileobj(file, spool)
+            spool.seek(0)
+            file = spool
+        yield file
+
+
+def naming_file(name: str) -> AbstractContextManager[None]:
+    """Let errors that a file is to blame for say which one they mean."""
+    return naming(
+        name,
+        BadFileError,
+        CheckpointError,
+        LimitError,
+        ModelMismatchError,
+        UnsupportedVersionError,
+    )
+
+
+def open_readable(source: ReadableFile) -> BinaryIO:
+    """Open a path or bytes for reading; a file is given back as it is."""
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).open("rb")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(source)
+    if hasattr(source, "read"):
+        return source
+    raise ArgumentError(f"{source!r}: must be a path, a binary file or bytes")
+
+
+def name_of(source: object) -> str:
+    """Return how errors call an input or an output."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "input"
+
+
+@contextmanager
+def writing(target: PathOrFile, *, force: bool = False) -> Generator[BinaryIO]:
+    """Give an output as an open file: `atomic_output` of a path, or the file that is given.
+
+    Raises:
+        ArgumentError: it is nothing of this kind; otherwise as `atomic_output`.
+    """
+    if isinstance(target, (str, os.PathLike)):
+        with atomic_output(target, force=force) as file:
+            yield file
+    elif hasattr(target, "write"):
+        yield target
+    else:
+        raise ArgumentError(f"{target!r}: must be a path or a binary file")
 
 
 @contextmanager
@@ -22,7 +113,8 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
     included. A pipe or a device that is there already is written to directly.
 
     Raises:
-        ArgumentError: `path` exists and `force` is not set.
+        OutputExistsError: `path` exists and `force` is not set.
+        ArgumentError: `path` is a folder.
         OSError: the folder is missing or full, or is not writable.
     """
     target = Path(os.path.realpath(path))
@@ -33,7 +125,7 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
             yield device
         return
     if target.exists() and not force:
-        raise ArgumentError(f"{path}: exists already (--force overwrites)")
+        raise OutputExistsError(f"{path}: exists already (force=True overwrites)")
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
     try:
@@ -59,7 +151,7 @@ def _publish(temporary: Path, target: Path, *, force: bool) -> None:
         try:
             os.link(temporary, target)
         except FileExistsError:
-            raise ArgumentError(f"{target}: exists already (--force overwrites)") from None
+            raise OutputExistsError(f"{target}: exists already (force=True overwrites)") from None
         except OSError:
             pass  # a file system without hard links: the plain rename below
         else:

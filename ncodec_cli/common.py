@@ -6,13 +6,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec import errors
+from ncodec.errors import ArgumentError
 from ncodec.files import atomic_output, same_file
 from ncodec_cli import line, parameters, progress
 from ncodec_cli.completing import complete_models
@@ -177,13 +178,9 @@ def name_of(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
-@contextmanager
-def naming(path: str) -> Generator[None]:
+def naming(path: str) -> AbstractContextManager[None]:
     """Let errors of a format say which input they mean."""
-    try:
-        yield
-    except NcodecError as error:
-        raise type(error)(f"{name_of(path)}: {error}") from error
+    return errors.naming(name_of(path))
 
 
 @contextmanager

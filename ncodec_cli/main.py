@@ -122,12 +122,30 @@ def _say(error: Exception) -> int:
     return 1
 
 
+_OPTIONS = {
+    "force=True": "--force",
+    "keep_going=True": "--keep-going",
+    "max_seconds=None": "--no-limit",
+    "mono=True": "--mono",
+    "mirror=URL": "--mirror",
+    "model=FILE": "--model FILE",
+    "model=NAME": "--model NAME",
+    "name=NAME": "--name NAME",
+    "sample_rate=HZ": "--rate HZ",
+    "to=KIND": "--to KIND",
+    "to='encodec'": "--to encodec",
+}
+"""Where the library's errors speak of arguments, the command line speaks of options."""
+
+
 def describe(error: Exception) -> str:
     """Return one line for a person; errors that nobody foresaw say where to see more."""
     from ncodec.errors import NcodecError
 
     if isinstance(error, NcodecError):
         text = str(error)
+        for argument, option in _OPTIONS.items():
+            text = text.replace(argument, option)
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif isinstance(error, MemoryError):

@@ -115,7 +115,7 @@ def check_recording(path: str, force: bool) -> None:
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     if target.exists() and not force:
-        raise ArgumentError(f"{path}: exists already (--force overwrites)")
+        raise ArgumentError(f"{path}: exists already (force=True overwrites)")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT 
 def modules_of(package: str, folder: Path) -> list[str]:
     """Name every module below a package, without importing any of them."""
     found = pkgutil.walk_packages([str(folder)], prefix=f"{package}.")
-    return [package, *(m.name for m in found)]
+    return [package, *(m.name for m in found if not m.name.endswith("__main__"))]
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -5,7 +5,7 @@ from .copying import Report
 from .ending import End, Index
 from .errors import NcodecError
 from .follow import Losses
-from .header import Header
+from .header import Header, Tags, tag_pairs
 from .info import info, sniff
 from .operations import peel, set_tags
 from .packets import Loss, Packet, encode_packet
@@ -24,6 +24,7 @@ __all__ = [
     "NcodecError",
     "Packet",
     "Report",
+    "Tags",
     "cat",
     "cut",
     "encode_packet",
@@ -33,5 +34,6 @@ __all__ = [
     "repair",
     "set_tags",
     "sniff",
+    "tag_pairs",
     "verify",
 ]

@@ -1,5 +1,8 @@
 """All errors that ncodec raises on a caller's mistake or a bad file: one root, `NcodecError`."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 
 class NcodecError(Exception):
     """Root of all errors that a caller can meet; its text is one line for a person to read."""
@@ -35,3 +38,18 @@ class DeviceError(NcodecError):
 
 class ArgumentError(NcodecError):
     """A value given by the caller breaks a rule; the text has both the value and the rule."""
+
+
+class OutputExistsError(ArgumentError, FileExistsError):
+    """An output is there already, and overwriting it was not asked for."""
+
+
+@contextmanager
+def naming(name: str, *kinds: type[NcodecError]) -> Generator[None]:
+    """Lets errors, or only those of some kinds, say which file they mean."""
+    try:
+        yield
+    except NcodecError as error:
+        if kinds and not isinstance(error, kinds):
+            raise
+        raise type(error)(f"{name}: {error}") from error

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ _VERSION_KEY, _MUST_KEY = "v", "u"
 _RUNS = ("codebook_sizes", "kinds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Header:
     """What a reader must know before the first packet.
 
@@ -110,6 +110,25 @@ class Header:
         check_header(self)
         if clash := {*_KEYS} & {*self.extra}:
             raise ArgumentError(f"extra has the key {min(clash)!r}, which has a field of its own")
+
+    def __repr__(self) -> str:
+        """Returns the fields that are not as usual, on one line."""
+        said = {
+            "model": repr(self.model),
+            "model_hash": f"{self.model_hash.hex()[:12]}...",
+            "sample_rate": self.sample_rate,
+            "hop": self.hop,
+            "streams": self.streams,
+            "codebooks": len(self.codebook_sizes),
+            "packet_frames": self.packet_frames,
+            "source_rate": self.source_rate,
+            "source_channels": self.source_channels,
+        }
+        unusual = {name: getattr(self, name) for name in _OPTIONAL if name != "tags"}
+        said |= {name: value for name, value in unusual.items() if value != _OPTIONAL[name]}
+        if self.tags:
+            said["tags"] = len(self.tags)
+        return f"Header({', '.join(f'{name}={value}' for name, value in said.items())})"
 
     def to_bytes(self) -> bytes:
         """Returns the header as it stands in a file, prefix and CRC included."""
@@ -242,6 +261,25 @@ _OPTIONAL: dict[str, object] = {
     "tags": (),
 }
 _REQUIRED = set(_KEYS.values()) - set(_OPTIONAL) - {"source_samples", "peeled"}
+
+
+Tags = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Tags as a caller gives them: a mapping, or pairs of key and value if a key has several values."""
+
+
+def tag_pairs(tags: Tags) -> tuple[tuple[str, str], ...]:
+    """Returns tags as a header has them.
+
+    Raises:
+        ArgumentError: they are neither a mapping nor pairs.
+    """
+    given: Any = tags.items() if isinstance(tags, Mapping) else tags
+    try:
+        return tuple((key, value) for key, value in given)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"tags {tags!r}: must be a mapping, or pairs of key and value"
+        ) from error
 
 
 def header_size(prefix: bytes) -> int:

@@ -6,14 +6,14 @@ that `repair` makes. An error leaves the output unfinished, so callers write to 
 rename it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import BinaryIO
 
 from .bulk import Run
 from .copying import Report, copy_item, raw_links
 from .errors import ArgumentError
-from .header import Header
+from .header import Header, Tags, tag_pairs
 from .peeling import peel_packet
 
 
@@ -56,9 +56,6 @@ def peel(
     return written
 
 
-Tags = Sequence[tuple[str, str]]
-
-
 def set_tags(
     src: BinaryIO,
     dst: BinaryIO,
@@ -78,10 +75,12 @@ def set_tags(
         BadFileError: the source is damaged, and `keep_going` is off or it has no usable header.
     """
     gone = {key.lower() for key in remove}
+    added = tag_pairs(add)
+    given = None if tags is None else tag_pairs(tags)
     for link in raw_links(src, keep_going, report):
-        before = link.header.tags if tags is None else tuple(tags)
+        before = link.header.tags if given is None else given
         kept = tuple(tag for tag in before if tag[0].lower() not in gone)
-        writer = link.writer(dst, replace(link.header, tags=kept + tuple(add)))
+        writer = link.writer(dst, replace(link.header, tags=kept + added))
         for item in link.items():
             copy_item(writer, item)
         link.finish(writer)

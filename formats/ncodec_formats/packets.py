@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import limits
 from .bounds import scale_fault
-from .errors import BadFileError
+from .errors import BadFileError, DamageError
 from .header import Header
 from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
 
@@ -19,7 +19,7 @@ CODES, END, INDEX, REDUNDANCY, GAP = range(5)
 HAS_FIRST_FRAME, HAS_FRAMES, HAS_LAYERS, HAS_SCALE = 0x10, 0x20, 0x40, 0x80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Packet:
     """Codes of consecutive frames.
 
@@ -37,6 +37,47 @@ class Packet:
     def frames(self) -> int:
         """Frames that the packet covers."""
         return int(self.codes.shape[2])
+
+    def __repr__(self) -> str:
+        """Returns a line without the codes themselves."""
+        shape = ", ".join(map(str, self.codes.shape))
+        scale = "None" if self.scale is None else f"[{len(self.scale)}]"
+        return (
+            f"Packet(sequence={self.sequence}, first_frame={self.first_frame}, "
+            f"codes=[{shape}], scale={scale})"
+        )
+
+    def to_bytes(self, header: Header) -> bytes:
+        """Returns the packet as it stands in a file, for a sender that has its own transport.
+
+        Raises:
+            ArgumentError: it does not fit the header.
+        """
+        header.check_packet(self)
+        return Layout(header).put_packet(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, header: Header, *, keep_going: bool = False) -> "Packet":
+        """Reads what `to_bytes` gave.
+
+        With `keep_going` a packet with damage gives its layers below the damage.
+
+        Raises:
+            DamageError: a layer is damaged, and `keep_going` is off.
+            BadFileError: it is no packet of codes of such a file, or its head is damaged.
+        """
+        layout = Layout(header)
+        try:
+            head = layout.get_head(data, 0)
+        except (IndexError, ValueError) as error:
+            raise BadFileError(f"{len(data)} bytes that are no packet of codes: {error}") from error
+        if len(data) > head.size + head.body_size:
+            size = head.size + head.body_size
+            raise BadFileError(f"packet {head.sequence} has {size} bytes, not {len(data)}")
+        good = layout.count_good(head, data[head.size :])
+        if good < len(head.lengths) and not keep_going:
+            raise DamageError(f"packet {head.sequence} is damaged from codebook {good + 1} on")
+        return layout.get_packet(head, data[head.size :], good)
 
 
 @dataclass(frozen=True)
@@ -210,11 +251,11 @@ class Layout:
 
 
 def encode_packet(header: Header, packet: Packet) -> bytes:
-    """Returns one packet of codes as bytes, for a sender that has a transport of its own.
+    """Returns `packet.to_bytes(header)`.
 
-    A receiver that hands such packets to an `EcdcReader`, after the header's bytes, reads them.
+    A receiver that hands such packets to an `EcdcReader`, after the header's bytes, reads them too.
     """
-    return Layout(header).put_packet(packet)
+    return packet.to_bytes(header)
 
 
 def put_other(kind: int, payload: bytes) -> bytes:

@@ -130,7 +130,9 @@ def open_writer(
     _container(container)
     most = _CHANNELS.get(container, 8)
     if channels > most:
-        raise ArgumentError(f"{container} cannot hold {channels} channels: {most} at most (--mono)")
+        raise ArgumentError(
+            f"{container} cannot hold {channels} channels: {most} at most (mono=True)"
+        )
     lossy = container in _LOSSY or (
         container in ffmpeg.WRITTEN and container not in ffmpeg.LOSSLESS
     )

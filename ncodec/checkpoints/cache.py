@@ -56,6 +56,10 @@ def stored_names() -> list[str]:
     return sorted(p.stem for p in folder.glob("*.safetensors") if _NAME.fullmatch(p.stem))
 
 
+class UnknownModelError(CheckpointError):
+    """No model has this name."""
+
+
 def lookup(name: str) -> Entry:
     """Return the registry's entry of a name, or of a name on the Hugging Face hub.
 
@@ -64,7 +68,7 @@ def lookup(name: str) -> Entry:
     """
     entry = REGISTRY.get(canonical(name))
     if entry is None:
-        raise CheckpointError(_unknown(name))
+        raise UnknownModelError(_unknown(name))
     return entry
 
 
@@ -85,9 +89,9 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         kind = type(name_or_path).__name__
         raise ArgumentError(f"model of type {kind}: must be a name or a path") from None
     name = canonical(text)
-    if name == text and (_is_path(text) or not _NAME.fullmatch(text)):
+    if name == text and (is_path(text) or not _NAME.fullmatch(text)):
         if not Path(text).is_file():
-            raise CheckpointError(_no_file(text))
+            raise UnknownModelError(_no_file(text))
         return Path(text)
     entry = REGISTRY.get(name)
     if entry is not None and entry.embedded:
@@ -97,7 +101,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     if entry is not None:
         raise CheckpointError(f"{name} is not on this machine: `ncodec models pull {name}` gets it")
-    raise CheckpointError(_unknown(text))
+    raise UnknownModelError(_unknown(text))
 
 
 def remove(name: str) -> int:
@@ -109,7 +113,7 @@ def remove(name: str) -> int:
     entry = REGISTRY.get(canonical(name))
     if entry is not None and entry.embedded:
         raise CheckpointError(f"{name}: comes with the package, and stays")
-    if _is_path(name) and entry is None:
+    if is_path(name) and entry is None:
         raise CheckpointError(f"{name}: pulled and imported models are removed by their names")
     path = model_path(canonical(name))
     if not path.is_file():
@@ -120,7 +124,8 @@ def remove(name: str) -> int:
     return size
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Say whether a model's name is taken for the path of its file."""
     return os.sep in text or "/" in text or text.endswith(".safetensors")
 
 

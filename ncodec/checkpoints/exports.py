@@ -17,7 +17,7 @@ from ncodec.checkpoints.files import family_config, read_model_file, serialise
 from ncodec.checkpoints.layouts import LAYOUTS, Layout
 from ncodec.checkpoints.layouts.common import Written
 from ncodec.checkpoints.model_info import ModelInfo
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, OutputExistsError
 from ncodec.files import atomic_output
 
 OWN = "ncodec"
@@ -142,7 +142,7 @@ def _put(folder: Path, files: Mapping[str, bytes], force: bool) -> list[Path]:
     paths = [folder / name for name in files]
     taken = [path for path in paths if path.exists()]
     if taken and not force:
-        raise ArgumentError(f"{taken[0]}: exists already (--force overwrites)")
+        raise OutputExistsError(f"{taken[0]}: exists already (force=True overwrites)")
     for path, content in zip(paths, files.values(), strict=True):
         with atomic_output(path, force=force) as file:
             file.write(content)

@@ -21,7 +21,7 @@ from ncodec.checkpoints.layouts import LAYOUTS, Found
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
-from ncodec.errors import ArgumentError, CheckpointError
+from ncodec.errors import ArgumentError, CheckpointError, OutputExistsError
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "compression_state_dict.bin", "weights.pth")
 
@@ -95,9 +95,9 @@ def import_model(
     like = REGISTRY.get(chosen) or checkpoint.like
     found = _completed(checkpoint.found, like, path) if like else checkpoint.found
     if found.family != "encodec_lm" and "sample_rate" not in found.config:
-        raise ArgumentError(f"{path}: its sample rate is not in the file: give it (--rate)")
+        raise ArgumentError(f"{path}: its sample rate is not in the file: give it (sample_rate=HZ)")
     if model_path(chosen).exists() and not force:
-        raise ArgumentError(f"model {chosen!r} exists already (--force replaces it)")
+        raise OutputExistsError(f"model {chosen!r} exists already (force=True replaces it)")
     published, told = checkpoint.published, checkpoint.told
     licence = licence or (published or told or _UNTOLD).licence
     notes = {
@@ -164,7 +164,7 @@ def _name(checkpoint: _Checkpoint, asked: str | None) -> str:
     if asked is not None:
         name = canonical(asked)
         if name in REGISTRY and REGISTRY[name].embedded:
-            raise ArgumentError(f"{name} is the model that comes with the package: another --name")
+            raise ArgumentError(f"{name} comes with the package; give another name=NAME")
         return name
     if checkpoint.published is not None:
         return checkpoint.published.name
@@ -179,7 +179,7 @@ def _name(checkpoint: _Checkpoint, asked: str | None) -> str:
         )
     else:
         reason = f"{checkpoint.found.layout}, of no known model"
-    raise ArgumentError(f"{path}: {reason}: it needs a name (--name)")
+    raise ArgumentError(f"{path}: {reason}: it needs a name (name=NAME)")
 
 
 def _completed(found: Found, entry: Entry, path: str | os.PathLike[str]) -> Found:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import find, model_path, stored_names
+from ncodec.checkpoints.cache import UnknownModelError, find, is_path, model_path, stored_names
 from ncodec.checkpoints.files import load_model_file
 from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
@@ -82,10 +82,14 @@ def find_model(
 def _made_with(name: str, fingerprint: str) -> str | os.PathLike[str]:
     """Return the name or else the path of the model that a file was made with.
 
+    A file's word is never taken for a path.
+
     Raises:
         CheckpointError: It is not on this machine, and no other has its weights.
     """
     try:
+        if is_path(name):
+            raise UnknownModelError(name)
         if _fingerprint(find(name)) in (fingerprint, None):
             return name
     except CheckpointError as error:
@@ -102,7 +106,7 @@ def _made_with(name: str, fingerprint: str) -> str | os.PathLike[str]:
         raise missing
     raise CheckpointError(
         f"made with weights {fingerprint[:12]} named {name!r}, which are not on this machine: "
-        "--model FILE, or `ncodec models import FILE`"
+        "model=FILE, or `ncodec models import FILE`"
     )
 
 

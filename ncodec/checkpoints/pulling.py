@@ -81,7 +81,7 @@ def _from_any(
             failures.append(" ".join(str(error).split()))
     failures.append(
         f"{entry.name}: no source gave it; download the file elsewhere and "
-        "`ncodec models import FILE`, or name a --mirror that has it"
+        "`ncodec models import FILE`, or name a mirror=URL that has it"
     )
     raise CheckpointError("\n".join(failures))
 

@@ -50,7 +50,7 @@ def kind_of_name(path: str | os.PathLike[str]) -> str:
     ending = Path(path).suffix.lower()
     kinds = {".ecdc": "ecdc", ".dac": "dac", ".npz": "npz", ".safetensors": "safetensors"}
     if ending not in kinds:
-        raise ArgumentError(f"{path}: its name must end in {', '.join(kinds)}, or give --to")
+        raise ArgumentError(f"{path}: its name must end in {', '.join(kinds)}, or give to=KIND")
     return kinds[ending]
 
 
@@ -83,7 +83,7 @@ def convert(
     if to not in KINDS:
         raise ArgumentError(f"kind {to!r}: must be one of {', '.join(KINDS)}")
     if lm and to != "encodec":
-        raise ArgumentError("LM coding is for .ecdc version 0 only (--to encodec)")
+        raise ArgumentError("LM coding is for .ecdc version 0 only (to='encodec')")
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
             return convert(file, target, to=to, model=model, lm=lm, force=force, load=load)
@@ -151,4 +151,4 @@ def _check_pair(content: Content, to: str, *, lm: bool) -> None:
 def _path_of(target: str | os.PathLike[str] | BinaryIO) -> str:
     if isinstance(target, (str, os.PathLike)):
         return os.fspath(target)
-    raise ArgumentError("the kind to write must be given for a file without a name (--to)")
+    raise ArgumentError("the kind to write must be given for a file without a name (to=KIND)")

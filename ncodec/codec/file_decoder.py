@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.checkpoints.loading import ModelLike, find_model
@@ -14,9 +13,10 @@ from ncodec.codec.loudness import at_own_level
 from ncodec.codec.pipeline import Workers
 from ncodec.containers import ForeignReader, open_links
 from ncodec.errors import ArgumentError, BadFileError, LimitError
+from ncodec.files import ReadableFile, open_readable
 from ncodec.models.base import CompressionModel
 from ncodec.runtime import in_precision
-from ncodec_formats import EcdcReader, Losses
+from ncodec_formats import EcdcReader, Header, Losses
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 MOST_SAMPLES = (1 << 26, 1 << 14)
@@ -50,7 +50,7 @@ class FileDecoder:
 
     def __init__(
         self,
-        file: BinaryIO,
+        file: ReadableFile,
         *,
         model: ModelLike = None,
         bandwidth: float | None = None,
@@ -71,22 +71,29 @@ class FileDecoder:
         if not 0 <= begin < float("inf") or (end is not None and not begin <= end < float("inf")):
             raise ArgumentError(f"start {start} s, end {end} s: must be 0 <= start <= end")
         self.damage: list[Damage] = []
-        given = os.fspath(model) if isinstance(model, os.PathLike) else model
-        self._links = open_links(
-            file, keep_going, max_seconds=max_seconds, model=given, device=device
-        )
+        self._file = open_readable(file)
+        self._own = self._file is not file
+        self._origin = self._file.tell() if self._file.seekable() else None
+        self._max_seconds = max_seconds
         self._given, self._device, self._precision = model, device, precision
         self._bandwidth, self._codebooks = bandwidth, codebooks
         self._begin, self._end, self._keep_going = begin, end, keep_going
-        self._limited, self._workers = max_seconds is not None, workers
+        self._workers = workers
         self._models: dict[bytes, CompressionModel] = {}
-        self._reader: EcdcReader | ForeignReader | None = next(self._links)
-        header = self._reader.header
-        self.sample_rate = sample_rate or header.source_rate
-        self.channels = header.source_channels
-        self.header = header
-        self.packet_seconds = header.packet_frames * header.hop / header.sample_rate
-        self._decoder = self._open(self._reader, 0.0)
+        self._foreign_header: Header | None = None
+        self._links = self._open_links()
+        try:
+            first = next(self._links)
+            self.sample_rate = sample_rate or first.header.source_rate
+            self._decoder = self._open(first, 0.0)
+        except BaseException:
+            self.close()
+            raise
+        self._reader: EcdcReader | ForeignReader | None = first
+        self.header: Header = first.header
+        """Of the first link."""
+        self.channels = self.header.source_channels
+        self.packet_seconds = self.header.packet_frames * self.header.hop / self.header.sample_rate
 
     @property
     def seconds(self) -> float | None:
@@ -97,8 +104,37 @@ class FileDecoder:
         total = (reader.total_samples - reader.header.start) / reader.header.source_rate
         return max(min(total, self._end or total) - self._begin, 0.0)
 
+    def seek(self, seconds: float) -> None:
+        """Go to a time; iterate anew after this.
+
+        Raises:
+            ArgumentError: the file is a pipe.
+        """
+        if self._origin is None:
+            raise ArgumentError("a pipe cannot be searched")
+        self._file.seek(self._origin)
+        self._begin = seconds
+        self._links = self._open_links()
+        self._reader = next(self._links)
+        self._decoder = self._open(self._reader, 0.0)
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._own:
+            self._file.close()
+
+    def _open_links(self) -> Iterator[EcdcReader | ForeignReader]:
+        given = os.fspath(self._given) if isinstance(self._given, os.PathLike) else self._given
+        return open_links(
+            self._file,
+            self._keep_going,
+            max_seconds=self._max_seconds,
+            model=given,
+            device=self._device,
+        )
+
     def __iter__(self) -> Iterator[Samples]:
-        """Decode; can be done once."""
+        """Decode; can be done once, and again after `seek`."""
         offset, given = 0.0, 0
         while (reader := self._reader) is not None:
             header = reader.header
@@ -118,7 +154,9 @@ class FileDecoder:
     def _open(self, reader: EcdcReader | ForeignReader, offset: float) -> StreamDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""
         if isinstance(reader, ForeignReader):
-            reader.header = at_own_level(reader.content, reader.model)
+            if self._foreign_header is None:
+                self._foreign_header = at_own_level(reader.content, reader.model)
+            reader.header = self._foreign_header
             model = reader.model
             if not isinstance(self._given, CompressionModel):  # the caller's own stays as it is
                 model = in_precision(model, self._precision, self._device)
@@ -166,13 +204,13 @@ class FileDecoder:
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
 
     def _check_size(self, reader: EcdcReader | ForeignReader, given: int) -> None:
-        if not self._limited or isinstance(reader, ForeignReader):
+        if self._max_seconds is None or isinstance(reader, ForeignReader):
             return
         free, each = MOST_SAMPLES
         if given > free + each * reader.offset:
             raise LimitError(
                 f"more than {free + each * reader.offset} samples from {reader.offset} bytes: "
-                "beyond the limit, which max_seconds=None (--no-limit) lifts"
+                "beyond the limit, which max_seconds=None lifts"
             )
 
     def _checked_end(self, reader: EcdcReader | ForeignReader) -> int | None:

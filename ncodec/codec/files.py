@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from ncodec.audio import (
@@ -23,17 +22,12 @@ from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.pipeline import Workers
-from ncodec.errors import (
-    BadFileError,
-    CheckpointError,
-    LimitError,
-    ModelMismatchError,
-    UnsupportedVersionError,
-)
-from ncodec.files import atomic_output
-from ncodec_formats import EcdcReader, EcdcWriter
+from ncodec.errors import BadFileError
+from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
+from ncodec_formats import EcdcReader, EcdcWriter, Tags, tag_pairs
 
-PathOrFile = str | os.PathLike[str] | BinaryIO
+AudioSource = ReadableFile | AudioReader
+"""Audio to be coded: a file of any kind, or samples behind the interface of an `AudioReader`."""
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of audio done and their total, None while it is unknown."""
 
@@ -115,7 +109,7 @@ class _Counted:
 
 
 def compress(
-    source: PathOrFile,
+    source: AudioSource,
     target: PathOrFile,
     *,
     model: ModelLike = None,
@@ -124,7 +118,7 @@ def compress(
     packet_frames: int | None = None,
     mono: bool = False,
     raw: RawFormat | None = None,
-    tags: tuple[tuple[str, str], ...] | Literal[False] = (),
+    tags: Tags | Literal[False] = (),
     source_tags: bool = True,
     gain_db: float = 0.0,
     redundancy: tuple[int, int] | None = None,
@@ -139,7 +133,8 @@ def compress(
     """Code audio to an ECDC file.
 
     Args:
-        source: path or binary file of audio, a pipe too; see `ncodec.audio.open_audio`.
+        source: path, binary file or bytes of audio, a pipe too (see `ncodec.audio.open_audio`); or
+            a reader that gives samples.
         target: path, which is then whole or absent, or a binary file.
         model: a model, its name, or a checkpoint's path; the embedded one by default.
         bandwidth: of the whole file, in kbps; the most codebooks that fit are used.
@@ -147,7 +142,7 @@ def compress(
         packet_frames: frames a packet; about a second by default.
         mono: mix the channels down to one.
         raw: the format of samples without a header.
-        tags: pairs of key and value; they replace the source's of the same key. False: none at
+        tags: a mapping, or pairs of key and value; they replace the source's of the same key. False: none at
             all, the source's neither.
         source_tags: carry the source's tags over.
         gain_db: to be applied when decoding.
@@ -166,11 +161,11 @@ def compress(
         OSError: a file cannot be read or written.
     """
     with (
-        closing(open_audio(source, raw=raw, allow_truncated=allow_truncated, name=name)) as reader,
+        closing(_open_audio(source, raw, allow_truncated, name)) as reader,
         Workers() as workers,
     ):
         channels = 1 if mono else reader.channels
-        given = tags or ()
+        given = tag_pairs(tags or ())
         carried = reader.tags if source_tags and tags is not False else ()
         encoder = StreamEncoder(
             find_model(model, None, device, precision),
@@ -182,10 +177,10 @@ def compress(
             packet_frames=packet_frames,
             tags=merge_tags(given, carried),
             gain_db=gain_db,
-            name=name or str(source if isinstance(source, (str, os.PathLike)) else "input"),
+            name=name or name_of(source),
             workers=None if reader.samples is None else workers,
         )
-        with _opened(target, force) as file:
+        with writing(target, force=force) as file:
             counted = _Counted(file)
             writer = EcdcWriter(cast(Any, counted), encoder.header, redundancy=redundancy)
             _encode(reader, encoder, writer, progress)
@@ -202,6 +197,15 @@ def compress(
         channels=channels,
         notes=tuple(reader.notes),
     )
+
+
+def _open_audio(
+    source: AudioSource, raw: RawFormat | None, allow_truncated: bool, name: str | None
+) -> AudioReader:
+    if hasattr(source, "sample_rate"):
+        return cast(AudioReader, source)
+    file = source if isinstance(source, (str, os.PathLike)) else open_readable(cast(Any, source))
+    return open_audio(file, raw=raw, allow_truncated=allow_truncated, name=name)
 
 
 def _encode(
@@ -236,7 +240,7 @@ def _verify(file: BinaryIO, samples: int) -> None:
 
 
 def decompress(
-    source: PathOrFile,
+    source: ReadableFile,
     target: PathOrFile,
     *,
     model: ModelLike = None,
@@ -260,7 +264,7 @@ def decompress(
     """Decode an ECDC file to audio of the source's rate, channels and exact length.
 
     Args:
-        source: path or binary file, a pipe too; links that follow each other are joined.
+        source: path, binary file (a pipe too) or bytes; links that follow each other are joined.
         target: path, which is then whole or absent, or a binary file.
         model: instead of the one that the file names.
         bandwidth: use only the codebooks that fit, in kbps.
@@ -287,8 +291,9 @@ def decompress(
         OSError: a file cannot be read or written.
     """
     if container is None:
-        container = "wav" if hasattr(target, "write") else format_of(os.fspath(cast(Any, target)))
-    with _reading(source, name) as file, Workers() as workers:
+        path_given = isinstance(target, (str, os.PathLike))
+        container = format_of(os.fspath(target)) if path_given else "wav"
+    with reading(source, name=name) as file, Workers() as workers:
         decoder = FileDecoder(
             file,
             model=model,
@@ -305,7 +310,7 @@ def decompress(
         )
         header = decoder.header
         channels = 1 if mono else decoder.channels
-        with _opened(target, force) as out:
+        with writing(target, force=force) as out:
             writer = open_writer(
                 out,
                 container=container,
@@ -342,32 +347,3 @@ def _decode(
         if progress is not None:
             progress(samples / decoder.sample_rate, decoder.seconds)
     writer.finish()
-
-
-@contextmanager
-def _opened(target: PathOrFile, force: bool) -> Generator[BinaryIO]:
-    if isinstance(target, (str, os.PathLike)):
-        with atomic_output(target, force=force) as file:
-            yield file
-    else:
-        yield target
-
-
-@contextmanager
-def _reading(source: PathOrFile, name: str | None) -> Generator[BinaryIO]:
-    """Open what is a path, and let errors of the format say which file they mean."""
-    try:
-        if isinstance(source, (str, os.PathLike)):
-            with Path(source).open("rb") as file:
-                yield file
-        else:
-            yield source
-    except (
-        BadFileError,
-        CheckpointError,
-        LimitError,
-        ModelMismatchError,
-        UnsupportedVersionError,
-    ) as error:
-        path = source if isinstance(source, (str, os.PathLike)) else "input"
-        raise type(error)(f"{name or path}: {error}") from error

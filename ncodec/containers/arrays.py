@@ -128,7 +128,7 @@ def _header(codes: np.ndarray, text: str | None, name: str | None) -> tuple[Head
     streams, codebooks, frames = codes.shape
     if text is None:
         if name is None:
-            raise ArgumentError("the file does not say which model its codes are of: give --model")
+            raise ArgumentError("the file does not say which model its codes are of: model=NAME")
         shape = shape_of(name)
         total = frames * shape.hop
         header = make_content_header(

@@ -122,5 +122,5 @@ def _guess(codebooks: int) -> str:
         if entry.family == "dac" and entry.config.get("codebooks") == codebooks:
             return entry.name
     raise ArgumentError(
-        f"a .dac file does not name its model, and {codebooks} codebooks fit none: give --model"
+        f"a .dac file does not name its model, and {codebooks} codebooks fit none: give model=NAME"
     )

@@ -101,7 +101,7 @@ def write_ecdc0(content: Content, file: BinaryIO, load: LoadModel, *, lm: bool) 
     if header.streams != 1:
         raise ArgumentError(
             f"{header.source_channels} channels: version 0 with {header.model} has "
-            f"{layout.channels}; compress with --mono"
+            f"{layout.channels}; compress with mono=True"
         )
     length = -(-content.source_samples * header.sample_rate // header.source_rate)
     header0 = Header0(header.model, length, len(header.codebook_sizes), lm)

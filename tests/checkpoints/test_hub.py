@@ -82,7 +82,7 @@ def test_what_lies_damaged_in_the_cache_is_passed_over(
     assert "damaged or replaced" in first
     assert "not asked, since HF_HUB_OFFLINE is set" in second
     assert "ncodec models import FILE" in last
-    assert "--mirror" in last
+    assert "mirror=URL" in last
     assert not model_path("tiny").exists()
 
 

@@ -90,7 +90,9 @@ def test_only_the_published_file_gets_the_name_and_licence(
     entry = registry.Entry("tiny", "dac", "for tests", "CC0", TINY.to_dict())
     source = registry.Source("https://models.invalid/tiny.pth", "00" * 32)
     monkeypatch.setitem(registry.REGISTRY, "tiny", with_sources(entry, source))
-    with pytest.raises(ArgumentError, match=r"has the shape of tiny, .* needs a name \(--name\)"):
+    with pytest.raises(
+        ArgumentError, match=r"has the shape of tiny, .* needs a name \(name=NAME\)"
+    ):
         import_model(file)
     info = import_model(file, "tiny").info
     assert (info.name, info.licence, info.is_published) == ("tiny", "unknown", False)
@@ -118,7 +120,7 @@ def test_our_own_files_have_their_names_in_them() -> None:
 def test_the_name_of_the_model_in_the_package_stays_its_own() -> None:
     model = SpectralCodec(SpectralConfig(), "ncodec_24khz")
     save(model, "trained.safetensors")
-    with pytest.raises(ArgumentError, match=r"calls itself ncodec_24khz.*\(--name\)"):
+    with pytest.raises(ArgumentError, match=r"calls itself ncodec_24khz.*\(name=NAME\)"):
         import_model("trained.safetensors")
     with pytest.raises(ArgumentError, match="comes with the package"):
         import_model("trained.safetensors", "ncodec_24khz")

@@ -222,7 +222,7 @@ def test_convert_says_what_cannot_be(run) -> None:
 def test_plain_codes_of_a_model(run) -> None:
     """What a language model over codes would give: integers [K, F], nothing else."""
     np.savez("mine.npz", codes=np.random.default_rng(0).integers(0, 1024, (8, 20)))
-    assert "give --model" in run("convert", "mine.npz", "a.ecdc")[2]
+    assert "which model its codes are of: --model NAME" in run("convert", "mine.npz", "a.ecdc")[2]
     assert run("convert", "mine.npz", "a.ecdc", "--model", "encodec_24khz")[0] == 0
     assert run("decompress", "a.ecdc", "a.wav")[0] == 0
     assert soundfile.info("a.wav").frames == 20 * 320

@@ -1,0 +1,1 @@
+"""What `import ncodec` gives: files as arrays, operations on paths, models by name."""

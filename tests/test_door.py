@@ -1,0 +1,311 @@
+"""What `import ncodec` gives: names that come when they are asked for, arrays, paths, errors."""
+
+import ast
+import io
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ncodec
+from ncodec.checkpoints import import_model, save
+from ncodec.codec import StreamDecoder, StreamEncoder
+from ncodec.errors import (
+    ArgumentError,
+    BadFileError,
+    CheckpointError,
+    DamageError,
+    DeviceError,
+    NcodecError,
+    OutputExistsError,
+)
+from ncodec_formats import Packet
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE = 24000
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NCODEC_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ncodec.load_model()
+
+
+@pytest.fixture(scope="module")
+def stereo() -> np.ndarray:
+    """Half a second of two tones `[T, C]`."""
+    t = np.arange(RATE // 2) / RATE
+    return np.stack([np.sin(2000 * t), np.sin(3000 * t)], axis=1).astype(np.float32) * 0.3
+
+
+@pytest.fixture(scope="module")
+def coded(model, stereo) -> bytes:
+    out = io.BytesIO()
+    ncodec.write(out, stereo, RATE, bandwidth=6, model=model, tags={"title": "Two tones"})
+    return out.getvalue()
+
+
+def test_names_are_the_same_for_people_and_for_checkers() -> None:
+    tree = ast.parse((ROOT / "ncodec" / "__init__.py").read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {alias.name for node in block.body for alias in node.names}  # type: ignore[attr-defined]
+    assert typed == set(ncodec.__all__) - {"__version__"}
+    assert set(ncodec.__all__) <= set(dir(ncodec))
+    for name in ncodec.__all__:
+        assert getattr(ncodec, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'raed'"):
+        ncodec.raed  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'NoError'"):
+        ncodec.NoError  # noqa: B018
+
+
+def test_importing_costs_nothing_and_help_says_it_all() -> None:
+    code = "import ncodec, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["False", "False"]
+    text = pydoc.render_doc(ncodec, renderer=pydoc.plaintext)
+    for name in ("read(", "write(", "class StreamEncoder", "peel(", "class NcodecError"):
+        assert name in text
+
+
+def test_each_package_says_that_it_is_typed() -> None:
+    for package in ("ncodec", "ncodec_cli", "formats/ncodec_formats"):
+        assert (ROOT / package / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_written_is_what_the_streams_give(model, stereo, channels) -> None:
+    audio = stereo[:, 0] if channels == 1 else stereo
+    out = io.BytesIO()
+    done = ncodec.write(out, audio, RATE, codebooks=3, model=model)
+    assert (done.codebooks, done.seconds) == (3, 0.5)
+    back, rate = ncodec.read(out.getvalue(), model=model)
+    assert (back.shape, back.dtype, rate) == (audio.shape, np.float32, RATE)
+    samples = audio.reshape(len(audio), channels).T
+    encoder = StreamEncoder(model, sample_rate=RATE, channels=channels, codebooks=3)
+    packets = [*encoder.push(samples), *encoder.finish()]
+    decoder = StreamDecoder(model, encoder.header)
+    parts = [decoder.push(packet) for packet in packets]
+    heard = np.concatenate([*parts, decoder.finish(encoder.samples)], axis=1)
+    assert np.array_equal(back.reshape(len(audio), channels).T, heard)
+
+
+def written(audio, model, **options) -> bytes:
+    out = io.BytesIO()
+    ncodec.write(out, audio, RATE, codebooks=2, model=model, **options)
+    return out.getvalue()
+
+
+def test_one_sound_in_any_layout_gives_one_file(model, stereo) -> None:
+    whole = written(stereo, model)
+    tensor = torch.from_numpy(stereo.T.copy())
+    assert written(tensor, model) == whole
+    assert written(tensor[None], model) == whole
+    assert written(tensor.requires_grad_(), model) == whole
+    assert written(stereo.T, model, channels_first=True) == whole
+    assert written(torch.from_numpy(stereo), model, channels_first=False) == whole
+    assert written(stereo.tolist(), model) == whole
+    assert written(stereo.astype(np.float64), model) == whole
+    mono = stereo[:, 0]
+    assert written(mono, model) == written(mono[:, None], model) == written(mono.tolist(), model)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((2, 9), r"shape \[2, 9\]: an array is taken as \[T, C\].*channels_first=True turns it"),
+        ((1, 2, 9), r"shape \[1, 2, 9\]: must be \[T\] or \[T, C\]"),
+        ((), r"shape \[\]: must be \[T\] or \[T, C\]"),
+        ((4, 0), "makes 0 channels"),
+    ],
+)
+def test_a_layout_that_cannot_be_meant_is_refused(model, shape, said) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        written(np.zeros(shape, np.float32), model)
+    with pytest.raises(ArgumentError, match=r"a tensor is taken as \[C, T\].*=False turns it"):
+        written(torch.zeros(9, 2), model)
+
+
+@given(st.floats(0, 0.5), st.floats(0, 0.5))
+@settings(max_examples=10, deadline=None)
+def test_a_part_is_that_part_of_the_whole(model, coded, a, b) -> None:
+    start, end = sorted([a, b])
+    whole, _ = ncodec.read(coded, model=model)
+    part, _ = ncodec.read(coded, start=start, end=end, model=model)
+    assert np.array_equal(part, whole[round(start * RATE) : round(end * RATE)])
+
+
+def test_an_open_file_is_read_in_any_order(model, coded, tmp_path) -> None:
+    path = tmp_path / "a.ecdc"
+    path.write_bytes(coded)
+    whole, _ = ncodec.read(path, model=model)
+    with ncodec.open(path, model=model) as file:
+        assert (file.rate, file.channels, file.frames, file.seconds) == (RATE, 2, 12000, 0.5)
+        assert file.tags == (("title", "Two tones"),)
+        assert file.header.model == "ncodec_24khz"
+        assert np.array_equal(file.read(0.1), whole[:2400])
+        assert file.tell() == 0.1
+        assert np.array_equal(np.concatenate(list(file.blocks(0.07))), whole[2400:])
+        assert file.read().shape == (0, 2)
+        assert file.seek(0.25) == 0.25
+        assert np.array_equal(file.read(), whole[6000:])
+        file.seek(0.5)
+        assert file.read().shape == (0, 2)
+        for wrong in (-0.1, 0.6, float("nan")):
+            with pytest.raises(ArgumentError, match=r"must be 0 to 0\.5"):
+                file.seek(wrong)
+    with ncodec.open(coded, model=model, sample_rate=48000) as file:
+        assert (file.rate, file.frames, file.seconds) == (48000, 24000, 0.5)
+        assert len(file.read()) == 24000
+
+
+def test_a_pipe_is_read_but_not_searched(model, coded) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    whole, _ = ncodec.read(coded, model=model)
+    assert np.array_equal(ncodec.read(Pipe(coded), model=model)[0], whole)
+    with ncodec.open(Pipe(coded), model=model) as file:
+        assert file.frames is None
+        assert np.array_equal(file.read(), whole)
+        with pytest.raises(ArgumentError, match="a pipe cannot be searched"):
+            file.seek(0)
+    assert ncodec.info(Pipe(coded)).frames == 12000
+
+
+def test_operations_take_paths_files_and_bytes(model, coded, tmp_path) -> None:
+    path, out = tmp_path / "a.ecdc", tmp_path / "b.ecdc"
+    path.write_bytes(coded)
+    assert ncodec.verify(path).ok
+    assert len(ncodec.peel(path, out, bandwidth=3).codebook_sizes) == 2
+    with path.open("rb") as source:
+        into = io.BytesIO()
+        ncodec.peel(source, into, codebooks=2)
+    assert into.getvalue() == out.read_bytes()
+    ncodec.cut(coded, tmp_path / "1.ecdc", end=0.25)
+    ncodec.cut(coded, tmp_path / "2.ecdc", 0.25)
+    ncodec.cat([tmp_path / "1.ecdc", tmp_path / "2.ecdc"], tmp_path / "12.ecdc")
+    assert (tmp_path / "12.ecdc").read_bytes() == coded
+    ncodec.set_tags(path, add=[("artist", "Ada"), ("artist", "Bo")], remove=["TITLE"])
+    assert ncodec.tags(path) == (("artist", "Ada"), ("artist", "Bo"))
+    ncodec.set_tags(path, {"title": "Two tones"})
+    assert path.read_bytes() == coded
+    assert not ncodec.repair(coded[:-40], tmp_path / "whole.ecdc").ok
+    assert ncodec.verify(tmp_path / "whole.ecdc").ok
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".ecdc"] * 6
+
+
+def test_what_a_file_says_is_typed(coded) -> None:
+    about = ncodec.info(coded)
+    assert (about.format, about.bytes, about.links) == ("ecdc", len(coded), 1)
+    assert (about.sample_rate, about.channels, about.frames) == (RATE, 2, 12000)
+    assert (about.model, about.codebooks, about.seconds) == ("ncodec_24khz", 4, 0.5)
+    assert about.details["links"][0]["tags"] == [["title", "Two tones"]]
+
+
+def test_an_output_that_exists_is_an_error_of_its_own(coded, tmp_path) -> None:
+    path = tmp_path / "a.ecdc"
+    path.write_bytes(b"mine")
+    for work in (
+        lambda: ncodec.write(path, np.zeros(9), RATE),
+        lambda: ncodec.peel(coded, path, 1),
+        lambda: ncodec.repair(coded, path),
+        lambda: ncodec.decompress(coded, path, container="wav"),
+    ):
+        with pytest.raises(FileExistsError, match=r"exists already \(force=True overwrites\)"):
+            work()
+    assert issubclass(OutputExistsError, NcodecError)
+    assert path.read_bytes() == b"mine"
+    ncodec.peel(coded, path, 1, force=True)
+    assert ncodec.info(path).codebooks == 1
+
+
+def test_wrong_things_are_refused_with_the_rule(coded, tmp_path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF....WAVEfmt ")
+    with pytest.raises(BadFileError, match=r"a\.wav: not an ECDC file"):
+        ncodec.read(tmp_path / "a.wav")
+    with pytest.raises(ArgumentError, match="must be a path, a binary file or bytes"):
+        ncodec.read(3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="must be a path or a binary file"):
+        ncodec.peel(coded, 3, 1)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="must be a list"):
+        ncodec.cat("a.ecdc", "b.ecdc")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="must be a mapping, or pairs"):
+        ncodec.set_tags(coded, ["title"], target=io.BytesIO())  # type: ignore[list-item]
+    with pytest.raises(ArgumentError, match="target must say"):
+        ncodec.set_tags(coded, {})
+    for wrong in (None, 3, True):
+        with pytest.raises(ArgumentError, match="must be a model, its name or its file's path"):
+            ncodec.load_model(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="must be a model, its name or its file's path"):
+        ncodec.read(coded, model=3)  # type: ignore[arg-type]
+    for device in ("banana", "gpu", "cuda:99", "cpu:x", "cpu:1", ""):
+        with pytest.raises(DeviceError, match=r"this machine has .*cpu"):
+            ncodec.load_model(device=device)
+
+
+def test_models_by_name(model) -> None:
+    names = ncodec.list_models()
+    assert names[0] == "ncodec_24khz"
+    assert "mimi" in names
+    assert "encodec_lm_24khz" not in names
+    assert ncodec.list_models(local=True) == ["ncodec_24khz"]
+    assert not any(weight.requires_grad for weight in model.parameters())
+    assert not model.training
+
+
+def test_a_file_of_unknown_weights_says_how_to_get_them(model, stereo, coded, tmp_path) -> None:
+    own = ncodec.load_model()
+    own.name = "my_voice"
+    path = tmp_path / "a.ecdc"
+    ncodec.write(path, stereo, RATE, model=own)
+    with pytest.raises(CheckpointError, match=r"a\.ecdc: made with weights c\w{11} named 'my_v"):
+        ncodec.read(path)
+    save(own, tmp_path / "own.safetensors")
+    assert import_model(tmp_path / "own.safetensors").info.name == "my_voice"
+    assert ncodec.list_models(local=True) == ["ncodec_24khz", "my_voice"]
+    assert len(ncodec.read(path)[0]) == len(stereo)
+    assert len(ncodec.read(path, model=tmp_path / "own.safetensors")[0]) == len(stereo)
+
+
+def test_a_name_in_a_file_is_never_taken_for_a_path(stereo, tmp_path) -> None:
+    own = ncodec.load_model()
+    own.name = str(tmp_path / "own.safetensors")
+    save(own, own.name)
+    assert ncodec.load_model(own.name).name == own.name
+    ncodec.write(tmp_path / "a.ecdc", stereo, RATE, model=own)
+    with pytest.raises(CheckpointError, match="which are not on this machine"):
+        ncodec.read(tmp_path / "a.ecdc")
+
+
+def test_packets_go_as_bytes_and_are_short_in_print(model, stereo) -> None:
+    encoder = StreamEncoder(model, sample_rate=RATE, channels=2, codebooks=3, packet_frames=10)
+    packets = [*encoder.push(stereo.T), *encoder.finish()]
+    assert len(packets) == 4
+    for packet in packets:
+        data = packet.to_bytes(encoder.header)
+        again = Packet.from_bytes(data, encoder.header)
+        assert np.array_equal(again.codes, packet.codes)
+        assert (again.sequence, again.first_frame) == (packet.sequence, packet.first_frame)
+        for wrong in (data[:-1], data[:-1] + bytes([data[-1] ^ 1])):
+            with pytest.raises(DamageError, match="damaged from codebook 3 on"):
+                Packet.from_bytes(wrong, encoder.header)
+            kept = Packet.from_bytes(wrong, encoder.header, keep_going=True)
+            assert np.array_equal(kept.codes, packet.codes[:2])
+        for wrong in (b"", data[1:], data[:4], data + b"\0"):
+            with pytest.raises(BadFileError):
+                Packet.from_bytes(wrong, encoder.header)
+    assert repr(packets[0]) == "Packet(sequence=0, first_frame=0, codes=[3, 2, 10], scale=None)"
+    assert len(repr(encoder.header)) < 250
+    assert "model='ncodec_24khz'" in repr(encoder.header)
