@@ -142,8 +142,8 @@ def compress(
         packet_frames: frames a packet; about a second by default.
         mono: mix the channels down to one.
         raw: the format of samples without a header.
-        tags: a mapping, or pairs of key and value; they replace the source's of the same key. False: none at
-            all, the source's neither.
+        tags: a mapping, or pairs of key and value; they replace the source's of the same key.
+            False: none at all, the source's neither.
         source_tags: carry the source's tags over.
         gain_db: to be applied when decoding.
         redundancy: `(k, n)`: with each packet go the first k layers of the n packets before it.
