@@ -7,7 +7,6 @@ from contextlib import ExitStack
 import click
 
 from ncodec_cli.common import (
-    PATH,
     copy_damaged_option,
     damage_told,
     force_option,
@@ -16,10 +15,11 @@ from ncodec_cli.common import (
     open_output,
     output_option,
 )
+from ncodec_cli.completing import ECDC
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... OUTPUT")
+@click.argument("paths", nargs=-1, required=True, type=ECDC, metavar="INPUT... OUTPUT")
 @output_option
 @copy_damaged_option
 @force_option

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+
 import click
 
 from ncodec import __version__
@@ -47,3 +50,7 @@ def cli() -> None:
       ncodec decompress out.ecdc back.wav
       ncodec info out.ecdc
     """
+
+
+if os.environ.get("_NCODEC_COMPLETE", "").startswith("powershell"):
+    importlib.import_module("ncodec_cli.completion")  # has a shell that click does not know

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Container, Iterable
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
-
-Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def complete_models(
@@ -43,3 +43,55 @@ def _here() -> list[str]:
 
 def _begun(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_recipes(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the recipes that come with the package, and files of that kind."""
+    folder = Path(__file__).parents[1] / "ncodec" / "train" / "recipes"
+    recipes = sorted(path.stem for path in folder.glob("*.toml"))
+    return [*_files(incomplete, {".toml"}), *_begun(recipes, incomplete)]
+
+
+class Files(click.Path):
+    """A path or "-"; shells offer folders, and files of these endings.
+
+    Whether it can be used, the command says.
+    """
+
+    def __init__(self, *endings: str, audio: bool = False) -> None:
+        """Take endings as in ".ecdc"; with `audio` those of all audio files are added."""
+        super().__init__(readable=False)
+        self._endings, self._audio = frozenset(endings), audio
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return what a shell offers."""
+        endings = self._endings
+        if self._audio:
+            from ncodec.audio import AUDIO_SUFFIXES
+
+            endings |= AUDIO_SUFFIXES
+        return _files(incomplete, endings)
+
+
+def _files(incomplete: str, endings: Container[str]) -> list[CompletionItem]:
+    """Offer folders, by the shell's own means, and files with these endings."""
+    folder, begun = os.path.split(incomplete)
+    place = Path(folder).expanduser()
+    try:
+        names = sorted(path.name for path in place.iterdir() if path.suffix.lower() in endings)
+    except OSError:
+        names = []
+    found = [name for name in names if name.startswith(begun) and (begun or name[0] != ".")]
+    items = [CompletionItem(os.path.join(folder, name)) for name in found]
+    # First, since bash's code begins anew at a "dir".
+    return [CompletionItem(incomplete, type="dir"), *items]
+
+
+AUDIO = Files(audio=True)
+CODED = Files(".ecdc", ".dac", ".npz", ".safetensors")
+ECDC = Files(".ecdc")
+SOUND = Files(".ecdc", ".dac", audio=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from ncodec_cli.common import (
-    PATH,
     SECONDS,
     copy_damaged_option,
     damage_told,
@@ -14,11 +13,12 @@ from ncodec_cli.common import (
     open_input,
     open_output,
 )
+from ncodec_cli.completing import ECDC
 
 
 @click.command()
-@click.argument("source", type=PATH, metavar="INPUT")
-@click.argument("target", type=PATH, metavar="OUTPUT")
+@click.argument("source", type=ECDC, metavar="INPUT")
+@click.argument("target", type=ECDC, metavar="OUTPUT")
 @click.option(
     "--start", type=SECONDS, default=0, metavar="TIME", help="Where to begin. [default: 0]"
 )

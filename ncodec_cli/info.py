@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from ncodec_cli.batch import each_file
-from ncodec_cli.common import PATH, clock, json_option, name_of, naming, open_seekable
+from ncodec_cli.common import clock, json_option, name_of, naming, open_seekable
+from ncodec_cli.completing import CODED
 from ncodec_cli.line import put, put_json
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=CODED, metavar="FILE...")
 @json_option
 def info(files: tuple[str, ...], as_json: bool) -> None:
     """Show what files hold: length, model, bitrate, packets, tags.

@@ -12,6 +12,7 @@ import click
 from ncodec.errors import NcodecError
 from ncodec_cli import common
 from ncodec_cli.batch import report_failure
+from ncodec_cli.completing import SOUND
 from ncodec_cli.keys import Keys, told
 from ncodec_cli.sound import Console, open_console, running_options, speaker_option
 
@@ -26,7 +27,7 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=common.PATH, metavar="FILE...")
+@click.argument("paths", nargs=-1, required=True, type=SOUND, metavar="FILE...")
 @common.kept_bw_option
 @common.kept_codebooks_option
 @common.file_model_option

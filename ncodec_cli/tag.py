@@ -9,7 +9,6 @@ import click
 from ncodec_cli.batch import each_file
 from ncodec_cli.common import (
     KEY_VALUE,
-    PATH,
     copy_damaged_option,
     damage_told,
     json_option,
@@ -19,10 +18,11 @@ from ncodec_cli.common import (
     open_output,
     open_seekable,
 )
+from ncodec_cli.completing import ECDC
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=ECDC, metavar="FILE...")
 @click.option(
     "--set",
     "values",

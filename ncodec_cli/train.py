@@ -9,10 +9,13 @@ import click
 
 from ncodec.errors import ArgumentError
 from ncodec_cli.common import device_option, threads_option, use_threads
+from ncodec_cli.completing import complete_recipes
 
 
 @click.command
-@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.argument(
+    "config", required=False, type=click.Path(dir_okay=False), shell_complete=complete_recipes
+)
 @click.option(
     "--set",
     "changes",

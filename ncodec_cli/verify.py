@@ -10,11 +10,12 @@ import click
 
 from ncodec.errors import BadFileError
 from ncodec_cli.batch import each_file
-from ncodec_cli.common import PATH, clock, json_option, name_of, naming, open_input, quiet_option
+from ncodec_cli.common import clock, json_option, name_of, naming, open_input, quiet_option
+from ncodec_cli.completing import ECDC
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=ECDC, metavar="FILE...")
 @json_option
 @quiet_option
 def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
