@@ -50,8 +50,8 @@ def train(
     use_threads(threads)
     from ncodec.train.config import home, load_config
     from ncodec.train.distributed import processes
-    from ncodec.train.loop import Trainer
     from ncodec.train.resume import resume as resume_run
+    from ncodec.train.trainer import Trainer
 
     where = _device(device)
     with processes(where) as (rank, world):
@@ -63,7 +63,7 @@ def train(
                 raise ArgumentError(
                     f"{settings.output}: holds a run; go on with --resume, or set another output"
                 )
-            trainer = Trainer(settings, where, rank, world)
+            trainer = Trainer.create(settings, where, rank, world)
         trainer.run()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, cast
 
 from ncodec.errors import ArgumentError
+from ncodec.train.tasks import find_task
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,6 +89,19 @@ def _rules(section: type[Section]) -> tuple[tuple[str, Rule], ...]:
         for rule in getattr(hint, "__metadata__", ())
         if isinstance(rule, Rule)
     )
+
+
+@dataclass(frozen=True)
+class TaskSection(Section):
+    """What is learned.
+
+    Attributes:
+        name: Key of `ncodec.train.tasks.TASKS`; which sections a run has depends on it.
+    """
+
+    where = "task."
+
+    name: str = "codec"
 
 
 @dataclass(frozen=True)
@@ -266,41 +280,37 @@ class ReportSection(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """A training run.
+    """A training run: what all tasks have; each task's class adds its own sections.
 
     Attributes:
         output: Folder of checkpoints, logs and the model; made if it is not there.
         seed: Of everything that is drawn.
-        losses: Weights by name (`ncodec.train.criteria`).
-        balance: Let a balancer give each loss its weight's share of the gradient, whatever its
-            scale, instead of summing them.
     """
 
     output: str = "runs/mine"
     seed: Annotated[int, at_least(0)] = 0
+    task: TaskSection = TaskSection()
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
     optim: OptimSection = OptimSection()
-    quantizer: QuantizerSection = QuantizerSection()
-    adversarial: AdversarialSection = AdversarialSection()
     report: ReportSection = ReportSection()
-    losses: Annotated[Mapping[str, float], each(above(0))] = field(
-        default_factory=lambda: {"mel": 1.0}
-    )
-    balance: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, for checkpoints."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Build from nested mappings.
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> TrainConfig:
+        """Build the configuration of the task that nested mappings name.
 
         Raises:
-            ArgumentError: A key is unknown or a value has the wrong type.
+            ArgumentError: A key is unknown, or a value has the wrong type or breaks its rule.
         """
-        return _build(cls, values, "")
+        section = values.get("task", {})
+        named = section.get("name") if isinstance(section, Mapping) else None
+        name = cast(Any, named) or TaskSection().name
+        config_type: type[TrainConfig] = find_task(name).config_type
+        return _build(config_type, values, "")
 
 
 def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ncodec.quantize import ResidualVQ
 from ncodec.train.config import QuantizerSection
 from ncodec.train.families import Parts
+from ncodec.train.task import Place
 
 
 class Coded(NamedTuple):
@@ -33,15 +34,12 @@ def draw_counts(options: QuantizerSection, total: int, batch: int, seed: tuple[i
     return torch.from_numpy(np.random.default_rng(seed).choice(choices, batch)).long()
 
 
-def run_codec(
-    parts: Parts, audio: Tensor, counts: Tensor | None, most: int, dtype: torch.dtype
-) -> Coded:
+def run_codec(parts: Parts, audio: Tensor, counts: Tensor | None, most: int, place: Place) -> Coded:
     """Code a batch with `counts[b]` codebooks for item b, or without a quantizer if None.
 
     `most` codebooks learn, the same number in all processes that share the run.
     """
-    device = audio.device
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with place.autocast():
         latent = parts.encode(audio)
     latent = latent.float()
     if counts is None:
@@ -51,7 +49,7 @@ def run_codec(
         chosen = decode_counts(parts.quantizer, codes, counts)
         commitment = (latent - chosen).square().sum(1).mean()
         quantized = latent + (chosen - latent).detach()
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with place.autocast():
         decoded = parts.decode(quantized)
     return Coded(decoded.float()[..., : audio.shape[-1]], commitment, counts)
 
@@ -61,18 +59,3 @@ def decode_counts(quantizer: ResidualVQ, codes: Tensor, counts: Tensor) -> Tenso
     """Sum the first `counts[b]` entries of item b: codes `[B, K, F]` to `[B, D, F]`."""
     parts = [quantizer.decode(c[None, :n]) for c, n in zip(codes, counts.tolist(), strict=True)]
     return torch.cat(parts)
-
-
-class Averaged:
-    """Exponentially averaged weights; younger runs forget faster, so that the start goes."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self._decay = decay
-        self.weights = {k: v.clone() for k, v in module.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Take the weights after step `step` in."""
-        decay = min(self._decay, (step + 1) / (step + 10))
-        for key, value in module.state_dict().items():
-            self.weights[key].lerp_(value, 1 - decay)

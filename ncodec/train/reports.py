@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ncodec.errors import ArgumentError
-from ncodec.train.validation import Validation
+from ncodec.train.task import Validation
 
 
 class Reports:
@@ -50,10 +50,6 @@ class Reports:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
 
-    def begin(self) -> None:
-        """Measure speed from here on."""
-        self._since = time.monotonic()
-
     def line(self, step: int, steps: int, heard: float, rate: float, left: float) -> None:
         """Print and log the means since the last line.
 
@@ -68,17 +64,13 @@ class Reports:
         speed = f"{heard / elapsed:.1f}x real time"
         self.say(f"step {step}/{steps}  {clock(left)} left  {speed}  lr {rate:.2g}  {values}")
 
-    def validation(self, step: int, result: Validation, sample_rate: int) -> None:
+    def validation(self, step: int, result: Validation) -> None:
         """Print and log what validation measured, and its audio."""
-        self._scalars(_in("validation", result.scores), step)
-        shown = {k: v for k, v in result.scores.items() if not k.startswith("codebooks/")}
-        shown["codebook efficiency"] = result.scores["codebooks/efficiency"]
-        self.say(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
-        if self._writer is None:
-            return
-        for i, (decoded, original) in enumerate(zip(result.decoded, result.originals, strict=True)):
-            for name, audio in (("decoded", decoded), ("original", original)):
-                self._writer.add_audio(f"{name}/{i}", audio.mean(0), step, sample_rate)
+        self._scalars(_in("validation", {**result.scores, **result.details}), step)
+        self.say(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in result.scores.items()))
+        if self._writer is not None:
+            for name, audio in result.audio.items():
+                self._writer.add_audio(name, audio.mean(0), step, result.sample_rate)
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -12,7 +12,8 @@ import torch
 from ncodec.errors import ArgumentError, CheckpointError
 from ncodec.train.checkpoint import latest_checkpoint, load_checkpoint
 from ncodec.train.config import TrainConfig, apply_changes, home
-from ncodec.train.loop import Trainer
+from ncodec.train.tasks import find_task
+from ncodec.train.trainer import Trainer
 
 
 def resume(
@@ -35,8 +36,8 @@ def resume(
     """
     folder = home(folder)
     path = latest_checkpoint(folder)
-    state = load_checkpoint(path)
     try:
+        state = _with_task(load_checkpoint(path))
         was = TrainConfig.from_dict(state["config"])
     except (ArgumentError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version: {error}") from error
@@ -44,7 +45,7 @@ def resume(
     if config.output == was.output:  # the folder may have been moved, or be named from elsewhere
         config = replace(config, output=str(folder))
     _check(config, was, state, folder)
-    return Trainer(config, device, rank, world, state=state)
+    return Trainer.create(config, device, rank, world, state=state)
 
 
 def _check(config: TrainConfig, was: TrainConfig, state: dict[str, Any], folder: Path) -> None:
@@ -53,19 +54,17 @@ def _check(config: TrainConfig, was: TrainConfig, state: dict[str, Any], folder:
         raise ArgumentError(
             f"output = {config.output!r}: a run that goes on stays in its folder, {folder}"
         )
-    if config.model != was.model:
+    if (config.task, config.model) != (was.task, was.model):
         raise ArgumentError(f"{folder}: the model of a run cannot change; start one from its file")
-    for name in ("free_steps", "start_batches"):
-        value = getattr(config.quantizer, name)
-        if state["quantizing"] and value != getattr(was.quantizer, name):
-            raise ArgumentError(
-                f"quantizer.{name} = {value}: the codebooks of this run were made before step "
-                f"{state['step']}; it cannot change any more"
-            )
-    if config.adversarial.discriminators and state["critics"] is not None:
-        for name in ("discriminators", "start"):
-            if getattr(config.adversarial, name) != getattr(was.adversarial, name):
-                raise ArgumentError(
-                    f"adversarial.{name}: this run's discriminators go on as they are; "
-                    "adversarial.discriminators={} drops them"
-                )
+    find_task(config.task.name).check_changes(config, was, state["task"])
+
+
+_OF_THE_TRAINER = ("config", "step", "elapsed", "model", "optimizer", "averaged")
+
+
+def _with_task(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state as it is written now: before there were tasks, theirs lay among the rest."""
+    if "task" in state:
+        return state
+    own = {key: state[key] for key in _OF_THE_TRAINER}
+    return {**own, "task": {key: value for key, value in state.items() if key not in own}}

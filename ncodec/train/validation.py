@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ncodec import metrics
 from ncodec.models.base import CompressionModel
 from ncodec.train.data import read_clip
 from ncodec.train.sources import Clip
+from ncodec.train.task import Validation
 
 _SECONDS = 10.0  # of each clip, at most
 
@@ -31,21 +31,6 @@ SPEECH: Mapping[str, Metric] = {
 OTHER: Mapping[str, Metric] = {"visqol": metrics.visqol_audio}
 
 
-@dataclass(frozen=True)
-class Validation:
-    """What was measured.
-
-    Attributes:
-        scores: By name, such as `6kbps/speech/pesq`, means over clips.
-        decoded: Of the first clips at the middle bandwidth, `[C, T]`.
-        originals: Those clips.
-    """
-
-    scores: dict[str, float]
-    decoded: list[NDArray[np.float32]]
-    originals: list[NDArray[np.float32]]
-
-
 @torch.no_grad()
 def validate(
     model: CompressionModel,
@@ -55,12 +40,14 @@ def validate(
     perceptual: bool,
     keep: int,
 ) -> Validation:
-    """Code the clips at each bandwidth; clips whose kind is `speech` are measured as speech."""
+    """Code the clips at each bandwidth; clips whose kind is `speech` are measured as speech.
+
+    Scores are means over clips; the first `keep` clips are kept as audio, at the middle bandwidth.
+    """
     device = next(model.parameters()).device
     scores: dict[str, list[float]] = defaultdict(list)
     codes: list[NDArray[np.int64]] = []
-    decoded: list[NDArray[np.float32]] = []
-    originals: list[NDArray[np.float32]] = []
+    audible: dict[str, NDArray[np.float32]] = {}
     layer = model.bandwidths[-1] / model.total_codebooks
     for number, clip in enumerate(clips):
         audio = read_clip(clip, model.sample_rate, model.channels, _SECONDS)
@@ -76,12 +63,12 @@ def validate(
                 where = f"{bandwidth:g}kbps/{clip.kind or 'all'}/{name}"
                 scores[where].append(metric(audio, y, model.sample_rate))
             if number < keep and i == len(kbps) // 2:
-                decoded.append(y)
-                originals.append(audio)
+                audible |= {f"decoded/{number}": y, f"original/{number}": audio}
     means = {name: float(np.nanmean(values)) for name, values in scores.items()}
     statistics = metrics.codebook_statistics(np.concatenate(codes, axis=1), model.codebook_sizes)
     means["codebooks/efficiency"] = statistics.efficiency
+    details: dict[str, float] = {}
     for k, (usage, entropy) in enumerate(zip(statistics.usage, statistics.entropy, strict=True)):
-        means[f"codebooks/usage_{k + 1:02d}"] = usage
-        means[f"codebooks/entropy_{k + 1:02d}"] = entropy
-    return Validation(means, decoded, originals)
+        details[f"codebooks/usage_{k + 1:02d}"] = usage
+        details[f"codebooks/entropy_{k + 1:02d}"] = entropy
+    return Validation(means, model.sample_rate, details, audible)

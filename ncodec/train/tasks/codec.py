@@ -1,0 +1,279 @@
+"""The task of a neural codec: to give back what it hears from codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from ncodec import checkpoints
+from ncodec.checkpoints.files import ModelInfo, build, family_of
+from ncodec.errors import ArgumentError
+from ncodec.models.base import CompressionModel
+from ncodec.models.spectral import SpectralCodec
+from ncodec.train.balancer import Balancer
+from ncodec.train.checkpoint import save_tensors
+from ncodec.train.config import (
+    AdversarialSection,
+    QuantizerSection,
+    TrainConfig,
+    above,
+    each,
+    home,
+)
+from ncodec.train.criteria import Criteria
+from ncodec.train.critics import make_critics
+from ncodec.train.data import Segments, batches
+from ncodec.train.distributed import share
+from ncodec.train.families import parts_of
+from ncodec.train.generator import Coded, draw_counts, run_codec
+from ncodec.train.sources import describe, find_clips
+from ncodec.train.start import start_codebooks, start_linear_path
+from ncodec.train.task import Losses, Place, Task, Validation
+from ncodec.train.validation import validate
+
+MODEL_FILE = "model.safetensors"
+DISCRIMINATORS_FILE = "discriminators.pt"
+_START_BATCHES = 60  # for the principal components
+
+
+@dataclass(frozen=True)
+class CodecConfig(TrainConfig):
+    """A training run of a codec.
+
+    Attributes:
+        losses: Weights by name (`ncodec.train.criteria`).
+        balance: Let a balancer give each loss its weight's share of the gradient, whatever its
+            scale, instead of summing them.
+    """
+
+    quantizer: QuantizerSection = field(default_factory=QuantizerSection)
+    adversarial: AdversarialSection = field(default_factory=AdversarialSection)
+    losses: Annotated[Mapping[str, float], each(above(0))] = field(
+        default_factory=lambda: {"mel": 1.0}
+    )
+    balance: bool = False
+
+
+class CodecTask(Task):
+    """Latents are quantized by as many codebooks as each item draws; losses compare the audio."""
+
+    config_type: ClassVar[type[TrainConfig]] = CodecConfig
+
+    def __init__(
+        self, config: CodecConfig, place: Place, state: Mapping[str, Any] | None = None
+    ) -> None:
+        """See Task."""
+        self.config, self.place = config, place
+        data = config.data
+        clips = find_clips(data.sources, data.exclude)
+        self.validation_clips = find_clips(data.validation) if data.validation else ()
+        self.model = _make_model(config, state).to(place.device)
+        self.module = self.model
+        self.parts = parts_of(self.model)
+        self.criteria = Criteria(config.losses, self.model.sample_rate).to(place.device)
+        afresh = state is None or state["critics"] is None
+        self.critics = make_critics(
+            config.adversarial, self.model.channels, place.device, start=afresh
+        )
+        self.balancer = Balancer(self._weights()) if config.balance else None
+        self.quantizing = config.model.start is not None
+        hop = self.model.hop
+        self.segments = Segments(
+            clips,
+            data,
+            sample_rate=self.model.sample_rate,
+            channels=self.model.channels,
+            samples=max(1, round(data.seconds * self.model.sample_rate / hop)) * hop,
+            seed=config.seed,
+        )
+        self.seconds = data.batch * data.seconds
+        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
+        self.description = f"{self.model.name} ({weights:.2f} M weights), {describe(clips)}"
+
+    def _weights(self) -> dict[str, float]:
+        weights = dict(self.config.losses)
+        if self.critics is not None:
+            adversarial = self.config.adversarial
+            weights |= {"adversarial": adversarial.weight, "features": adversarial.features}
+        return weights
+
+    # Stepping
+
+    def batches(self, step: int) -> Iterator[Tensor]:
+        """Yield audio `[B, C, T]`."""
+        place = self.place
+        return batches(
+            self.segments, self.config.data, step=step, rank=place.rank, world=place.world
+        )
+
+    def before_step(self, step: int) -> bool:
+        """Start the linear path from data, and the codebooks where their time has come."""
+        anew = step == 0 and self.config.model.start is None
+        if anew:
+            self._start_from_data()
+        if not self.quantizing and step >= self.config.quantizer.free_steps:
+            self._begin_quantizing(step)
+            anew = True
+        return anew
+
+    def _start_from_data(self) -> None:
+        """Start the linear path, where the model has one, from the first batches."""
+        if isinstance(self.model, SpectralCodec) and self.place.rank == 0:
+            audio = self.batches(0)
+            batches_of = (next(audio).to(self.place.device) for _ in range(_START_BATCHES))
+            start_linear_path(self.model, batches_of)
+        share(self.model)
+
+    def _begin_quantizing(self, step: int) -> None:
+        """Make the codebooks from the latents of the batches at hand."""
+        if self.place.rank == 0:
+            audio = self.batches(step)
+            with torch.no_grad():
+                latents = [
+                    self.parts.encode(next(audio).to(self.place.device)).float().transpose(1, 2)
+                    for _ in range(self.config.quantizer.start_batches)
+                ]
+            start_codebooks(self.parts.quantizer, torch.cat(latents).flatten(0, 1))
+        share(self.model)
+        self.parts.quantizer.load_state_dict(self.parts.quantizer.state_dict())  # fresh averages
+        self.quantizing = True
+
+    def step(self, batch: Tensor, step: int) -> Losses:
+        """See Task; `batch` is `[B, C, T]`."""
+        audio = batch.to(self.place.device)
+        counts, most = self._counts(len(audio), step)
+        coded = run_codec(self.parts, audio, counts, most, self.place)
+        losses = self._losses(coded, audio, step)
+        weights = self._weights()
+        commitment = self.config.quantizer.commitment * coded.commitment
+        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+        def backward() -> None:
+            if self.balancer is None:
+                (total + commitment).backward()
+                return
+            extra = commitment if commitment.requires_grad else None
+            self.balancer.backward(losses, coded.audio, unbalanced=extra)
+
+        whole = (total + commitment).detach()
+        return Losses({**losses, "commitment": coded.commitment, "total": whole}, backward)
+
+    def _counts(self, batch: int, step: int) -> tuple[Tensor | None, int]:
+        """Draw this process's numbers of codebooks, and the largest of any process."""
+        if not self.quantizing:
+            return None, 0
+        counts = draw_counts(
+            self.config.quantizer,
+            self.model.total_codebooks,
+            batch * self.place.world,
+            (self.config.seed, step),
+        )
+        own = counts[self.place.rank * batch : (self.place.rank + 1) * batch]
+        return own.to(self.place.device), int(counts.max())
+
+    def _losses(self, coded: Coded, audio: Tensor, step: int) -> dict[str, Tensor]:
+        if coded.counts is None:
+            fidelity = torch.ones(len(audio), device=self.place.device)
+        else:
+            fidelity = (coded.counts / self.model.total_codebooks) ** 1.5
+        losses: dict[str, Tensor] = self.criteria(coded.audio, audio, fidelity)
+        adversarial = self.config.adversarial
+        if self.critics is not None and step >= adversarial.from_step:
+            if step % adversarial.every == 0:
+                self.critics.train_adv(coded.audio, audio)
+            losses["adversarial"], losses["features"] = self.critics(coded.audio, audio)
+        return losses
+
+    # Measuring and keeping
+
+    def validate(self, module: nn.Module) -> Validation | None:
+        """Code the validation clips at several bandwidths."""
+        if not self.validation_clips:
+            return None
+        report = self.config.report
+        return validate(
+            cast(CompressionModel, module),
+            self.validation_clips,
+            report.kbps,
+            perceptual=report.perceptual,
+            keep=report.audio,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See Task."""
+        quantizer, critics = self.parts.quantizer, self.critics
+        return {
+            "family": family_of(self.model),
+            "model_config": self.model.config.to_dict(),
+            "quantizing": self.quantizing,
+            "codebooks": [quantizer.codebook(k).averages() for k in range(quantizer.n_q)],
+            "balancer": dict(self.balancer.state_dict()) if self.balancer else None,
+            "critics": critics.discriminator.state_dict() if critics else None,
+            "critics_optimizer": critics.optimizer.state_dict() if critics else None,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> list[str]:
+        """See Task."""
+        afresh: list[str] = []
+        self.quantizing = state["quantizing"]
+        for k, averages in enumerate(state["codebooks"]):
+            self.parts.quantizer.codebook(k).restore_averages(averages)
+        if self.balancer is not None and state["balancer"] is None:
+            afresh.append("balancer")
+        elif self.balancer is not None:
+            self.balancer.load_state_dict(state["balancer"])
+        if self.critics is not None and state["critics"] is None:
+            afresh.append("discriminators")
+        elif self.critics is not None:
+            self.critics.discriminator.load_state_dict(state["critics"])
+            self.critics.optimizer.load_state_dict(state["critics_optimizer"])
+            for group in self.critics.optimizer.param_groups:
+                group["lr"] = self.config.adversarial.lr
+        return afresh
+
+    @classmethod
+    def check_changes(cls, config: CodecConfig, was: CodecConfig, state: Mapping[str, Any]) -> None:
+        """See Task."""
+        for name in ("free_steps", "start_batches"):
+            value = getattr(config.quantizer, name)
+            if state["quantizing"] and value != getattr(was.quantizer, name):
+                raise ArgumentError(
+                    f"quantizer.{name} = {value}: the codebooks of this run are made; "
+                    "it cannot change any more"
+                )
+        if config.adversarial.discriminators and state["critics"] is not None:
+            for name in ("discriminators", "start"):
+                if getattr(config.adversarial, name) != getattr(was.adversarial, name):
+                    raise ArgumentError(
+                        f"adversarial.{name}: this run's discriminators go on as they are; "
+                        "adversarial.discriminators={} drops them"
+                    )
+
+    def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
+        """Write the model, as every command takes it, and the discriminators."""
+        path = folder / MODEL_FILE
+        checkpoints.save(module, path, notes=notes)
+        if self.critics is not None:
+            save_tensors(self.critics.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
+        return path
+
+
+def _make_model(config: CodecConfig, state: Mapping[str, Any] | None) -> CompressionModel:
+    """Build the model, or load the one to go on from; a resumed run no longer needs that one."""
+    section = config.model
+    if section.start is not None and (state is None or "model_config" not in state):
+        start = section.start
+        path = str(home(start)) if start.startswith("~") else start
+        model = checkpoints.load(path).requires_grad_()
+        model.name = section.name
+        return model
+    described: dict[str, Any] = {"family": section.family, "model_config": section.config}
+    described |= state or {}
+    info = ModelInfo(section.name, described["family"], dict(described["model_config"]))
+    built: Any = build(info)
+    return built
