@@ -148,6 +148,16 @@ def _probe(path: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _own_duration(stream: dict[str, Any]) -> float | None:
+    """Return a stream's own length in seconds: Matroska has it as a tag, 00:01:02.5."""
+    if "duration" in stream:
+        return float(stream["duration"])
+    clock = str(stream.get("tags", {}).get("DURATION", "")).split(":")
+    if len(clock) != 3:
+        return None
+    return (float(clock[0]) * 60 + float(clock[1])) * 60 + float(clock[2])
+
+
 def open_reader(source: Source, what: str) -> FfmpegReader:
     """Decode a file that can seek by way of ffmpeg; `what` it is, for errors.
 
@@ -241,7 +251,7 @@ class FfmpegReader:
         streams = [s for s in found.get("streams", []) if s.get("codec_type") == "audio"]
         whole: dict[str, Any] = found.get("format", {})
         try:
-            own = streams[0].get("duration") if streams else None
+            own = _own_duration(streams[0]) if streams else None
             kind = str(whole.get("format_name", "")).split(",")[0]
             self._exact = own is not None and kind in _EXACT
             return float(own if own is not None else whole["duration"])
