@@ -6,13 +6,12 @@ import errno
 import io
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ncodec.errors import (
     ArgumentError,
@@ -50,11 +49,8 @@ def reading(
         file = open_readable(source)
         if file is not source:
             stack.enter_context(file)
-        if seekable and not file.seekable():
-            spool: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # pyright: ignore
-            shutil.copyfileobj(file, spool)
-            spool.seek(0)
-            file = spool
+        if seekable:
+            file = stack.enter_context(spooled(file))
         yield file
 
 
@@ -181,6 +177,25 @@ def _full_named(path: str | os.PathLike[str]) -> Generator[None]:
         if error.filename is None and error.errno in _FULL:
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+@contextmanager
+def spooled(file: BinaryIO, *, limit: int | None = None) -> Generator[BinaryIO]:
+    """Give a file that can seek: the file itself, or what is left of a pipe as a temporary file.
+
+    Raises:
+        LimitError: the pipe holds more than `limit` bytes.
+    """
+    if file.seekable():
+        yield file
+        return
+    with tempfile.TemporaryFile(prefix="ncodec-") as copy:
+        while data := file.read(1 << 20):
+            copy.write(data)
+            if limit is not None and copy.tell() > limit:
+                raise LimitError(f"the pipe holds more than {limit} bytes")
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
 
 
 def same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:

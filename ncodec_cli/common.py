@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import click
 
 from ncodec import errors
 from ncodec.errors import ArgumentError
-from ncodec.files import atomic_output, same_file
+from ncodec.files import atomic_output, same_file, spooled
 from ncodec_cli import line, parameters, progress
 from ncodec_cli.completing import complete_models
 from ncodec_cli.parameters import Between
@@ -154,14 +152,8 @@ def open_input(path: str) -> Generator[BinaryIO]:
 @contextmanager
 def open_seekable(path: str) -> Generator[BinaryIO]:
     """Open a path for reading in any order; a pipe is copied to a temporary file first."""
-    with open_input(path) as file:
-        if file.seekable():
-            yield file
-            return
-        with tempfile.TemporaryFile() as copy:
-            shutil.copyfileobj(file, copy)
-            copy.seek(0)
-            yield copy
+    with open_input(path) as file, spooled(file) as seekable:
+        yield seekable
 
 
 def check_stream(name: str) -> None:

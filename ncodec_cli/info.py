@@ -44,13 +44,21 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
     each_file(files, show)
 
 
-_KINDS = {"ecdc": "ECDC", "ecdc0": "EnCodec's ECDC", "dac": "DAC"}
+_KINDS = {
+    "ecdc": "ECDC",
+    "ecdc0": "EnCodec's ECDC",
+    "dac": "DAC",
+    "npz": "codes as NumPy arrays",
+    "safetensors": "codes as tensors",
+}
 
 
 def _lines(path: str, found: dict[str, Any]) -> Iterator[str]:
-    kind = f"{_KINDS[found['format']]} version {found['version']}"
+    version = f" version {found['version']}" if "version" in found else ""
+    kind = _KINDS[found["format"]] + version
     rate = f", {found['kbps']:.2f} kbps" if found["kbps"] is not None else ""
-    length = clock(found["seconds"], digits=3)
+    known = found["seconds"] is not None
+    length = clock(found["seconds"], digits=3) if known else "of unknown length"
     yield f"{name_of(path)}: {kind}, {length}, {found['bytes']} bytes{rate}"
     links = found.get("links", [found])
     for number, link in enumerate(links, 1):
@@ -66,7 +74,10 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
     shape = f"{channels} channel{'s' if channels != 1 else ''}"
     rate = link.get("source_rate", link.get("sample_rate"))
     start = f", from sample {link['start']}" if link.get("start") else ""
-    yield "Audio", f"{link['samples']} samples, {rate} Hz, {shape}{start}"
+    if "samples" in link:
+        yield "Audio", f"{link['samples']} samples, {rate} Hz, {shape}{start}"
+    if link.get("channel_mask") is not None:
+        yield "Speakers", " ".join(link["speakers"]) or "none"
     if "model" in link:
         known = f" ({link['model_hash'][:12]})" if "model_hash" in link else ""
         yield "Model", link["model"] + known

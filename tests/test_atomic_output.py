@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from ncodec.errors import ArgumentError
-from ncodec.files import atomic_output, same_file
+from ncodec.errors import ArgumentError, LimitError
+from ncodec.files import atomic_output, same_file, spooled
 
 
 def write(path, data=b"new", error=None, meanwhile=None, **options):
@@ -64,6 +64,27 @@ def test_links_devices_folders_and_missing_folders(tmp_path):
         write(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere/a"):
         write(tmp_path / "nowhere" / "a")
+
+
+def test_spools_of_pipes(tmp_path):
+    def piped(data):
+        read, write = os.pipe()
+        os.write(write, data)
+        os.close(write)
+        return os.fdopen(read, "rb")
+
+    with piped(b"0123456789") as pipe, spooled(pipe, limit=10) as file:
+        assert (file.seek(4), file.read()) == (4, b"456789")
+    with (
+        piped(bytes(11)) as pipe,
+        pytest.raises(LimitError, match="more than 10"),
+        spooled(pipe, limit=10),
+    ):
+        pass
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 11)
+    with path.open("rb") as whole, spooled(whole, limit=10) as file:
+        assert file is whole
 
 
 def test_same_file(tmp_path):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 VERSION = "1.0.0"
 MAX_FILE = 1 << 30
 """Bytes: the format is one block, so a file is held in memory as a whole."""
+_START = 2048
+"""Bytes that hold numpy's header."""
 _HEADER = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
 
 
@@ -77,10 +79,14 @@ def read_dac(file: BinaryIO) -> DacFile:
         UnsupportedVersionError: a version of the format that is not 1.0.0.
         LimitError: it is larger than 1 GiB.
     """
-    data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
+    head = file.read(_START)
+    end = _header_end(head)
+    if head[end : end + 1] != pickle.PROTO:
+        raise BadFileError("not a .dac file: no pickle follows its header")
+    data = head[end:] + file.read(MAX_FILE + 1 - len(head))
+    if len(data) > MAX_FILE - end:
         raise LimitError(f"a .dac file of more than {MAX_FILE} bytes")
-    value = read_pickle(data[_header_end(data) :])
+    value = read_pickle(data)
     metadata: Any = value.get("metadata") if isinstance(value, dict) else None
     if not isinstance(metadata, dict) or "codes" not in value:
         raise BadFileError("not a .dac file: it has no codes and metadata")

@@ -151,12 +151,12 @@ class Ecdc0Reader:
         """Returns the scale that opens a segment; None for a model without segments.
 
         Raises:
-            BadFileError: the file ends, or the scale is no positive finite number.
+            BadFileError: the file ends, or the scale is not above 0 or louder than any recording.
         """
         if self.header.layout.segment is None:
             return None
         (scale,) = struct.unpack("!f", read_exactly(self._file, 4))
-        if not 0 < scale < float("inf"):
+        if not 0 < scale <= limits.MAX_SCALE:
             raise BadFileError(f"a segment's scale is {scale}")
         return scale
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
+from . import limits
+from .array_files import describe_arrays
 from .copying import played_samples
 from .errors import BadFileError
 from .header import PREFIX, Header
@@ -14,7 +16,9 @@ from .wire import DAC_MAGIC, LINK_START, MAGIC
 
 
 def sniff(start: bytes) -> str:
-    """Returns the kind of a file from its first bytes: "ecdc", "ecdc0" or "dac".
+    """Returns the kind of a file of codes from its first 9 bytes.
+
+    Kinds: "ecdc", "ecdc0" (version 0, EnCodec's own), "dac", "npz", "safetensors".
 
     Raises:
         BadFileError: it is none of these.
@@ -23,7 +27,13 @@ def sniff(start: bytes) -> str:
         return "ecdc0" if start[len(MAGIC) : len(LINK_START)] == b"\0" else "ecdc"
     if start.startswith(DAC_MAGIC):
         return "dac"
-    raise BadFileError("neither an ECDC nor a .dac file" if start else "the file is empty")
+    if start.startswith(b"PK\x03\x04"):
+        return "npz"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= limits.MAX_HEADER:
+        return "safetensors"
+    if not start:
+        raise BadFileError("the file is empty")
+    raise BadFileError("no file of codes: neither .ecdc, .dac, .npz nor .safetensors")
 
 
 def info(src: BinaryIO) -> dict[str, Any]:
@@ -38,7 +48,8 @@ def info(src: BinaryIO) -> dict[str, Any]:
     src.seek(0, 2)
     size = src.tell()
     src.seek(0)
-    report = {"ecdc": _ecdc, "ecdc0": _ecdc0, "dac": _dac}[kind](src)
+    readers = {"ecdc": _ecdc, "ecdc0": _ecdc0, "dac": _dac}
+    report = readers[kind](src) if kind in readers else describe_arrays(src, kind)
     seconds = report["seconds"]
     rate = 8 * size / seconds / 1000 if seconds else None
     return {

@@ -27,7 +27,7 @@ class Converted:
     """What `convert` did.
 
     Attributes:
-        source: Kind of the source: "ecdc1", "ecdc0", "dac", "npz" or "safetensors".
+        source: Kind of the source: "ecdc", "ecdc0", "dac", "npz" or "safetensors".
         target: Kind written, a key of `KINDS`.
         model: Name of the model.
         lost: What the target has no place for, in words.
@@ -136,7 +136,7 @@ def _write(content: Content, file: BinaryIO, to: str, load: LoadModel, *, lm: bo
 
 
 def _check_pair(content: Content, to: str, *, lm: bool) -> None:
-    same = {"ecdc1": "ecdc", "dac": "dac", "npz": "npz", "safetensors": "safetensors"}
+    same = {"ecdc": "ecdc", "dac": "dac", "npz": "npz", "safetensors": "safetensors"}
     if same.get(content.kind) == to:
         raise ArgumentError(f"the source is {to} already")
     if content.kind == "ecdc0" and to == "encodec" and lm == bool(content.notes.get("lm")):

@@ -20,10 +20,10 @@ import numpy as np
 from ncodec.containers.content import Content, make_content_header, packets_of, shape_of, whole
 from ncodec.errors import ArgumentError, BadFileError, LimitError, NcodecError
 from ncodec_formats import Header, Packet
+from ncodec_formats.array_files import DESCRIPTION
 
 MAX_BYTES = 1 << 30
 """Largest size of the arrays in a file that is read."""
-_TEXT = "ncodec"
 
 
 def write_arrays(content: Content, file: BinaryIO, to: str) -> list[str]:
@@ -35,12 +35,12 @@ def write_arrays(content: Content, file: BinaryIO, to: str) -> list[str]:
         arrays["segment_frames"] = np.array(sizes, np.int64)
     text = _describe(content)
     if to == "npz":
-        np.savez_compressed(file, allow_pickle=False, **arrays, **{_TEXT: np.array(text)})
+        np.savez_compressed(file, allow_pickle=False, **arrays, **{DESCRIPTION: np.array(text)})
     else:
         from safetensors.numpy import save
 
         arrays["codes"] = arrays["codes"].astype(np.int64)
-        file.write(save(arrays, metadata={_TEXT: text}))
+        file.write(save(arrays, metadata={DESCRIPTION: text}))
     return []
 
 
@@ -56,7 +56,7 @@ def read_npz(file: BinaryIO, name: str | None) -> Content:
             arrays = {key: archive[key] for key in archive.files}
     except (zipfile.BadZipFile, ValueError, OSError, KeyError, EOFError) as error:
         raise BadFileError(f"not an .npz archive of arrays ({error})") from error
-    text = arrays.pop(_TEXT, None)
+    text = arrays.pop(DESCRIPTION, None)
     return _content("npz", arrays, None if text is None else str(text), name)
 
 
@@ -73,7 +73,7 @@ def read_safetensors(file: BinaryIO, name: str | None) -> Content:
         head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (SafetensorError, ValueError) as error:
         raise BadFileError(f"not a safetensors file ({error})") from error
-    text = head.get("__metadata__", {}).get(_TEXT)
+    text = head.get("__metadata__", {}).get(DESCRIPTION)
     return _content("safetensors", arrays, text, name)
 
 
@@ -108,7 +108,12 @@ def _content(
         raise BadFileError(f"a code of {int(codes.max())} lies outside its codebook")
 
     def again() -> Iterator[Packet]:
-        return packets_of(codes.transpose(1, 0, 2), scales, sizes)
+        for packet in packets_of(codes.transpose(1, 0, 2), scales, sizes):
+            try:
+                header.check_packet(packet)
+            except ArgumentError as error:
+                raise BadFileError(f"the codes do not fit their description: {error}") from error
+            yield packet
 
     return Content(kind, header, again(), total, again)
 

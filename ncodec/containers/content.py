@@ -82,7 +82,7 @@ class Content:
     """A file of codes, whatever its kind.
 
     Attributes:
-        kind: "ecdc1", "ecdc0", "dac", "npz" or "safetensors".
+        kind: "ecdc", "ecdc0", "dac", "npz" or "safetensors".
         header: As ECDC 1 would describe it; `model_hash` is `NO_HASH` where the file has none.
         packets: Its codes, once through.
         source_samples: Length of the source at its own rate.

@@ -44,7 +44,7 @@ def read_ecdc1(file: BinaryIO) -> Content:
         file.seek(begin)
         return packets(EcdcReader(file))
 
-    return Content("ecdc1", reader.header, packets(reader), total, again)
+    return Content("ecdc", reader.header, packets(reader), total, again)
 
 
 def write_ecdc1(content: Content, file: BinaryIO, load: LoadModel) -> list[str]:

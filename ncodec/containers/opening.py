@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -12,22 +11,16 @@ from ncodec.containers.content import NO_HASH, Content, ForeignReader, with_mode
 from ncodec.containers.dac import read_dac_content, windowed_as
 from ncodec.containers.ecdc import LoadModel, read_ecdc0, read_ecdc1
 from ncodec.errors import BadFileError
+from ncodec.files import spooled
 from ncodec.models.base import CompressionModel
-from ncodec_formats import EcdcReader
+from ncodec_formats import EcdcReader, sniff
 from ncodec_formats import open_links as open_ecdc_links
-from ncodec_formats.dac import read_dac
+from ncodec_formats.dac import MAX_FILE, read_dac
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
-_MAGIC = {b"ECDC\x01": "ecdc1", b"ECDC\x00": "ecdc0", b"\x93NUMPY": "dac", b"PK\x03\x04": "npz"}
+MAX_PIPE = MAX_FILE
+"""Bytes of a pipe that are copied to a temporary file, for kinds that must be seeked in."""
 _HEAD = 9
-
-
-def sniff(head: bytes) -> str | None:
-    """Tell a file of codes by its first 9 bytes: a kind, or None."""
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            return kind
-    return "safetensors" if head[8:9] == b"{" else None
 
 
 def check(file: BinaryIO) -> str:
@@ -48,25 +41,21 @@ def check(file: BinaryIO) -> str:
 
 
 def read_content(file: BinaryIO, model: str | None, load: LoadModel) -> Content:
-    """Read any file of codes; it must be seekable.
+    """Read any file of codes; it must be seekable, and stay open.
 
     Raises:
         BadFileError: It is none, or is damaged.
     """
-    if not file.seekable():
-        file = io.BytesIO(file.read())
     begin = file.tell()
     kind = sniff(file.read(_HEAD))
     file.seek(begin)
-    readers: dict[str | None, Callable[[], Content]] = {
-        "ecdc1": lambda: read_ecdc1(file),
+    readers: dict[str, Callable[[], Content]] = {
+        "ecdc": lambda: read_ecdc1(file),
         "ecdc0": lambda: read_ecdc0(file, load),
         "dac": lambda: read_dac_content(file, model, load),
         "npz": lambda: read_npz(file, model),
         "safetensors": lambda: read_safetensors(file, model),
     }
-    if kind not in readers:
-        raise BadFileError("no file of codes: neither .ecdc, .dac, .npz nor .safetensors")
     return readers[kind]()
 
 
@@ -84,11 +73,21 @@ def open_links(
     one that its packets decode with.
     """
     head = file.read(_HEAD)
-    kind = sniff(head)
+    try:
+        kind = sniff(head)
+    except BadFileError:
+        kind = "ecdc"  # its reader says what is wrong
     file = _rewound(file, head)
-    if kind in (None, "ecdc1"):
+    if kind == "ecdc":
         yield from open_ecdc_links(file, keep_going, max_seconds=max_seconds)
         return
+    with spooled(file, limit=MAX_PIPE) as seekable:
+        yield _open_foreign(seekable, keep_going, model, device)
+
+
+def _open_foreign(
+    file: BinaryIO, keep_going: bool, model: CompressionModel | str | None, device: str
+) -> ForeignReader:
     name = model.name if isinstance(model, CompressionModel) else model
 
     def find(wanted: str) -> Any:
@@ -106,7 +105,7 @@ def open_links(
         header = with_model(content.header, found)
     else:
         header = content.header
-    yield ForeignReader(replace(content, header=header), found, keep_going=keep_going)
+    return ForeignReader(replace(content, header=header), found, keep_going=keep_going)
 
 
 def _rewound(file: BinaryIO, head: bytes) -> BinaryIO:

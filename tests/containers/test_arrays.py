@@ -14,6 +14,7 @@ from safetensors.numpy import save
 from ncodec.containers.arrays import read_npz, read_safetensors, write_arrays
 from ncodec.containers.content import Content, make_content_header, packets_of, shape_of
 from ncodec.errors import ArgumentError, BadFileError, LimitError, NcodecError
+from ncodec_formats import info, sniff
 
 READERS = {"npz": read_npz, "safetensors": read_safetensors}
 
@@ -37,7 +38,7 @@ def content(streams: int, codebooks: int, frames: int, name: str) -> Content:
     def again():
         return packets_of(codes, scales, sizes)
 
-    return Content("ecdc1", header, again(), frames * 300, again)
+    return Content("ecdc", header, again(), frames * 300, again)
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,9 +117,62 @@ def test_wrong_descriptions() -> None:
         data = save({"codes": codes}, metadata={"ncodec": text})
         with pytest.raises(BadFileError, match="description"):
             read_safetensors(io.BytesIO(data), None)
-    with pytest.raises(ArgumentError, match="give --model"):
+    with pytest.raises(ArgumentError, match="does not say which model"):
         read_safetensors(io.BytesIO(save({"codes": codes})), None)
     with pytest.raises(BadFileError, match="no array 'codes'"):
         read_safetensors(io.BytesIO(save({"other": codes})), None)
     with pytest.raises(BadFileError, match="not a safetensors"):
         read_safetensors(io.BytesIO(b"\x00" * 50), None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1e30])
+def test_scales_that_can_not_be(value: float) -> None:
+    file = io.BytesIO()
+    scale = np.full((1, 1), value, np.float32)
+    np.savez(file, codes=np.zeros((2, 3), int), scale=scale, segment_frames=np.array([3]))
+    file.seek(0)
+    with pytest.raises(BadFileError, match="scale"):
+        list(read_npz(file, "encodec_48khz").packets)
+    file = io.BytesIO()
+    np.savez(file, codes=np.zeros((2, 3), int))
+    file.seek(0)
+    with pytest.raises(BadFileError, match="scale is missing"):
+        list(read_npz(file, "encodec_48khz").packets)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_info_of_arrays(kind: str) -> None:
+    file = io.BytesIO()
+    write_arrays(content(2, 8, 500, "encodec_24khz"), file, kind)
+    file.seek(0)
+    found = info(file)
+    json.dumps(found)
+    assert (found["format"], found["model"], found["codebooks"]) == (kind, "encodec_24khz", 8)
+    assert (found["samples"], found["streams"], found["frames"]) == (150000, 2, 500)
+    assert found["seconds"] == 150000 / 22050
+
+
+def test_info_of_plain_and_of_hostile_arrays(tmp_path) -> None:
+    file = io.BytesIO()
+    np.savez(file, codes=np.zeros((2, 3), int))
+    file.seek(0)
+    found = info(file)
+    assert (found["codebooks"], found["frames"], found["seconds"]) == (2, 3, None)
+    hostile = [io.BytesIO() for _ in range(2)]
+    np.savez(hostile[0], other=np.zeros(3))
+    np.savez(
+        hostile[1], codes=np.zeros((2, 3)), ncodec=np.array([Hostile(tmp_path / "ran")], object)
+    )
+    texts = [
+        save({"codes": np.zeros((1, 2, 3), int)}, metadata={"ncodec": text})
+        for text in ("[]", "{", '{"a": 1}')
+    ]
+    texts += [(1 << 19).to_bytes(8, "little") + b"{", bytes(8) + b"{}", b"PK\x03\x04" + bytes(40)]
+    for bad in (*hostile, *map(io.BytesIO, texts)):
+        bad.seek(0)
+        with pytest.raises(BadFileError):
+            info(bad)
+    assert not (tmp_path / "ran").exists()
+    for data in (b"RIFF", b"", b"not audio, but text"):
+        with pytest.raises(BadFileError):
+            sniff(data)

@@ -4,9 +4,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncodec_formats.bulk import Run
+from ncodec_formats.bulk import Run, _weights
 from ncodec_formats.packets import Head
 from ncodec_formats.wire import put_layers
+
+
+def test_layers_of_any_lengths_take_constant_memory():
+    for length in range(1, 40):
+        body = put_layers([bytes(length)])
+        row = np.frombuffer(b"head" + body, np.uint8)[None]
+        assert Run(Head(0, 0, 1, (length,), b"", size=4), row).all_good()
+    assert _weights.cache_info().currsize <= 16
+
 
 LENGTHS = st.lists(st.sampled_from([1, 2, 19, 94, 256, 257, 3000]), min_size=1, max_size=5)
 

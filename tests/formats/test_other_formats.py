@@ -152,7 +152,7 @@ def test_version_0_claims_more_than_there_is():
         next(reader.read_codes(next(header.segments()).frames))
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), 1e30])
 def test_wrong_scales_of_version_0(scale):
     header = Header0("encodec_48khz", 48000, 1, False)
     reader = Ecdc0Reader(io.BytesIO(header.to_bytes() + struct.pack("!f", scale)))
@@ -227,6 +227,28 @@ def test_dac_round_trip():
         for name in ("input_db", "original_length", "sample_rate", "chunk_length", "padding"):
             assert getattr(found, name) == getattr(file, name)
     assert info(io.BytesIO(written(dac())))["codebooks"] == 9
+
+
+def test_what_is_no_dac_is_refused_by_its_beginning():
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def __init__(self, start: bytes) -> None:
+            self.start = start
+
+        def read(self, count=-1):
+            self.given += count
+            start, self.start = self.start, b""
+            return (start + bytes(count))[:count]
+
+    for start in (
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '|O', 'shape': ()}".ljust(118),
+        b"\x93NUMPY",
+    ):
+        file = Endless(start)
+        with pytest.raises(BadFileError):
+            read_dac(file)
+        assert file.given < 10000
 
 
 def test_every_shorter_dac_is_refused():
