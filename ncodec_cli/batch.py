@@ -1,242 +1,302 @@
-"""Many files at once: what goes where, and the work on several of them side by side."""
+"""Jobs done one by one or side by side: checked first, counted at the end."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.progress import Progress as Report
-from ncodec_cli.common import use_threads
-from ncodec_cli.line import say_error
-from ncodec_cli.progress import Progress
+from ncodec_cli.checks import Refuse, check_source, check_target, exists
+from ncodec_cli.common import usable_cores
+from ncodec_cli.line import clear, put_json, say, say_error, show
+from ncodec_cli.plan import Job, Kind, Plan, find_files, plan_jobs
+from ncodec_cli.progress import Progress, clock, ratio
 
-
-@dataclass(frozen=True)
-class Job:
-    """One input and its output; "-" is a pipe."""
-
-    source: str
-    target: str
-
-
-def plan_jobs(
-    paths: tuple[str, ...],
-    output: str | None,
-    *,
-    is_output: Callable[[str], bool],
-    is_input: Callable[[Path], bool],
-    suffix: str,
-) -> list[Job]:
-    """Say which files are made from which.
-
-    Without `output`, the last of several paths is it if it is "-" or a folder, if `is_output` says
-    so by its name, or if the first of two is a folder. Folders are searched for files that
-    `is_input`, and their tree is kept.
-
-    Raises:
-        click.UsageError: the paths make no sense together.
-        ArgumentError: two files would become one.
-    """
-    if output is None and len(paths) > 1:
-        last, folder = paths[-1], Path(paths[0]).is_dir() and len(paths) == 2
-        if folder or last == "-" or last.endswith("/") or Path(last).is_dir() or is_output(last):
-            paths, output = paths[:-1], last
-        elif not Path(last).exists():
-            raise click.UsageError(
-                f"{last!r}: not there as an input, and no name of an output (-o takes any name)"
-            )
-    if len(paths) == 1 and not Path(paths[0]).is_dir():
-        return [Job(paths[0], _single(paths[0], output, suffix))]
-    if output is not None and not _is_folder(output):
-        raise click.UsageError(f"several inputs need a folder as output, not {output!r}")
-    jobs = [job for path in paths for job in _expand(path, output, is_input, suffix)]
-    if not jobs:
-        raise ArgumentError(f"{', '.join(paths)}: no files to work on there")
-    made: dict[str, str] = {}
-    for job in jobs:
-        if job.target in made:
-            raise ArgumentError(
-                f"{made[job.target]} and {job.source} would both become {job.target}"
-            )
-        made[job.target] = job.source
-    for job in jobs:
-        Path(job.target).parent.mkdir(parents=True, exist_ok=True)
-    return jobs
-
-
-def _is_folder(output: str) -> bool:
-    """Say whether an output is meant as a folder, which need not be there yet."""
-    path = Path(output)
-    named = output.endswith("/") or (output != "-" and not path.suffix)
-    return path.is_dir() or (named and not path.exists())
-
-
-def _single(source: str, output: str | None, suffix: str) -> str:
-    if output is None:
-        return "-" if source == "-" else str(Path(source).with_suffix(suffix))
-    if output != "-" and (Path(output).is_dir() or output.endswith("/")):
-        if source == "-":
-            raise click.UsageError(f"{output!r} is a folder; a pipe needs the name of a file")
-        return str(Path(output) / Path(source).with_suffix(suffix).name)
-    return output
-
-
-def _expand(
-    path: str, output: str | None, is_input: Callable[[Path], bool], suffix: str
-) -> Iterable[Job]:
-    root = Path(path)
-    if not root.is_dir():
-        if path == "-":
-            raise click.UsageError("a pipe can only be the single input")
-        folder = root.parent if output is None else Path(output)
-        yield Job(path, str(folder / root.with_suffix(suffix).name))
-        return
-    base = root if output is None else Path(output)
-    for file in _walk(root, is_input):
-        yield Job(str(file), str((base / file.relative_to(root)).with_suffix(suffix)))
-
-
-def _walk(root: Path, is_input: Callable[[Path], bool]) -> Iterable[Path]:
-    for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            file = Path(folder) / name
-            if is_input(file) and not name.startswith("."):
-                yield file
-
-
-def is_ecdc(path: Path) -> bool:
-    """Say whether a file in a folder is one of ours, by its name."""
-    return path.suffix.lower() == ".ecdc"
-
-
-def each_file(paths: tuple[str, ...], work: Callable[[str], None]) -> None:
-    """Do one file after another, those in folders too; one that fails is told, the others go on.
-
-    Raises:
-        NcodecError: some failed; a single file's own error comes through as it is.
-    """
-    files: list[str] = []
-    for path in paths:
-        found = (
-            [str(file) for file in _walk(Path(path), is_ecdc)] if Path(path).is_dir() else [path]
-        )
-        if not found:
-            raise ArgumentError(f"{path}: no .ecdc files to work on there")
-        files += found
-    failed = 0
-    for file in files:
-        try:
-            work(file)
-        except BrokenPipeError:
-            raise
-        except (NcodecError, OSError) as error:
-            if len(files) == 1:
-                raise
-            failed += 1
-            report_failure(file, error)
-    if failed:
-        raise NcodecError(f"{failed} of {len(files)} files failed")
-
-
-def report_failure(source: str, error: BaseException) -> None:
-    """Print one line for a file that failed while others go on."""
-    from ncodec_cli.main import describe
-
-    text = describe(error) if isinstance(error, Exception) else "cancelled"
-    text = text if source in text else f"{source}: {text}"
-    say_error(text)
+Work = Callable[[Job, Report], None]
 
 
 class Cancelled(BaseException):
     """Raised in a worker when the whole batch is being given up."""
 
 
-Work = Callable[[Job, Report], None]
+class Batch:
+    """The jobs of one command.
 
-
-def run_jobs(
-    work: Work, jobs: list[Job], *, workers: int | None, threads: int | None, quiet: bool
-) -> None:
-    """Do all jobs; one that fails is reported and the others go on.
-
-    Raises:
-        NcodecError: some failed; a single job's own error comes through as it is.
+    `check` comes before anything is loaded, `run` does what is left. A single job's own error comes
+    through; of several, each that fails is told, and the others go on.
     """
-    if len(jobs) == 1:
-        use_threads(threads)
-        with Progress(Path(jobs[0].source).name, quiet=quiet) as progress:
-            work(jobs[0], progress)
-        return
-    workers = min(workers or usable_cores(), len(jobs))
-    use_threads(threads or (1 if workers > 1 else None))
-    sizes = {job.source: _size(job.source) for job in jobs}
-    with Progress(files=len(jobs), sizes=sum(sizes.values()), quiet=quiet) as progress:
-        failed = _run_pool(work, jobs, workers, progress, sizes)
-    if failed:
-        raise NcodecError(f"{failed} of {len(jobs)} files failed")
+
+    def __init__(self, plan: Plan, options: dict[str, Any]) -> None:
+        """Take the plan, and of the options: jobs, force, skip_existing, quiet, verbose."""
+        self.jobs = plan.jobs
+        self._count = len(plan.jobs)
+        self._left_out = plan.left_out
+        self._options = options
+        self._made: list[Job] = []
+        self._existed = self._failed = 0
+
+    @classmethod
+    def of(
+        cls,
+        paths: tuple[str, ...],
+        output: str | None,
+        kind: Kind,
+        options: dict[str, Any],
+        refuse: Refuse | None = None,
+    ) -> Batch:
+        """Plan and check; raise what is wrong before anything is loaded."""
+        if options["force"] and options["skip_existing"]:
+            raise click.UsageError("--force and --skip-existing: only one of them can be given")
+        try:
+            plan = plan_jobs(paths, output, kind)
+        except click.UsageError:
+            with suppress(OSError):  # what an input is says better what is wrong
+                check_source(paths[0], refuse)
+            raise
+        if options.get("as_json") and any(job.target == "-" for job in plan.jobs):
+            raise click.UsageError("--json prints to standard output: not together with output -")
+        batch = cls(plan, options)
+        batch.check(refuse)
+        return batch
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one job, whose error is the command's."""
+        return self._count == 1 and not self._left_out.closed
+
+    def check(self, refuse: Refuse | None = None) -> None:
+        """Drop the jobs that cannot be done or need not be, and say so.
+
+        Raises:
+            NcodecError, OSError: what is wrong with a single job.
+        """
+        quiet: bool = self._options["quiet"]
+        for text in self._left_out.lines(verbose=self._options["verbose"]):
+            say(text, quiet=quiet)
+        for error in self._left_out.closed:
+            self._fail(str(error.filename), error)
+        there = set[Job]()
+        if not self._options["force"]:
+            there = {job for job in self.jobs if exists(job)}
+        if self._options["skip_existing"]:
+            self._skip(there)
+        self.jobs = [job for job in self.jobs if self._possible(job, refuse)]
+        self._refuse_existing(there.intersection(self.jobs))
+
+    def _skip(self, there: set[Job]) -> None:
+        self._existed = len(there)
+        self.jobs = [job for job in self.jobs if job not in there]
+        if self._options["verbose"] or self.single:
+            for job in sorted(there, key=lambda job: job.target):
+                text = f"{job.target}: exists already, left as it is"
+                say(text, quiet=self._options["quiet"])
+
+    def _possible(self, job: Job, refuse: Refuse | None) -> bool:
+        try:
+            check_source(job.source, refuse)
+            check_target(job)
+        except (NcodecError, OSError) as error:
+            if self.single:
+                raise
+            self._fail(job.source, error)
+            return False
+        return True
+
+    def _refuse_existing(self, there: set[Job]) -> None:
+        if not there:
+            return
+        first, ways = min(job.target for job in there), "--force overwrites"
+        if not self.single:
+            ways = f"--skip-existing passes over, {ways}"
+        others = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        verb = "exist" if others else "exists"
+        error = ArgumentError(f"{first}{others}: {verb} already ({ways})")
+        if self.single:
+            raise error
+        self._fail(first, error, len(there))
+        self.jobs = [job for job in self.jobs if job not in there]
+
+    def _fail(self, name: str, error: BaseException, count: int = 1) -> None:
+        self._failed += count
+        if self._options.get("as_json"):
+            put_json({"file": name, "error": described(error)})
+        report_failure(name, error)
+
+    def run(self, work: Work) -> None:
+        """Do the jobs.
+
+        Raises:
+            NcodecError: some failed; a single job's own error comes through as it is.
+        """
+        began, folders = time.monotonic(), _make_folders(self.jobs)
+        seconds = 0.0
+        try:
+            if self.single:
+                for job in self.jobs:
+                    name = "" if job.source == "-" else Path(job.source).name
+                    with Progress(name, quiet=self._options["quiet"]) as progress:
+                        work(job, progress)
+                    self._made.append(job)
+            elif self.jobs:
+                seconds = self._run_several(work)
+        finally:
+            for folder in reversed(folders):  # those that stayed empty
+                with suppress(OSError):
+                    folder.rmdir()
+        if not self.single or self._left_out:
+            self._sum_up(seconds, time.monotonic() - began)
+        if self._failed:
+            raise NcodecError(f"{self._failed} of {self._total} files failed")
+
+    @property
+    def workers(self) -> int:
+        """How many jobs are done at once."""
+        return max(1, min(self._options["jobs"] or usable_cores(), len(self.jobs)))
+
+    def _run_several(self, work: Work) -> float:
+        """Return how many seconds of sound were worked on."""
+        sizes = {job: _size(job.source) for job in self.jobs}
+        files, quiet = len(self.jobs), self._options["quiet"]
+        with Progress(files=files, sizes=sum(sizes.values()), quiet=quiet) as progress:
+
+            def run(job: Job, stop: threading.Event) -> None:
+                part = progress.part(job.source, sizes[job])
+
+                def report(done: float, total: float | None) -> None:
+                    if stop.is_set():
+                        raise Cancelled
+                    part(done, total)
+
+                try:
+                    report(0.0, None)
+                    work(job, report)
+                finally:
+                    part.end()
+
+            self._pool(run)
+            return progress.done
+
+    def _pool(self, run: Callable[[Job, threading.Event], None]) -> None:
+        """Do all jobs; on Ctrl-C the workers stop at their next block."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(self.workers) as pool:
+            waiting: dict[Future[None], Job] = {
+                pool.submit(run, job, stop): job for job in self.jobs
+            }
+            try:
+                while waiting:
+                    ended, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        error, job = future.exception(), waiting.pop(future)
+                        if error is None:
+                            self._made.append(job)
+                        else:
+                            self._fail(job.source, error)
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    @property
+    def _total(self) -> int:
+        return self._count + len(self._left_out.closed)
+
+    def _sum_up(self, seconds: float, took: float) -> None:
+        """Say what became of the files, and what of their size."""
+        parts = [f"{len(self._made)} done"]
+        for count, word in (
+            (self._existed, "existed"),
+            (self._failed, "failed"),
+            (len(self._left_out), "left out"),
+        ):
+            parts += [f"{count} {word}"] if count else []
+        text = f"{self._total} file{'s' if self._total != 1 else ''}: {', '.join(parts)}"
+        if self._made:
+            before = sum(_size(job.source) for job in self._made)
+            after = sum(_size(job.target) for job in self._made)
+            sound = f"{clock(seconds)} of sound, " if seconds else ""
+            text += f"; {sound}{ratio(before, after)}, {_duration(took)}"
+        say(text, quiet=self._options["quiet"])
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use: fewer than the machine has in a container."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:  # macOS, Windows
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max" in it
-        return cores
+def _make_folders(jobs: Iterable[Job]) -> list[Path]:
+    """Make the folders that outputs need; return the new ones, outer ones first."""
+    made: list[Path] = []
+    for folder in dict.fromkeys(Path(job.target).parent for job in jobs if job.new_folder):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        made += reversed(missing)
+    return made
 
 
 def _size(path: str) -> int:
+    """Return the size of a file, 0 for what has none."""
     try:
-        return Path(path).stat().st_size
+        return os.stat(path).st_size if os.path.isfile(path) else 0
     except OSError:
         return 0
 
 
-def _run_pool(
-    work: Work, jobs: list[Job], workers: int, progress: Progress, sizes: dict[str, int]
-) -> int:
-    """Return how many failed; on Ctrl-C the workers stop at their next block."""
-    stop = threading.Event()
+def _duration(seconds: float) -> str:
+    return clock(seconds) if seconds >= 100 else f"{seconds:.{0 if seconds >= 10 else 1}f} s"
 
-    def run(job: Job) -> None:
-        part = progress.part(job.source, sizes[job.source])
 
-        def report(done: float, total: float | None) -> None:
-            if stop.is_set():
-                raise Cancelled
-            part(done, total)
+def each_file(
+    paths: tuple[str, ...], work: Callable[[str], None], *, as_json: bool = False
+) -> None:
+    """Do one file after another, those in folders too; one that fails is told, the others go on.
 
-        try:
-            report(0.0, None)
-            work(job, report)
-        finally:
-            part.end()
+    With `as_json` it has an object on standard output as well, with its name and the error.
 
+    Raises:
+        NcodecError: some failed; a single file's own error comes through as it is.
+    """
+    files: list[str] = []
+    for path in paths:
+        found = list(find_files(path, ECDC)) if Path(path).is_dir() else [path]
+        if not found:
+            raise ArgumentError(f"{path}: no .ecdc files to work on there")
+        files += found
     failed = 0
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: dict[Future[None], Job] = {pool.submit(run, job): job for job in jobs}
+    for number, file in enumerate(files):
+        if len(files) > 1:
+            show(f"{number}/{len(files)}  {file}")
         try:
-            while waiting:
-                ended, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    error, job = future.exception(), waiting.pop(future)
-                    if error is not None:
-                        failed += 1
-                        report_failure(job.source, error)
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+            work(file)
+        except BrokenPipeError:
             raise
-    return failed
+        except (NcodecError, OSError) as error:
+            if as_json:
+                put_json({"file": file, "error": described(error)})
+            if len(files) == 1:
+                raise
+            failed += 1
+            report_failure(file, error)
+    clear()
+    if failed:
+        raise NcodecError(f"{failed} of {len(files)} files failed")
+
+
+ECDC = frozenset({".ecdc"})
+
+
+def described(error: BaseException) -> str:
+    """Return one line for an error."""
+    from ncodec_cli.main import describe
+
+    return describe(error) if isinstance(error, Exception) else "cancelled"
+
+
+def report_failure(source: str, error: BaseException) -> None:
+    """Print one line for a file that failed while others go on."""
+    text = described(error)
+    say_error(text if source in text else f"{source}: {text}")

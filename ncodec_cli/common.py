@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ from ncodec.files import atomic_output, same_file, spooled
 from ncodec_cli import line, parameters, progress
 from ncodec_cli.completing import complete_models
 from ncodec_cli.parameters import Between
+from ncodec_cli.signals import nothing_begun
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
@@ -29,12 +31,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(readable=False)
 """A path or "-". Shells complete it; whether it can be used, the command says."""
 
+skip_existing_option = click.option(
+    "--skip-existing", is_flag=True, help="Leave outputs that exist as they are; do the others."
+)
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Name each file that is left out."
+)
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
 output_option = click.option(
     "-o", "--output", type=PATH, metavar="PATH", help="The output, instead of a last argument."
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+result_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print what was done as JSON, a line for each file."
+)
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="Go on at damage: say what was lost and fill its time."
 )
@@ -77,6 +88,17 @@ jobs_option = click.option(
     metavar="N",
     help="Files worked on at once. [default: the number of cores]",
 )
+
+
+def batch_options(command: F) -> F:
+    """Add what every command has that makes files from files."""
+    for option in (
+        quiet_option, verbose_option, force_option, skip_existing_option, jobs_option
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 bw_option = click.option(
     "-b",
     "--bw",
@@ -111,11 +133,16 @@ beam_option = click.option(
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
     """Load the model that --model, --device, --precision and --beam ask for, to code with."""
-    from ncodec.checkpoints.loading import find_model
-    from ncodec.runtime import pick_device
+    with nothing_begun():
+        line.show(f"loading {options['model'] or default or 'the model'}")
+        try:
+            from ncodec.checkpoints.loading import find_model
+            from ncodec.runtime import pick_device
 
-    device, precision = pick_device(options["device"]), options["precision"]
-    model = find_model(options["model"], default, device, precision)
+            device, precision = pick_device(options["device"]), options["precision"]
+            model = find_model(options["model"], default, device, precision)
+        finally:
+            line.clear()
     if options["beam"] is not None:
         model.set_beam(options["beam"])
     return model
@@ -170,6 +197,19 @@ def name_of(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+def file_size(path: str) -> int | None:
+    """Return the size of a file; None for a pipe or a device."""
+    try:
+        return Path(path).stat().st_size if path != "-" and Path(path).is_file() else None
+    except OSError:
+        return None
+
+
+def name_of_output(path: str) -> str:
+    """Return how messages call an output."""
+    return "standard output" if path == "-" else path
+
+
 def naming(path: str) -> AbstractContextManager[None]:
     """Let errors of a format say which input they mean."""
     return errors.naming(name_of(path))
@@ -209,9 +249,26 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
         yield file
 
 
-def use_threads(threads: int | None) -> None:
-    """Set how many CPU threads torch uses; the only place that does."""
-    if threads is not None:
-        import torch
+def use_threads(threads: int | None, workers: int = 1) -> None:
+    """Set how many CPU threads torch uses; the only place that does.
 
-        torch.set_num_threads(threads)
+    Without a number, those of the cores that each of so many files at once has to itself.
+    """
+    import torch
+
+    if threads is None:
+        threads = max(1, min(torch.get_num_threads(), usable_cores() // workers))
+    torch.set_num_threads(threads)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: fewer than the machine has in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max" in it
+        return cores

@@ -8,51 +8,42 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec_cli.batch import Job, plan_jobs, run_jobs
+from ncodec.progress import Progress
+from ncodec_cli.batch import Batch
+from ncodec_cli.checks import refuse_coded
 from ncodec_cli.common import (
     KEY_VALUE,
     PATH,
+    batch_options,
     beam_option,
     bw_option,
     codebooks_option,
     coding_model,
     device_option,
-    force_option,
-    jobs_option,
+    file_size,
     model_option,
     name_of,
+    name_of_output,
     open_input,
     open_output,
     output_option,
     precision_option,
-    quiet_option,
     raw_options,
-    say,
+    result_json_option,
     threads_option,
+    use_threads,
 )
+from ncodec_cli.line import Once, put_json, result, say, say_error
+from ncodec_cli.parameters import Between, Pair
+from ncodec_cli.plan import Job, Kind
+from ncodec_cli.progress import ratio, size, times
 
 if TYPE_CHECKING:
     from ncodec.codec import Compressed
+    from ncodec.models.base import CompressionModel
 
 _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
 """Models of the formats that know no other."""
-
-
-class Pair(click.ParamType[tuple[int, int]]):
-    """Two whole numbers, "k,n"."""
-
-    name = "k,n"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Return them."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-            self.fail(f"{value!r}: must be two whole numbers, as in 2,3")
-        return int(parts[0]), int(parts[1])
 
 
 @click.command()
@@ -66,7 +57,7 @@ class Pair(click.ParamType[tuple[int, int]]):
 @raw_options
 @click.option(
     "--packet-ms",
-    type=click.FloatRange(1),
+    type=Between(1, whole=False),
     metavar="MS",
     help="Length of a packet: short ones lose less when one is lost. [default: 1000]",
 )
@@ -93,16 +84,16 @@ class Pair(click.ParamType[tuple[int, int]]):
 @device_option
 @precision_option
 @threads_option
-@jobs_option
-@force_option
-@quiet_option
+@batch_options
+@result_json_option
 def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Compress audio files to .ecdc, or to the files of EnCodec's and DAC's own tools.
 
     INPUT is an audio file, a folder (its tree is kept), or - for a pipe of audio or (with --raw) of
     bare samples; M4A, WebM, WavPack, video and the like are read by way of ffmpeg, if that is on
-    the PATH. OUTPUT is a file, a folder or -; without it, files are written
-    beside the inputs. Without --bw or --codebooks each channel gets 6 kbps. The same input, model
+    the PATH. OUTPUT is a file, a folder or -; without it, files are written beside the inputs.
+    Where a.wav and a.flac meet, they become a.wav.ecdc and a.flac.ecdc. Without --bw or
+    --codebooks each channel gets 6 kbps. The same input, model
     and options give the same bytes on every run of one machine, with any number of threads; other
     processors, GPUs and --precision bf16 round otherwise.
 
@@ -118,54 +109,67 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
       ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
         ncodec compress - out.ecdc --raw f32 --rate 48000 --channels 2
     """
-    from ncodec.audio.kinds import is_audio_name
-
-    suffix = ".dac" if options["kind"] == "dac" else ".ecdc"
-    jobs = plan_jobs(
-        paths,
-        output,
-        is_output=lambda path: path.lower().endswith(suffix),
-        is_input=is_audio_name,
-        suffix=suffix,
-    )
     settings = _settings(options)
-    quiet: bool = options["quiet"]
+    batch = Batch.of(paths, output, _kind(options["kind"]), options, refuse_coded)
+    if batch.jobs:
+        use_threads(options["threads"], batch.workers)
+        settings["model"] = model = coding_model(options, _DEFAULTS.get(options["kind"]))
+        if options["packet_ms"] is not None:
+            seconds = options["packet_ms"] / 1000
+            settings["packet_frames"] = max(1, round(seconds * model.sample_rate / model.hop))
+    remark = Once(quiet=options["quiet"])
 
-    def work(job: Job, progress: Any) -> None:
+    def work(job: Job, progress: Progress) -> None:
         from ncodec.codec import compress, compress_as
 
         run = compress if options["kind"] == "ecdc" else partial(compress_as, to=options["kind"])
-        begin = time.monotonic()
+        timed = _Timed(progress)
         with (
             open_input(job.source) as source,
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
         ):
-            name = name_of(job.source)
-            done = run(source, target, progress=progress, name=name, **settings)
-        took = time.monotonic() - begin
-        say(f"{name} -> {_described(job, done, options['bw'], took)}", quiet=quiet)
-        for note in done.notes:
-            say(f"{name}: {note}", quiet=quiet)
+            done = run(source, target, progress=timed, name=name_of(job.source), **settings)
+        _tell(job, done, options, timed.seconds)
+        _remark(done, settings["model"], options["bw"], remark)
 
-    run_jobs(work, jobs, workers=options["jobs"], threads=options["threads"], quiet=quiet)
+    batch.run(work)
+
+
+class _Timed:
+    """A callback that measures the time since its first call: loading is not counted."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._began = progress, time.monotonic()
+        self._called = False
+
+    def __call__(self, done: float, total: float | None) -> None:
+        if not self._called:
+            self._called, self._began = True, time.monotonic()
+        self._progress(done, total)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _kind(name: str) -> Kind:
+    """Return what names tell: inputs are audio, outputs of the kind that was asked for."""
+    from ncodec.audio.kinds import AUDIO_SUFFIXES, FFMPEG_SUFFIXES, ffmpeg_is_here
+
+    suffix = ".dac" if name == "dac" else ".ecdc"
+    needs = frozenset[str]() if ffmpeg_is_here() else FFMPEG_SUFFIXES
+    return Kind("compress", AUDIO_SUFFIXES - needs, suffix, frozenset({suffix}), (needs, "ffmpeg"))
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
-    """Turn the command line's options into those of `ncodec.codec.compress`."""
-    raw = _raw_format(options)
+    """Turn the command line's options into those of `ncodec.codec.compress`, but for the model."""
     if options["bw"] is not None and options["codebooks"] is not None:
         raise click.UsageError("--bw and --codebooks: only one of them can be given")
-    model = coding_model(options, _DEFAULTS.get(options["kind"]))
-    frames = None
-    if options["packet_ms"] is not None:
-        frames = max(1, round(options["packet_ms"] / 1000 * model.sample_rate / model.hop))
     return {
-        "model": model,
         "bandwidth": options["bw"],
         "codebooks": options["codebooks"],
-        "packet_frames": frames,
         "mono": options["mono"],
-        "raw": raw,
+        "raw": _raw_format(options),
         "tags": options["tags"],
         "source_tags": not options["no_tags"],
         "redundancy": options["redundancy"],
@@ -187,14 +191,43 @@ def _raw_format(options: dict[str, Any]) -> Any:
     return RawFormat(options["raw"], *given)
 
 
-def _described(job: Job, done: Compressed, asked: float | None, took: float) -> str:
-    target = "standard output" if job.target == "-" else job.target
-    books = f"{done.codebooks} codebook{'s' if done.codebooks > 1 else ''}"
-    wanted = "" if asked is None or abs(asked - done.kbps) < 1e-9 else f" (asked: {asked:g})"
-    if done.channels > 2:
-        wanted = f" for {done.channels} channels{wanted}"
-    return (
-        f"{target}: {done.model}, {books}, {done.kbps:g} kbps{wanted}, "
-        f"{done.real_kbps:.2f} with overhead, {done.ratio:.1f}x smaller, "
-        f"{done.seconds / max(took, 1e-9):.1f}x real time"
-    )
+def _tell(job: Job, done: Compressed, options: dict[str, Any], took: float) -> None:
+    """Say what was made of a file."""
+    before, speed = file_size(job.source), done.seconds / max(took, 1e-9)
+    if options["as_json"]:
+        put_json(
+            {
+                "file": name_of(job.source),
+                "output": job.target,
+                "model": done.model,
+                "codebooks": done.codebooks,
+                "kbps": done.kbps,
+                "real_kbps": done.real_kbps,
+                "seconds": done.seconds,
+                "sample_rate": done.sample_rate,
+                "channels": done.channels,
+                "source_bytes": before,
+                "bytes": done.bytes,
+                "took": took,
+                "notes": done.notes,
+            }
+        )
+    sizes = size(done.bytes) if before is None else ratio(before, done.bytes)
+    asked = options["bw"]
+    wanted = "" if asked in (None, done.kbps) else f" ({done.kbps:g} coded, {asked:g} asked)"
+    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {times(speed)} real time"
+    said = result(name_of(job.source), name_of_output(job.target), text)
+    say(said, quiet=options["quiet"] or options["as_json"])
+    for note in done.notes:
+        say_error(f"{name_of(job.source)}: {note}", "note", quiet=options["quiet"])
+
+
+def _remark(done: Compressed, model: CompressionModel, asked: float | None, remark: Once) -> None:
+    """Say where the model, rather than the user, sets the limit."""
+    most = done.codebooks == len(model.codebook_sizes)
+    if most and asked is not None and asked > done.kbps + 1e-9:
+        channels = f" for {done.channels} channels" if done.channels > 1 else ""
+        remark(f"{done.kbps:g} kbps is the most that {done.model} has{channels}", "warning")
+    if done.sample_rate > model.sample_rate:
+        rate, half = model.sample_rate / 1000, model.sample_rate / 2000
+        remark(f"{done.model} works at {rate:g} kHz: nothing above {half:g} kHz is kept")

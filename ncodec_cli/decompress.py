@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec.errors import DamageError
-from ncodec_cli.batch import Job, is_ecdc, plan_jobs, run_jobs
+from ncodec.errors import ArgumentError, DamageError
+from ncodec.progress import Progress
+from ncodec_cli.batch import Batch
+from ncodec_cli.checks import refuse_audio
 from ncodec_cli.common import (
     PATH,
-    SECONDS,
+    TIME,
+    batch_options,
     bw_option,
-    clock,
     codebooks_option,
     device_option,
     file_model_option,
-    force_option,
-    jobs_option,
+    file_size,
     keep_going_option,
     name_of,
+    name_of_output,
     open_input,
     open_output,
     output_option,
     precision_option,
-    quiet_option,
-    say,
+    result_json_option,
     threads_option,
+    use_threads,
 )
+from ncodec_cli.line import put_json, result, say, say_error
+from ncodec_cli.parameters import Between
+from ncodec_cli.plan import Job, Kind, is_special
+from ncodec_cli.progress import clock
+from ncodec_cli.signals import nothing_begun
 
 if TYPE_CHECKING:
     from ncodec.codec import Decompressed
@@ -40,9 +48,14 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "m4a", "aac
 @output_option
 @bw_option
 @codebooks_option
-@click.option("--start", type=SECONDS, metavar="TIME", help="Where to begin: 90, 1:30, 1:02:03.5.")
-@click.option("--end", type=SECONDS, metavar="TIME", help="Where to stop.")
-@click.option("--rate", type=click.IntRange(100), metavar="HZ", help="Another sample rate.")
+@click.option(
+    "--start",
+    type=TIME,
+    metavar="TIME",
+    help="Where to begin: 90, 1m30s, 1:30; -3 is 3 s before the end.",
+)
+@click.option("--end", type=TIME, metavar="TIME", help="Where to stop.")
+@click.option("--rate", type=Between(100), metavar="HZ", help="Another sample rate.")
 @click.option("--mono", is_flag=True, help="Mix the channels down to one.")
 @click.option(
     "--format",
@@ -63,9 +76,8 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "m4a", "aac
 @device_option
 @precision_option
 @threads_option
-@jobs_option
-@force_option
-@quiet_option
+@batch_options
+@result_json_option
 def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Decompress .ecdc files to audio of the source's rate, channels and exact length.
 
@@ -81,29 +93,60 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
       ncodec decompress in.ecdc                      # in.wav
       ncodec decompress in.ecdc out.flac --bw 3      # only the codebooks of 3 kbps
       ncodec decompress in.ecdc part.wav --start 1:30 --end 2:00
+      ncodec decompress in.ecdc last.wav --start -3
       ncodec decompress coded/ back/ --jobs 4
       ncodec decompress in.ecdc - | aplay
     """
-    container, encoding = options["container"], options["encoding"]
+    settings = _settings(options)
+    batch = Batch.of(paths, output, _kind(options["container"]), options, refuse_audio)
+    if batch.jobs:
+        with nothing_begun():
+            use_threads(options["threads"], batch.workers)
+            settings["device"] = _load(options["device"])
+
+    def work(job: Job, progress: Progress) -> None:
+        from ncodec.codec import decompress as run
+
+        found = settings | _of_file(job, options)
+        with (
+            open_input(job.source) as source,
+            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
+        ):
+            name = name_of(job.source)
+            try:
+                done = run(source, target, progress=progress, name=name, **found)
+            except DamageError as error:
+                raise DamageError(f"{error} (--keep-going decodes what is whole)") from error
+        _tell(job, done, options)
+
+    batch.run(work)
+
+
+def _load(device: str) -> str:
+    """Load what decoding needs; return the device that it runs on."""
+    import ncodec.codec  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from ncodec.runtime import pick_device
+
+    return pick_device(device)
+
+
+def _kind(container: str | None) -> Kind:
+    return Kind("decompress", frozenset({".ecdc", ".dac"}), f".{container or 'wav'}")
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn the command line's options into those of `ncodec.codec.decompress`."""
+    encoding = options["encoding"]
     if options["raw"] is not None:
-        if container is not None or encoding is not None:
+        if options["container"] is not None or encoding is not None:
             raise click.UsageError("--raw says the format: not together with --format, --encoding")
-        container, encoding = "raw", options["raw"]
+        options["container"], encoding = "raw", options["raw"]
     if options["bw"] is not None and options["codebooks"] is not None:
         raise click.UsageError("--bw and --codebooks: only one of them can be given")
-    jobs = plan_jobs(
-        paths,
-        output,
-        is_output=lambda path: not path.lower().endswith(".ecdc"),
-        is_input=is_ecdc,
-        suffix=f".{container or 'wav'}",
-    )
     settings: dict[str, Any] = {
         "model": options["model"],
         "bandwidth": options["bw"],
         "codebooks": options["codebooks"],
-        "start": options["start"],
-        "end": options["end"],
         "sample_rate": options["rate"],
         "mono": options["mono"],
         "encoding": encoding,
@@ -113,48 +156,79 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     }
     if options["no_limit"]:
         settings["max_seconds"] = None
-    quiet: bool = options["quiet"]
-
-    def work(job: Job, progress: Any) -> None:
-        from ncodec.audio import format_of
-        from ncodec.codec import decompress as run
-        from ncodec.runtime import pick_device
-
-        kind = container or ("wav" if job.target == "-" else format_of(job.target))
-        device = pick_device(options["device"])
-        with (
-            open_input(job.source) as source,
-            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
-        ):
-            name = name_of(job.source)
-            try:
-                done = run(
-                    source,
-                    target,
-                    container=kind,
-                    device=device,
-                    progress=progress,
-                    name=name,
-                    **settings,
-                )
-            except DamageError as error:
-                raise DamageError(f"{error} (--keep-going decodes what is whole)") from error
-        _tell(name, job, done, quiet)
-
-    run_jobs(work, jobs, workers=options["jobs"], threads=options["threads"], quiet=quiet)
+    return settings
 
 
-def _tell(name: str, job: Job, done: Decompressed, quiet: bool) -> None:
-    target = "standard output" if job.target == "-" else job.target
-    length = clock(done.samples / done.sample_rate, digits=3)
+def _of_file(job: Job, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what depends on the file: the output's format, and times told from its end."""
+    start, end, asked = options["start"], options["end"], options["bw"]
+    if asked is not None or any(time is not None and time < 0 for time in (start, end)):
+        found = _look(job.source)
+        start, end = (_from_start(time, found) for time in (start, end))
+        rate = max(link.get("bandwidth_kbps", 0.0) for link in found.get("links", [found]))
+        if asked is not None and 0 < rate < asked and not options["quiet"]:
+            say_error(f"{name_of(job.source)}: has {rate:g} kbps, fewer than asked for", "note")
+    return {"container": _container(job.target, options), "start": start, "end": end}
+
+
+def _container(target: str, options: dict[str, Any]) -> str:
+    from ncodec.audio import format_of
+
+    if options["container"] is not None:
+        return options["container"]
+    named = target != "-" and not is_special(target) and os.path.splitext(target)[1]
+    return format_of(target) if named else "wav"
+
+
+def _look(path: str) -> dict[str, Any]:
+    """Return what a file says of itself, or nothing if it comes through a pipe."""
+    from ncodec_formats import info
+
+    if file_size(path) is None:
+        return {}
+    with open_input(path) as file:
+        return info(file)
+
+
+def _from_start(time: float | None, found: dict[str, Any]) -> float | None:
+    """Return a time from the start for one from the end."""
+    if time is None or time >= 0:
+        return time
+    if "seconds" not in found:
+        raise ArgumentError(f"{time:g} s: a pipe's end is not known beforehand; give a file")
+    return max(found["seconds"] + time, 0.0)
+
+
+def _tell(job: Job, done: Decompressed, options: dict[str, Any]) -> None:
+    """Say what was made of a file."""
+    name, quiet = name_of(job.source), options["quiet"]
+    seconds = done.samples / done.sample_rate
+    if options["as_json"]:
+        put_json(
+            {
+                "file": name,
+                "output": job.target,
+                "seconds": seconds,
+                "samples": done.samples,
+                "sample_rate": done.sample_rate,
+                "channels": done.channels,
+                "source_bytes": file_size(job.source),
+                "bytes": file_size(job.target),
+                "clipped": done.clipped,
+                "notes": done.notes,
+                "damage": [str(damage) for damage in done.damage],
+            }
+        )
     channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
-    shape = f"{length}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
-    say(f"{name} -> {target}: {shape}", quiet=quiet)
+    text = f"{clock(seconds, digits=3)}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
+    target = name_of_output(job.target)
+    said = result(name, target, text)
+    say(said, quiet=quiet or options["as_json"])
     for note in done.notes:
-        say(f"{target}: {note}", quiet=quiet)
+        say_error(f"{target}: {note}", "note", quiet=quiet)
     if done.clipped:
         rule = "louder than whole numbers hold (--encoding f32 keeps them)"
         count = f"{done.clipped} sample{'s' if done.clipped > 1 else ''}"
-        say(f"{target}: {count} clipped: {rule}", quiet=quiet)
+        say_error(f"{target}: {count} clipped: {rule}", "note", quiet=quiet)
     for damage in done.damage:
-        say(f"{name}: damaged: {damage}", quiet=False)
+        say_error(f"{name}: damaged: {damage}", "warning")

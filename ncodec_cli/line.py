@@ -52,8 +52,10 @@ def _plain(codes: str) -> str:
     ]
 
 
-def say_error(text: str, kind: str = "error") -> None:
-    """Print what went wrong as every command does; quiet or not."""
+def say_error(text: str, kind: str = "error", *, quiet: bool = False) -> None:
+    """Print what went wrong as every command does; kind may be a warning or a note."""
+    if quiet:
+        return
     colour = {"error": "red", "warning": "yellow"}.get(kind)
     mark = click.style(f"{kind}:", fg=colour) if colour and _coloured() else f"{kind}:"
     with _lock:
@@ -152,6 +154,39 @@ def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
     """Return a bar for a level between `floor` and 0 dB."""
     filled = round(width * min(1.0, max(0.0, 1 - db / floor)))
     return "#" * filled + "-" * (width - filled)
+
+
+def result(source: str, target: str, text: str) -> str:
+    """Return "source -> target: text"; on a terminal, names that are too long give way."""
+    columns = room()
+    both = cells(source) + cells(target)
+    if columns is None or both + cells(text) + 6 <= columns:
+        return f"{source} -> {target}: {text}"
+    left = columns - cells(text) - 6
+    after = ": "
+    if left < 2 * _NAME_COLUMNS:  # the text has a line of its own
+        left, after = columns - 5, ":\n  "
+    half = left // 2
+    first = min(cells(source), max(half, left - cells(target)))
+    return f"{shorten(source, first)} -> {shorten(target, left - first)}{after}{text}"
+
+
+_NAME_COLUMNS = 12
+
+
+class Once:
+    """Remarks that are made once in a run, whatever number of files they hold for."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Nothing has been said."""
+        self._quiet, self._said = quiet, set[str]()
+
+    def __call__(self, text: str, kind: str = "note") -> None:
+        """Print a remark, unless it was made before."""
+        with _lock:
+            if not self._quiet and text not in self._said:
+                say_error(text, kind)
+            self._said.add(text)
 
 
 class Line:

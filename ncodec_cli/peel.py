@@ -6,23 +6,24 @@ from typing import Any
 
 import click
 
-from ncodec_cli.batch import Job, is_ecdc, plan_jobs, run_jobs
+from ncodec.progress import Progress
+from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
     PATH,
+    batch_options,
     bw_option,
     codebooks_option,
     copy_damaged_option,
     damage_told,
-    force_option,
-    jobs_option,
     name_of,
+    name_of_output,
     naming,
     open_input,
     open_output,
     output_option,
-    quiet_option,
-    say,
 )
+from ncodec_cli.line import result, say
+from ncodec_cli.plan import COPIES, Job
 
 
 @click.command()
@@ -31,9 +32,7 @@ from ncodec_cli.common import (
 @bw_option
 @codebooks_option
 @copy_damaged_option
-@jobs_option
-@force_option
-@quiet_option
+@batch_options
 def peel(
     *,
     paths: tuple[str, ...],
@@ -41,9 +40,7 @@ def peel(
     bw: float | None,
     codebooks: int | None,
     keep_going: bool,
-    jobs: int | None,
-    force: bool,
-    quiet: bool,
+    **options: Any,
 ) -> None:
     """Lower the bitrate of .ecdc files by dropping their upper codebooks.
 
@@ -59,15 +56,14 @@ def peel(
     """
     if (bw is None) == (codebooks is None):
         raise click.UsageError("give one of --bw and --codebooks")
-    if output is None and len(paths) < 2:
-        raise click.UsageError("Missing argument 'OUTPUT'.")
+    quiet: bool = options["quiet"]
 
-    def work(job: Job, _progress: Any) -> None:
+    def work(job: Job, _progress: Progress) -> None:
         from ncodec_formats import peel
 
         with (
             open_input(job.source) as source,
-            open_output(job.target, force=force, inputs=(job.source,)) as target,
+            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
             naming(job.source),
             damage_told(job.source, keep_going=keep_going, quiet=quiet) as report,
         ):
@@ -77,8 +73,6 @@ def peel(
         count = len(header.codebook_sizes)
         asked = "" if bw is None or abs(bw - header.bandwidth) < 1e-9 else f" (asked: {bw:g})"
         books = f"{count} codebook{'s' if count > 1 else ''}, {header.bandwidth:g} kbps{asked}"
-        target = "standard output" if job.target == "-" else job.target
-        say(f"{name_of(job.source)} -> {target}: {books}", quiet=quiet)
+        say(result(name_of(job.source), name_of_output(job.target), books), quiet=quiet)
 
-    planned = plan_jobs(paths, output, is_output=lambda _: True, is_input=is_ecdc, suffix=".ecdc")
-    run_jobs(work, planned, workers=jobs, threads=None, quiet=quiet)
+    Batch.of(paths, output, COPIES, options).run(work)

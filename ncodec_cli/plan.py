@@ -28,6 +28,7 @@ class Kind:
         suffix: ending of what it writes where only a folder, or nothing, is said.
         writes: endings that an output may have; where it is empty, any name that is no input's.
         needs: endings of files that it could read if a program were there, and that program.
+        named: whether the output must be said, so that the last of several paths always is it.
     """
 
     verb: str
@@ -35,6 +36,7 @@ class Kind:
     suffix: str
     writes: frozenset[str] = frozenset()
     needs: tuple[frozenset[str], str] = (frozenset(), "")
+    named: bool = False
 
     def names_output(self, path: str) -> bool:
         """Say whether a name is that of an output by its ending."""
@@ -45,6 +47,10 @@ class Kind:
         """Return the output's name for an input's: only an ending that is known gives way."""
         stem = name if whole or _ending(name) not in self.takes else name[: -len(_ending(name))]
         return stem if _ending(stem) == self.suffix else stem + self.suffix
+
+
+COPIES = Kind("it", frozenset({".ecdc"}), ".ecdc", frozenset({".ecdc"}), named=True)
+"""Commands that make .ecdc files from .ecdc files."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,8 @@ def plan_jobs(paths: tuple[str, ...], output: str | None, kind: Kind) -> Plan:
         click.UsageError: the paths make no sense together.
         ArgumentError: two files would become one.
     """
+    if output is None and kind.named and len(paths) < 2:
+        raise click.UsageError("Missing argument 'OUTPUT'.")
     if output is None and len(paths) > 1:
         paths, output = _split(paths, kind)
     left_out = LeftOut(kind.needs[1])
@@ -174,7 +182,7 @@ def _split(paths: tuple[str, ...], kind: Kind) -> tuple[tuple[str, ...], str | N
     *inputs, last = paths
     if last == "-" or last.endswith(_SEPARATORS) or Path(last).is_dir() or is_special(last):
         return tuple(inputs), last
-    if kind.names_output(last):
+    if kind.named or kind.names_output(last):
         return tuple(inputs), last
     if os.path.lexists(last):
         return paths, None

@@ -64,6 +64,20 @@ def size(count: float) -> str:
     return f"{count:.{digits}f} {units[0]}"
 
 
+def ratio(before: float, after: float) -> str:
+    """Return two sizes, and what part of the first the second is.
+
+    >>> ratio(45_025, 4477), ratio(30_234, 4477), ratio(4477, 265_532)
+    ('45 kB -> 4.5 kB (1/10)', '30 kB -> 4.5 kB (1/6.8)', '4.5 kB -> 266 kB (59x)')
+    """
+    if not before or not after:
+        return f"{size(before)} -> {size(after)}"
+    factor = max(before / after, after / before)
+    number = f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
+    part = f"1/{number}" if before >= after else f"{number}x"
+    return f"{size(before)} -> {size(after)} ({part})"
+
+
 def times(factor: float) -> str:
     """Return how many times faster than real time: 7.8x, 137x."""
     return f"{factor:.1f}x" if factor < 99.95 else f"{factor:.0f}x"

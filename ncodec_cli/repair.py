@@ -6,21 +6,22 @@ from typing import Any
 
 import click
 
-from ncodec_cli.batch import Job, is_ecdc, plan_jobs, run_jobs
+from ncodec.progress import Progress
+from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
     PATH,
+    batch_options,
     clock,
-    force_option,
-    jobs_option,
     name_of,
+    name_of_output,
     naming,
     open_input,
     open_output,
     open_seekable,
     output_option,
-    quiet_option,
-    say,
 )
+from ncodec_cli.line import result, say
+from ncodec_cli.plan import COPIES, Job
 
 
 @click.command()
@@ -33,18 +34,8 @@ from ncodec_cli.common import (
     metavar="FILE",
     help="Take a damaged header from a file that was made in the same way.",
 )
-@jobs_option
-@force_option
-@quiet_option
-def repair(
-    *,
-    paths: tuple[str, ...],
-    output: str | None,
-    sister: str | None,
-    jobs: int | None,
-    force: bool,
-    quiet: bool,
-) -> None:
+@batch_options
+def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **options: Any) -> None:
     """Save what is whole in damaged .ecdc files.
 
     Packets keep the codebooks below the damage; what is lost becomes a marked gap, so that the rest
@@ -59,8 +50,6 @@ def repair(
       ncodec repair card/ saved/
       ncodec repair short.ecdc saved.ecdc --header-from other.ecdc
     """
-    if output is None and len(paths) < 2:
-        raise click.UsageError("Missing argument 'OUTPUT'.")
     header = None
     if sister is not None:
         from ncodec_formats import EcdcReader
@@ -68,19 +57,20 @@ def repair(
         with open_input(sister) as file, naming(sister):
             header = EcdcReader(file).header
 
-    def work(job: Job, _progress: Any) -> None:
+    def work(job: Job, _progress: Progress) -> None:
         from ncodec_formats import repair
 
         with (
             open_seekable(job.source) as source,
-            open_output(job.target, force=force, inputs=(job.source,)) as target,
+            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
             naming(job.source),
         ):
             report = repair(source, target, sister=header)
-        target = "standard output" if job.target == "-" else job.target
         found = str(report.losses) if report.losses else "nothing was damaged"
         length = clock(report.seconds, digits=3)
-        say(f"{name_of(job.source)} -> {target}: {length}, {found}", quiet=quiet)
+        say(
+            result(name_of(job.source), name_of_output(job.target), f"{length}, {found}"),
+            quiet=options["quiet"],
+        )
 
-    planned = plan_jobs(paths, output, is_output=lambda _: True, is_input=is_ecdc, suffix=".ecdc")
-    run_jobs(work, planned, workers=jobs, threads=None, quiet=quiet)
+    Batch.of(paths, output, COPIES, options).run(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, cast
@@ -24,12 +23,11 @@ from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.pipeline import Workers
 from ncodec.errors import BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
+from ncodec.progress import Progress
 from ncodec_formats import EcdcReader, EcdcWriter, Tags, tag_pairs
 
 AudioSource = ReadableFile | AudioReader
 """Audio to be coded: a file of any kind, or samples behind the interface of an `AudioReader`."""
-Progress = Callable[[float, float | None], None]
-"""Called with the seconds of audio done and their total, None while it is unknown."""
 
 READ_SECONDS = 0.25
 """Samples are read in pieces of this length, or of a quarter of a packet if that is shorter: a
@@ -47,6 +45,7 @@ class Compressed:
         seconds: Length of the audio.
         bytes: Size of the file.
         source_bytes: Size of the same audio as 16-bit PCM.
+        sample_rate: Of the audio, in Hz.
         channels: How many were coded.
         notes: What a person should know of the source, such as pictures that were left out.
     """
@@ -57,6 +56,7 @@ class Compressed:
     seconds: float
     bytes: int
     source_bytes: int
+    sample_rate: int
     channels: int
     notes: tuple[str, ...] = ()
 
@@ -153,7 +153,7 @@ def compress(
         device: where the model runs.
         precision: what a model that is loaded computes in, "float32" or "bf16"; one that is given
             stays as it is.
-        progress: called now and then.
+        progress: called now and then with the seconds of audio done, and their total.
         name: how errors call the source.
 
     Raises:
@@ -194,6 +194,7 @@ def compress(
         seconds=encoder.samples / header.source_rate,
         bytes=counted.bytes,
         source_bytes=encoder.samples * reader.channels * 2,
+        sample_rate=header.source_rate,
         channels=channels,
         notes=tuple(reader.notes),
     )
@@ -216,6 +217,8 @@ def _encode(
     header = encoder.header
     packet_seconds = header.packet_frames * header.hop / header.sample_rate
     block = max(1, round(min(READ_SECONDS, packet_seconds / 4) * rate))
+    if progress is not None:
+        progress(0.0, total)
     while (samples := reader.read(block)).shape[1]:
         for packet in encoder.push(mix_channels(samples, channels)):
             writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
@@ -283,7 +286,7 @@ def decompress(
         device: where the model runs.
         precision: what a model that is loaded computes in, "float32" or "bf16"; one that is given
             stays as it is.
-        progress: called now and then.
+        progress: called now and then with the seconds of audio done, and their total.
         name: how errors call the source.
 
     Raises:
@@ -339,6 +342,8 @@ def _decode(
     progress: Progress | None,
 ) -> None:
     samples, live = 0, not out.seekable()
+    if progress is not None:
+        progress(0.0, decoder.seconds)
     for block in decoder:
         writer.write(mix_channels(block, channels))
         if live:

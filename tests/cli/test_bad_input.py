@@ -132,7 +132,7 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
         ("decompress a.ecdc b.wav --codebooks 9", 1, "9 codebooks: the file has 1 to 4"),
         ("decompress a.ecdc b.wav --start 3.3", 1, "start 3.3 s lies beyond the end, at 3.2 s"),
         ("decompress a.ecdc b.ecdc", 2, "'b.ecdc': not there as an input, and no name of an"),
-        ("compress a.ecdc b.txt", 2, "'b.txt': not there as an input, and no name of an output"),
+        ("compress a.ecdc b.txt", 1, "a.ecdc: is an ECDC file; did you mean `ncodec decompress"),
         ("decompress a.ecdc b.wav --start 2 --end 1", 1, "must be 0 <= start <= end"),
     ],
 )
