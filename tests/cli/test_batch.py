@@ -158,7 +158,7 @@ def test_json_of_what_was_done(ncodec):
     assert made | {"took": 0, "real_kbps": 0} == {
         "file": "a.wav", "output": "a.ecdc", "model": "toy", "codebooks": 4, "kbps": 8.0,
         "real_kbps": 0, "seconds": 1.5, "sample_rate": 8000, "channels": 2,
-        "source_bytes": 48044, "bytes": os.stat("a.ecdc").st_size, "took": 0,
+        "source_bytes": 48044, "bytes": os.stat("a.ecdc").st_size, "took": 0, "notes": [],
     }  # fmt: skip
     back = json.loads(ncodec("decompress", "a.ecdc", "b.wav", "--json").out)
     assert (back["samples"], back["damage"], back["bytes"]) == (12000, [], os.stat("b.wav").st_size)

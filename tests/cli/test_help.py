@@ -100,7 +100,19 @@ def test_examples_are_valid(name, line, monkeypatch, tmp_path):
 
 @pytest.fixture
 def files(coded):
-    for name in ("talk", "in", "damaged", "a", "b", "chapter1", "chapter2", "head", "tail"):
+    for name in (
+        "talk",
+        "in",
+        "damaged",
+        "a",
+        "b",
+        "chapter1",
+        "chapter2",
+        "head",
+        "tail",
+        "short",
+        "other",
+    ):
         Path(f"{name}.ecdc").write_bytes(coded)
     for name in ("coded", "archive", "card"):
         Path(name).mkdir()
