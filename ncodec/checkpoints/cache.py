@@ -84,7 +84,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         CheckpointError: There is no such model, or it has not been pulled.
     """
     try:
-        text = os.fspath(name_or_path)
+        text = os.fsdecode(name_or_path)
     except TypeError:
         kind = type(name_or_path).__name__
         raise ArgumentError(f"model of type {kind}: must be a name or a path") from None

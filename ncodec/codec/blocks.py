@@ -39,10 +39,14 @@ class BlockDecoder:
         self._latents: tuple[Tensor, ...] = ()
         self._begin = frame
         self._pipeline = Pipeline[Samples](model, workers)
+        self._done: list[Samples] = []
 
     def copy(self) -> BlockDecoder:
-        """Return one that goes on from here by itself; nothing changes in place."""
-        return copy.copy(self)
+        """Return one that goes on from here by itself; both will give what is on its way."""
+        self._done += self._pipeline.rest()
+        twin = copy.copy(self)
+        twin._done, twin._pipeline = list(self._done), self._pipeline.fork()
+        return twin
 
     def feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
         """Take the next frames; decode the blocks that are full."""
@@ -63,15 +67,19 @@ class BlockDecoder:
         if self._latents:
             yield from self._step(torch.cat(self._latents, dim=2), None)
         state = self._state
-        yield from self._pipeline.add(lambda: _samples(self._model.decode_flush(state)))
-        yield from self._pipeline.rest()
+        yield from self._give(self._pipeline.add(lambda: _samples(self._model.decode_flush(state))))
+        yield from self._give(self._pipeline.rest())
 
     def _step(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
         with torch.inference_mode():
             work, self._state = self._model.decode_latent_later(
                 latent.contiguous(), scale, self._state
             )
-        for samples in self._pipeline.add(lambda: _samples(work())):
+        yield from self._give(self._pipeline.add(lambda: _samples(work())))
+
+    def _give(self, results: list[Samples]) -> Iterator[Samples]:
+        done, self._done = [*self._done, *results], []
+        for samples in done:
             self.samples += samples.shape[2]
             yield samples
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncodec.arguments import check_whole, whole
 from ncodec.audio import Samples, check_format
 from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
@@ -65,11 +66,13 @@ class StreamDecoder:
             ArgumentError: a value out of range.
         """
         check_model(model, header)
-        if codebooks is not None and not 1 <= codebooks <= len(header.codebook_sizes):
-            have = len(header.codebook_sizes)
+        have = len(header.codebook_sizes)
+        if codebooks is not None and not 1 <= (codebooks := whole("codebooks", codebooks)) <= have:
             raise ArgumentError(f"{codebooks} codebooks: the file has 1 to {have}")
-        out_rate = sample_rate or header.source_rate
+        out_rate = header.source_rate if sample_rate is None else whole("sample rate", sample_rate)
         check_format(out_rate, header.source_channels)
+        start = None if start is None else check_whole("start", start, 0)
+        end = None if end is None else check_whole("end", end, start or 0)
         self.header, self.sample_rate = header, out_rate
         self.timeline = Timeline(header, out_rate)
         self._start = header.start if start is None else max(start, header.start)
@@ -77,12 +80,13 @@ class StreamDecoder:
         self._model, self._codebooks = model, codebooks
         held = header.hop - 1 if gapless else 0
         self._outlet = Outlet(header, self.timeline, begin=self._start, end=end, held=held)
-        self._device = next(model.parameters()).device
+        self._device = model.device
         self._concealer = Concealer(model, header, self._device)
         self._blocks: BlockDecoder | None = None
         self._before: BlockDecoder | None = None
         self._heard_to = self._lost_to = 0
         self._gapless, self._workers = gapless, workers
+        self._ended = False
 
     @property
     def latency_samples(self) -> int:
@@ -117,11 +121,22 @@ class StreamDecoder:
         return self.timeline.model_to_source(self.timeline.reach_of(frame))
 
     def push(self, item: Packet | Loss) -> Samples:
-        """Take the next packet or loss; return the samples that are ready, possibly none."""
+        """Take the next packet or loss; return the samples that are ready, possibly none.
+
+        Raises:
+            ArgumentError: it does not fit the header, or the stream has ended.
+        """
+        if type(item) not in (Packet, Loss):
+            raise ArgumentError(f"item of type {type(item).__name__}: must be a packet or a loss")
+        self.header.check_packet(item)
         return self._join(list(self.pieces(item)))
 
     def pieces(self, item: Packet | Loss) -> Iterator[Samples]:
-        """As `push`, but piece by piece: a gap of hours must not be held in memory at once."""
+        """As `push`, but piece by piece: a gap of hours must not be held in memory at once.
+
+        The item is trusted: it comes from a reader.
+        """
+        self._check_open()
         if self._blocks is None:
             begin = item.first_frame
             self._blocks = BlockDecoder(
@@ -138,11 +153,18 @@ class StreamDecoder:
         Args:
             source_samples: where the source ends on its timeline, if that is known (the end packet
                 says it): the output then ends exactly there.
+
+        Raises:
+            ArgumentError: the stream has ended before.
         """
         return self._join(list(self.ending(source_samples)))
 
     def ending(self, source_samples: int | None = None) -> Iterator[Samples]:
         """As `finish`, but piece by piece."""
+        if source_samples is not None:
+            source_samples = check_whole("source_samples", source_samples, 0)
+        self._check_open()
+        self._ended = True
         if self._blocks is None:
             self._outlet.open(self.timeline.sample_of(self.first_frame))
         else:
@@ -165,6 +187,10 @@ class StreamDecoder:
         twin._before = self._before and self._before.copy()
         return twin
 
+    def _check_open(self) -> None:
+        if self._ended:
+            raise ArgumentError("the stream has ended: `finish` was called; make a new decoder")
+
     def _latents_of(self, packet: Packet) -> tuple[Tensor, Tensor | None]:
         codes = packet.codes[: self._codebooks]
         if codes.shape[0] == 0:
@@ -172,7 +198,8 @@ class StreamDecoder:
         with torch.inference_mode():
             tensor = torch.from_numpy(codes.astype(np.int64)).to(self._device)
             latent = self._model.decode_latent(tensor.transpose(0, 1))
-        return latent, None if packet.scale is None else torch.from_numpy(packet.scale)
+        scale = None if packet.scale is None else torch.from_numpy(packet.scale).to(self._device)
+        return latent, scale
 
     def _audio(self, item: Packet | Loss, blocks: BlockDecoder) -> Iterator[Samples]:
         """Decode a packet, or what may have been in one, to samples `[S, C, T]` of the model."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.codec.plan import make_header, to_streams
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.checks import as_samples
 from ncodec_formats import Header, Packet
 
 
@@ -69,9 +72,11 @@ class StreamEncoder:
         self._waiting_samples = 0
         self._codes: list[np.ndarray] = []
         self._sequence = self._frames = 0
-        self._device = next(model.parameters()).device
+        self._device = model.device
         self._state = model.encoder_state(self.header.streams, self._device, self._codebooks)
         self._pipeline = Pipeline[list[Chunk]](model, workers)
+        self._ready: list[Packet] = []
+        self._ended = False
 
     @property
     def latency_samples(self) -> int:
@@ -81,23 +86,29 @@ class StreamEncoder:
         """
         return max(self.header.block_frames, self.header.packet_frames) * self._model.hop
 
-    def push(self, samples: Samples) -> list[Packet]:
-        """Take samples `[C, T]`, T >= 0; return the packets that are ready.
+    def push(self, samples: ArrayLike | torch.Tensor) -> list[Packet]:
+        """Take samples `[C, T]`, T >= 0, or `[T]` of one channel; return the packets then ready.
+
+        Floats of full scale 1, or integers, which are divided by their type's. They are copied.
 
         Raises:
-            ArgumentError: wrong shape, or a sample that is not finite.
+            ArgumentError: wrong shape or type, a sample that is not finite, or an ended stream.
         """
-        channels = self.header.source_channels
-        if samples.ndim != 2 or samples.shape[0] != channels:
-            raise ArgumentError(f"samples of shape {list(samples.shape)}: must be [{channels}, T]")
-        samples = np.asarray(samples, np.float32)
+        self._check_open()
+        samples = _taken(samples, self.header.source_channels)
         check_finite(samples, self.samples, self.header.source_rate, self._name)
         self.samples += samples.shape[1]
         self._wait(self._resampler.push(samples))
         return self._run_blocks()
 
     def finish(self) -> list[Packet]:
-        """End the stream: return the last packets. Nothing may be pushed after this."""
+        """End the stream: return the last packets.
+
+        Raises:
+            ArgumentError: it has ended before.
+        """
+        self._check_open()
+        self._ended = True
         self._wait(self._resampler.finish())
         packets = self._run_blocks()
         if self._resampler.given == 0:
@@ -123,10 +134,16 @@ class StreamEncoder:
                 f"snapshot at {self.header.source_rate} Hz: only possible at the model's "
                 f"{self.header.sample_rate} Hz, without resampling"
             )
+        self._ready += self._pack(self._pipeline.rest())  # both will give what is on its way
         twin = copy.copy(self)
         twin._resampler = copy.copy(self._resampler)
         twin._waiting, twin._codes = list(self._waiting), list(self._codes)
+        twin._ready, twin._pipeline = list(self._ready), self._pipeline.fork()
         return twin
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise ArgumentError("the stream has ended: `finish` was called; make a new encoder")
 
     def _wait(self, x: Samples) -> None:
         if x.shape[1]:
@@ -144,7 +161,7 @@ class StreamEncoder:
         return to_streams(joined[:, :samples], self._model.channels)
 
     def _run_blocks(self) -> list[Packet]:
-        packets: list[Packet] = []
+        packets, self._ready = self._ready, []
         while self._waiting_samples >= self._block:
             packets += self._run_block(self._block)
         return packets
@@ -184,3 +201,22 @@ class StreamEncoder:
         self._sequence += 1
         self._frames += packet.frames
         return packet
+
+
+def _taken(samples: Any, channels: int) -> Samples:
+    """Copy samples `[C, T]` of a caller, who may use that memory again, as float32."""
+    if not isinstance(samples, torch.Tensor | np.ndarray):
+        try:
+            samples = np.asarray(samples)
+        except (TypeError, ValueError):
+            raise ArgumentError("samples: must be an array or a tensor") from None
+    if isinstance(samples, np.ndarray) and samples.dtype in (np.float32, np.float64):
+        x = np.array(samples, np.float32)
+    else:
+        x = as_samples(samples).detach().cpu().numpy().copy()
+    if x.ndim == 1 and channels == 1:
+        x = x[None]
+    if x.ndim != 2 or x.shape[0] != channels:
+        hint = "; channels come first" if x.shape[1:] == (channels,) else ""
+        raise ArgumentError(f"samples of shape {list(x.shape)}: must be [{channels}, T]{hint}")
+    return x

@@ -172,13 +172,14 @@ class FileDecoder:
         if self._end is not None:
             asked = header.start + max(round((self._end - offset) * rate), 0)
             end = asked if end is None else min(asked, end)
+        start = header.start + max(round((self._begin - offset) * rate), 0)
         return StreamDecoder(
             self._models[header.model_hash],
             header,
             codebooks=self._layers(reader),
             sample_rate=self.sample_rate,
-            start=header.start + max(round((self._begin - offset) * rate), 0),
-            end=end,
+            start=start,
+            end=None if end is None else max(end, start),
             workers=self._workers,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +22,9 @@ _WORKERS = 2
 class Workers:
     """Two threads that share this thread's torch threads; a context, in which they end.
 
-    They start with the first work. An error or Ctrl-C waits for the blocks that are being computed,
-    and no longer.
+    They start with the first work; from then on this thread has one torch thread until the end,
+    and others, also those yet to begin, have what they had. An error or Ctrl-C waits for the blocks
+    that are being computed, and no longer.
     """
 
     def __init__(self) -> None:
@@ -34,7 +37,7 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(self._threads)  # here, and in threads that are yet to begin
+            torch.set_num_threads(self._threads)
 
     @property
     def enough(self) -> bool:
@@ -44,10 +47,22 @@ class Workers:
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Begin a work as soon as all before it have begun and a thread is free."""
         if self._pool is None:
-            each = self._threads // _WORKERS
-            torch.set_num_threads(1)
-            self._pool = ThreadPoolExecutor(_WORKERS, "block", torch.set_num_threads, (each,))
+            self._pool = self._begin()
         return self._pool.submit(_infer, work)
+
+    def _begin(self) -> ThreadPoolExecutor:
+        """Start all threads; `set_num_threads` is for the thread that calls it and for new ones."""
+        torch.set_num_threads(1)
+        each = self._threads // _WORKERS
+        pool = ThreadPoolExecutor(_WORKERS, "block", _use_threads, (each,))
+        together = threading.Barrier(_WORKERS + 1)
+        for _ in range(_WORKERS):
+            pool.submit(together.wait)
+        together.wait()
+        other = threading.Thread(target=torch.set_num_threads, args=(self._threads,))
+        other.start()
+        other.join()
+        return pool
 
 
 class Pipeline(Generic[T]):
@@ -59,7 +74,7 @@ class Pipeline(Generic[T]):
     """
 
     def __init__(self, model: CompressionModel, workers: Workers | None) -> None:
-        on_cpu = next(model.parameters()).device.type == "cpu"
+        on_cpu = model.device.type == "cpu"
         use = on_cpu and model.overlaps and workers is not None and workers.enough
         self._workers = workers if use else None
         self._pending: deque[Future[T]] = deque()
@@ -78,11 +93,22 @@ class Pipeline(Generic[T]):
             ready.append(self._pending.popleft().result())
         return ready
 
+    def fork(self) -> Pipeline[T]:
+        """Return another stream's pipeline, with nothing in it, over the same threads."""
+        twin = copy.copy(self)
+        twin._pending = deque()
+        return twin
+
     def rest(self) -> list[T]:
         """Wait for the results that have not been returned."""
         rest = [future.result() for future in self._pending]
         self._pending.clear()
         return rest
+
+
+def _use_threads(count: int) -> None:
+    torch.get_num_threads()  # a thread's first question would undo what was set before it
+    torch.set_num_threads(count)
 
 
 def _infer(work: Callable[[], T]) -> T:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd, isfinite
+from math import gcd
 
 import numpy as np
 
+from ncodec.arguments import check_number, whole
 from ncodec.audio import Samples, check_format
 from ncodec.errors import ArgumentError, ModelMismatchError
 from ncodec.models.base import CompressionModel
@@ -48,12 +49,18 @@ def make_header(
     Raises:
         ArgumentError: a value out of range.
     """
+    sample_rate, channels = whole("sample rate", sample_rate), whole("channels", channels)
     check_format(sample_rate, channels)
     streams = count_streams(model, channels)
     count = choose_codebooks(model, streams, bandwidth, codebooks)
     preroll_frames = model.preroll_frames
-    if model.segment is not None:
-        packet_frames = block_frames = -(-model.segment[0] // model.hop)
+    for what, frames in (("packet_frames", packet_frames), ("block_frames", block_frames)):
+        if frames is not None and whole(what, frames) != model.segment_frames and model.segment:
+            raise ArgumentError(
+                f"{what} {frames}: {model.name} codes segments of {model.segment_frames} frames"
+            )
+    if model.segment_frames is not None:
+        packet_frames = block_frames = model.segment_frames
         preroll_frames = max(preroll_frames, packet_frames)  # the end of one lies over the next
     elif packet_frames is None:
         packet_frames = max(1, round(PACKET_SECONDS * model.sample_rate / model.hop))
@@ -67,13 +74,13 @@ def make_header(
         packet_frames=packet_frames,
         preroll_frames=preroll_frames,
         postroll_frames=model.postroll_frames,
-        block_frames=block_frames or packet_frames,
+        block_frames=packet_frames if block_frames is None else block_frames,
         source_rate=sample_rate,
         source_channels=channels,
         source_samples=None,
         segment=model.segment,
         tags=tags,
-        gain_db=float(gain_db),
+        gain_db=check_number("gain_db", gain_db),
         channel_mask=channel_mask,
     )
 
@@ -105,6 +112,7 @@ def choose_codebooks(
     if codebooks is not None:
         if bandwidth is not None:
             raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
+        codebooks = whole("codebooks", codebooks)
         if not 1 <= codebooks <= total:
             raise ArgumentError(f"{codebooks} codebooks: {model.name} has 1 to {total}")
         return codebooks
@@ -112,7 +120,8 @@ def choose_codebooks(
     if bandwidth is None:
         bandwidth = max(STREAM_KBPS * streams, kbps_of(model.codebook_sizes[:1], streams, rate))
     costs = [kbps_of(model.codebook_sizes[: k + 1], streams, rate) for k in range(total)]
-    if not isfinite(bandwidth) or bandwidth < costs[0] - 1e-9:
+    bandwidth = check_number("bandwidth", bandwidth)
+    if bandwidth < costs[0] - 1e-9:
         what = "1 stream" if streams == 1 else f"{streams} streams"
         raise ArgumentError(
             f"bandwidth {bandwidth:g} kbps: must be at least {costs[0]:g} "

@@ -43,13 +43,14 @@ class CodecPath:
         Raises:
             ArgumentError: a value out of range.
         """
+        frames = packet_frames if model.segment is None else None  # segments are packets
         asked = StreamEncoder(
             model,
             sample_rate=sample_rate,
             channels=channels,
             bandwidth=bandwidth,
             codebooks=codebooks,
-            packet_frames=packet_frames,
+            packet_frames=frames,
         )
         self.codebooks = len(asked.header.codebook_sizes)
         self.muted = self.bypass = False
@@ -61,7 +62,7 @@ class CodecPath:
             sample_rate=sample_rate,
             channels=channels,
             codebooks=max(self.codebooks, min(KEYED_CODEBOOKS, model.total_codebooks)),
-            packet_frames=packet_frames,
+            packet_frames=frames,
         )
         self.header = self._encoder.header
         self._decoder = self._new_decoder()

@@ -55,13 +55,14 @@ class Recorder(Running):
         """
         self.device = device
         rate, width = negotiate(device, "input", model.sample_rate, channels or model.channels)
+        frames = max(1, round(packet_seconds * model.sample_rate / model.hop))
         self._encoder = StreamEncoder(
             model,
             sample_rate=rate,
             channels=width,
             bandwidth=bandwidth,
             codebooks=codebooks,
-            packet_frames=max(1, round(packet_seconds * model.sample_rate / model.hop)),
+            packet_frames=frames if model.segment is None else None,
             tags=tags,
         )
         self.header = self._encoder.header

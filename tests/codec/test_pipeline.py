@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from ncodec.codec import compress, decompress
+from ncodec.codec import StreamDecoder, StreamEncoder, compress, decompress
 from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.nn import ELU
 from ncodec.streaming import Sequential
@@ -158,3 +158,44 @@ def test_few_blocks_are_held(model):
             returned += pipeline.add(lambda number=number: time.sleep(0.002) or number)
             assert number + 1 - len(returned) <= 2
         assert returned + pipeline.rest() == list(range(20))
+
+
+def test_snapshots_of_threaded_streams_lose_nothing(model):
+    torch.set_num_threads(2)
+    x = np.random.default_rng(0).normal(0, 0.1, (1, 20 * 5 * model.hop)).astype(np.float32)
+    options = {"sample_rate": model.sample_rate, "channels": 1, "packet_frames": 5}
+    alone = StreamEncoder(model, **options)
+    want = alone.push(x) + alone.finish()
+    half = x.shape[1] // 2
+    with Workers() as workers:
+        encoder = StreamEncoder(model, **options, workers=workers)
+        before = encoder.push(x[:, :half])
+        twin = encoder.snapshot()
+        for one in (encoder, twin):
+            packets = before + one.push(x[:, half:]) + one.finish()
+            assert [p.sequence for p in packets] == [p.sequence for p in want]
+            assert all(np.array_equal(p.codes, q.codes) for p, q in zip(packets, want, strict=True))
+    decoder = StreamDecoder(model, alone.header)
+    whole = np.concatenate([*map(decoder.push, want), decoder.finish(x.shape[1])], axis=1)
+    with Workers() as workers:
+        decoder = StreamDecoder(model, alone.header, workers=workers)
+        first = [decoder.push(packet) for packet in want[:10]]
+        twin = decoder.snapshot()
+        for one in (decoder, twin):
+            rest = [*map(one.push, want[10:]), one.finish(x.shape[1])]
+            heard = np.concatenate([*first, *rest], axis=1)
+            np.testing.assert_allclose(heard, whole, atol=1e-6)
+
+
+def test_other_threads_keep_their_torch_threads():
+    torch.set_num_threads(4)
+    seen = []
+    with Workers() as one, Workers() as two:
+        assert one.submit(torch.get_num_threads).result() == 2
+        assert two.submit(lambda: 1).result() == 1
+        other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+        one.__exit__()
+    assert seen == [4]
+    assert torch.get_num_threads() == 4

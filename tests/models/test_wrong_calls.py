@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import ncodec
 from ncodec.config import DacConfig, EncodecConfig, MimiConfig, SpectralConfig
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.models.base import Chunk, CompressionModel
@@ -375,3 +376,36 @@ def test_a_beam_belongs_to_the_streams_that_began_with_it() -> None:
         chunks, state = model.encode_step(x, state)
     found = torch.cat([c.codes for c in [*chunks, *model.encode_flush(state)]], dim=2)
     assert torch.equal(found, greedy)
+
+
+def test_loaded_models_are_frozen_and_quick_to_open_streams_on() -> None:
+    model = ncodec.load_model()
+    assert not any(weight.requires_grad for weight in model.parameters())
+    assert not model.training
+    assert (model.device, model.dtype) == (torch.device("cpu"), torch.float32)
+    x = torch.randn(1, 1, 3200) * 0.1
+    assert isinstance(model.decode(model.encode(x)[0]).numpy(), np.ndarray)
+    assert model(x).shape == x.shape
+    asked = list[int]()
+    compute = model._hashed._compute
+
+    def counted(*tensors: torch.Tensor) -> bytes:
+        asked.append(len(tensors))
+        return compute(*tensors)
+
+    model._hashed._compute = counted
+    first = model.fingerprint
+    assert [model.fingerprint for _ in range(3)] == [first] * 3
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "cuda:x", "meta", 3])
+def test_devices_that_are_not_there(device: Any) -> None:
+    with pytest.raises(NcodecError, match="this machine has"):
+        ncodec.load_model(device=device)
+
+
+@pytest.mark.parametrize("model", [3, 1.5, ["ncodec_24khz"]])
+def test_models_of_wrong_types(model: Any) -> None:
+    with pytest.raises(NcodecError):
+        ncodec.load_model(model)
