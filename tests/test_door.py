@@ -309,3 +309,21 @@ def test_packets_go_as_bytes_and_are_short_in_print(model, stereo) -> None:
     assert repr(packets[0]) == "Packet(sequence=0, first_frame=0, codes=[3, 2, 10], scale=None)"
     assert len(repr(encoder.header)) < 250
     assert "model='ncodec_24khz'" in repr(encoder.header)
+
+
+def test_a_stream_as_bytes_and_as_iterators(model, stereo) -> None:
+    pcm = (stereo * 32767).astype("<i2")
+    encoder = StreamEncoder(model, sample_rate=RATE, channels=2, codebooks=2, packet_frames=5)
+    expected = list(encoder.packets([pcm.T.astype(np.float32) / 32768, stereo[:0].T]))
+    decoder = StreamDecoder(model, encoder.header)
+    heard = np.concatenate(list(decoder.blocks(expected, lambda: encoder.samples)), axis=1)
+    assert heard.shape == (2, len(stereo))
+    for encoding, data in {"s16": pcm, "f32": (pcm / np.float32(32768)).astype("<f4")}.items():
+        encoder = StreamEncoder(model, sample_rate=RATE, channels=2, codebooks=2, packet_frames=5)
+        whole, packets = data.tobytes(), []
+        for at in range(0, len(whole), 1001):
+            packets += encoder.push_bytes(memoryview(whole)[at : at + 1001], encoding)
+        packets += encoder.finish()
+        assert [p.codes.tolist() for p in packets] == [p.codes.tolist() for p in expected]
+    with pytest.raises(ArgumentError, match="encoding 'mp3': must be one of u8, s16"):
+        encoder.push_bytes(b"", "mp3")

@@ -64,6 +64,17 @@ class Header:
     keeps the timeline of the whole one: it plays from source sample `start` to its end packet's,
     and its first packet stands at `first_frame`.
 
+    >>> from ncodec_formats import Header
+    >>> header = Header(
+    ...     model="toy", model_hash=bytes(32), sample_rate=24000, hop=320, streams=1,
+    ...     codebook_sizes=(1024,) * 8, packet_frames=75, preroll_frames=0, block_frames=75,
+    ...     source_rate=48000, source_channels=1, source_samples=None,
+    ... )
+    >>> header.bandwidth, header.codebooks_within(3)
+    (6.0, 4)
+    >>> Header.parse(header.to_bytes()) == header
+    True
+
     Raises:
         ArgumentError: a field has an impossible value.
         LimitError: a field is beyond the limits of the format.

@@ -18,6 +18,12 @@ from .wire import SYNC
 class EcdcReader:
     """Iterates over the packets of one link, from a file or a pipe.
 
+    >>> from ncodec_formats import EcdcReader
+    >>> with open("talk.ecdc", "rb") as file:
+    ...     reader = EcdcReader(file)
+    ...     reader.header.model, [packet.frames for packet in reader], reader.end.source_samples
+    ('ncodec_24khz', [75, 75, 75, 75, 75, 40], 132744)
+
     Args:
         file: has `read(n)`, better `read1(n)`; seeking needs `seek`. The caller closes it.
         keep_going: go on after damage: yield a `Loss` for each stretch that is lost, packets with

@@ -8,7 +8,7 @@ now between both sides, so that looking ahead is not only a delay but also a hel
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -173,6 +173,22 @@ class StreamDecoder:
             for audio in self._blocks.flush():
                 yield self._outlet.push(audio)
         yield self._outlet.finish(source_samples)
+
+    def blocks(
+        self,
+        packets: Iterable[Packet | Loss],
+        source_samples: int | Callable[[], int | None] | None = None,
+    ) -> Iterator[Samples]:
+        """Push each packet, then finish: yield the samples of the whole stream, none of them empty.
+
+        Args:
+            packets: of the stream, with a `Loss` for each that is known to be lost.
+            source_samples: as `finish` takes it, or what says it when the packets have come.
+        """
+        for item in packets:
+            yield from (block for block in self.pieces(item) if block.shape[1])
+        end = source_samples() if callable(source_samples) else source_samples
+        yield from (block for block in self.ending(end) if block.shape[1])
 
     def snapshot(self) -> StreamDecoder:
         """Return a decoder that goes on from here, independent of this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
+from ncodec.audio.pcm import BYTES, decode_pcm
 from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.codec.plan import make_header, to_streams
 from ncodec.errors import ArgumentError
@@ -25,7 +27,22 @@ class StreamEncoder:
     What comes out does not depend on how the samples are cut into pushes: they go through the
     model in blocks of `header.block_frames` frames. The model is not changed, so it may serve any
     number of encoders, in any threads.
+
+    >>> import ncodec, numpy as np
+    >>> model = ncodec.load_model()
+    >>> encoder = ncodec.StreamEncoder(
+    ...     model, sample_rate=24000, channels=1, bandwidth=6, packet_frames=1
+    ... )
+    >>> decoder = ncodec.StreamDecoder(model, encoder.header)
+    >>> packets = encoder.push(np.zeros((1, 1000), np.float32)) + encoder.finish()
+    >>> packets[0]
+    Packet(sequence=0, first_frame=0, codes=[8, 1, 1], scale=None)
+    >>> heard = [decoder.push(packet) for packet in packets] + [decoder.finish(encoder.samples)]
+    >>> sum(samples.shape[1] for samples in heard)
+    1000
     """
+
+    _odd_bytes = b""
 
     def __init__(
         self,
@@ -122,6 +139,35 @@ class StreamEncoder:
             packets.append(self._packet(np.concatenate(self._codes, axis=2), None))
             self._codes = []
         return packets
+
+    def push_bytes(
+        self, data: bytes | bytearray | memoryview, encoding: str = "s16"
+    ) -> list[Packet]:
+        """Take interleaved little-endian samples as bytes; return the packets that are ready.
+
+        Pieces need not end with a sample: what is left over waits for the next one.
+
+        Args:
+            data: any number of bytes.
+            encoding: "s16", "s24", "s32", "u8", "f32" or "f64".
+
+        Raises:
+            ArgumentError: an unknown encoding, or a sample that is not finite.
+        """
+        if encoding not in BYTES:
+            raise ArgumentError(f"encoding {encoding!r}: must be one of {', '.join(BYTES)}")
+        channels = self.header.source_channels
+        joined = self._odd_bytes + bytes(data)
+        whole = len(joined) - len(joined) % (BYTES[encoding] * channels)
+        packets = self.push(decode_pcm(joined[:whole], encoding, channels))
+        self._odd_bytes = joined[whole:]
+        return packets
+
+    def packets(self, blocks: Iterable[Samples]) -> Iterator[Packet]:
+        """Push each block, then finish: yield the packets of the whole stream."""
+        for samples in blocks:
+            yield from self.push(samples)
+        yield from self.finish()
 
     def snapshot(self) -> StreamEncoder:
         """Return an encoder that goes on from here, independent of this one.

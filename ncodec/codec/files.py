@@ -132,6 +132,11 @@ def compress(
 ) -> Compressed:
     """Code audio to an ECDC file.
 
+    >>> import ncodec
+    >>> done = ncodec.compress("talk.wav", "out.ecdc", bandwidth=6)
+    >>> done.codebooks, done.kbps, round(done.real_kbps, 1)
+    (8, 6.0, 6.5)
+
     Args:
         source: path, binary file or bytes of audio, a pipe too (see `ncodec.audio.open_audio`); or
             a reader that gives samples.
@@ -265,6 +270,11 @@ def decompress(
     name: str | None = None,
 ) -> Decompressed:
     """Decode an ECDC file to audio of the source's rate, channels and exact length.
+
+    >>> import ncodec
+    >>> done = ncodec.decompress("talk.ecdc", "part.wav", start=1, end=2)
+    >>> done.sample_rate, done.channels, done.samples
+    (24000, 1, 24000)
 
     Args:
         source: path, binary file (a pipe too) or bytes; links that follow each other are joined.

@@ -32,6 +32,15 @@ class ConvState:
 class Conv1d(Streamable):
     """Convolution of `[B, C, T]` with `weight` `[out, in / groups, kernel]`.
 
+    >>> import torch
+    >>> from ncodec.nn import Conv1d
+    >>> conv, x = Conv1d(1, 4, 3, padding=(2, 0)), torch.randn(1, 1, 10)  # causal
+    >>> state = conv.initial_state(1)
+    >>> first, state = conv.step(x[..., :3], state)
+    >>> second, state = conv.step(x[..., 3:], state)
+    >>> torch.allclose(conv(x), torch.cat([first, second, conv.flush(state)], dim=2), atol=1e-6)
+    True
+
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.

@@ -1,0 +1,100 @@
+"""What documents show is run: docstrings' examples, and the Python in README and docs, whole."""
+
+import doctest
+import importlib
+import re
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import ncodec
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEECH = ROOT / "tests" / "data" / "speech.flac"
+PACKAGES = {"ncodec": ROOT, "ncodec_cli": ROOT, "ncodec_formats": ROOT / "formats"}
+FIRST_MET = {
+    *("ncodec.api.models", "ncodec.api.sound", "ncodec.api.operations", "ncodec.codec.files"),
+    *("ncodec.codec.encoder", "ncodec.nn.conv", "ncodec_formats.header", "ncodec_formats.reader"),
+}
+"""Modules of what a newcomer touches first: each has an example."""
+
+
+def with_examples() -> list[str]:
+    """Name the modules that show an example."""
+    return sorted(
+        ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
+        for package, base in PACKAGES.items()
+        for path in (base / package).rglob("*.py")
+        if ">>> " in path.read_text("utf-8")
+    )
+
+
+def python_of(path: Path) -> str:
+    """Return a document's Python, each line where it stands, so that errors name the line."""
+    lines, inside = [], False
+    for line in path.read_text("utf-8").splitlines():
+        if re.fullmatch(r"\s*```.*", line):
+            inside = line.strip() == "```python"
+            lines.append("")
+        else:
+            lines.append(line if inside else "")
+    return "\n".join(lines)
+
+
+def documents() -> list[Path]:
+    """List the documents that show Python."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [path for path in paths if python_of(path).strip()]
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory) -> dict[str, bytes]:
+    """Files that documents speak of."""
+    folder = tmp_path_factory.mktemp("samples")
+    audio, rate = soundfile.read(SPEECH, dtype="float32")
+    soundfile.write(folder / "talk.wav", audio, rate)
+    ncodec.compress(folder / "talk.wav", folder / "talk.ecdc", bandwidth=6)
+    talk = (folder / "talk.wav").read_bytes()
+    return {"in.wav": talk, "talk.wav": talk, "talk.ecdc": (folder / "talk.ecdc").read_bytes()}
+
+
+@pytest.fixture
+def new_folder(samples, tmp_path, monkeypatch) -> Callable[[], Path]:
+    """Make a temporary folder with sample files in it the current one."""
+    monkeypatch.setenv("NCODEC_CACHE", str(tmp_path / "cache"))
+    numbers = count()
+
+    def make() -> Path:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        for name, content in samples.items():
+            (folder / name).write_bytes(content)
+        monkeypatch.chdir(folder)
+        return folder
+
+    return make
+
+
+def test_what_is_met_first_has_an_example() -> None:
+    assert set(with_examples()) >= FIRST_MET
+    assert ROOT / "README.md" in documents()
+
+
+@pytest.mark.parametrize("name", with_examples())
+def test_examples_in_docstrings(name: str, new_folder) -> None:
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(importlib.import_module(name)):
+        if example.examples:
+            new_folder()
+        runner.run(example)
+    assert runner.tries
+    assert runner.failures == 0
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_python_in_documents(path: Path, new_folder) -> None:
+    new_folder()
+    exec(compile(python_of(path), str(path), "exec"), {"__name__": "__main__"})
