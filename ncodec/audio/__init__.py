@@ -2,7 +2,7 @@
 
 from ncodec.audio.kinds import AUDIO_SUFFIXES, ffmpeg_is_here, is_audio_name, needs_ffmpeg
 from ncodec.audio.pcm import MAX_CHANNELS, RawFormat, Samples, check_finite, check_format
-from ncodec.audio.readers import AudioReader, open_audio
+from ncodec.audio.readers import AudioInfo, AudioReader, measure_audio, open_audio, read_audio
 from ncodec.audio.resample import Resampler, mix_channels, resampled_length
 from ncodec.audio.tags import Tags, merge_tags
 from ncodec.audio.writers import ENCODINGS, AudioWriter, format_of, open_writer
@@ -11,6 +11,7 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "ENCODINGS",
     "MAX_CHANNELS",
+    "AudioInfo",
     "AudioReader",
     "AudioWriter",
     "RawFormat",
@@ -22,10 +23,12 @@ __all__ = [
     "ffmpeg_is_here",
     "format_of",
     "is_audio_name",
+    "measure_audio",
     "merge_tags",
     "mix_channels",
     "needs_ffmpeg",
     "open_audio",
     "open_writer",
+    "read_audio",
     "resampled_length",
 ]

@@ -50,6 +50,18 @@ class ChainReader:
         x, self._rest = self._rest[:, :frames], self._rest[:, frames:]
         return x
 
+    def skip(self, frames: int) -> int:
+        """See AudioReader."""
+        left = frames
+        while left > 0:
+            plain = self._resampler is None and not self._rest.shape[1]
+            got = self._reader.skip(left) if plain else 0
+            got = got or self.read(min(left, 1 << 15)).shape[1]  # which goes on to the next
+            if not got:
+                break
+            left -= got
+        return frames - left
+
     def close(self) -> None:
         """See AudioReader."""
         self._reader.close()

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from ncodec.audio import tags
 from ncodec.audio.output import Output
 from ncodec.audio.pcm import Samples
-from ncodec.audio.plain import PcmReader
+from ncodec.audio.plain import PcmReader, skip_by_reading
 from ncodec.audio.source import Source
 from ncodec.audio.wav import WavHeader, WavWriter, read_header
 from ncodec.errors import ArgumentError, BadFileError
@@ -229,6 +229,10 @@ class FfmpegReader:
         if x.shape[1] == 0:
             self._end()
         return x
+
+    def skip(self, frames: int) -> int:
+        """See AudioReader."""
+        return skip_by_reading(self, frames)
 
     def close(self) -> None:
         """See AudioReader."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from ncodec.audio.pcm import BYTES, Samples, check_format, decode_pcm
 from ncodec.audio.source import Source
 from ncodec.audio.tags import Tags
@@ -15,6 +17,18 @@ def checked(source: Source, sample_rate: int, channels: int) -> None:
         check_format(sample_rate, channels)
     except ArgumentError as error:
         raise BadFileError(f"{source.name}: {error}") from None
+
+
+class _Readable(Protocol):
+    def read(self, frames: int) -> Samples: ...
+
+
+def skip_by_reading(reader: _Readable, frames: int) -> int:
+    """Read samples and drop them; return how many there were."""
+    left = frames
+    while left > 0 and (got := reader.read(min(left, 1 << 15)).shape[1]):
+        left -= got
+    return frames - left
 
 
 class PcmReader:
@@ -44,6 +58,19 @@ class PcmReader:
             self._drain()
         whole = data[: len(data) - rest] if rest else data
         return decode_pcm(whole, self._header.encoding or "", self.channels)
+
+    def skip(self, frames: int) -> int:
+        """See AudioReader."""
+        if self._left is not None:
+            frames = min(frames, self._left - self._done)
+        if self._source.seekable:
+            here = self._source.file.tell()
+            there = (self._source.size() - here) // self._header.frame_bytes
+            frames = max(0, min(frames, there))
+            self._source.file.seek(here + frames * self._header.frame_bytes)
+            self._done += frames
+            return frames
+        return skip_by_reading(self, frames)
 
     def close(self) -> None:
         """See AudioReader."""

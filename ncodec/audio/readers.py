@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol, cast
 
@@ -19,7 +20,7 @@ from ncodec.audio.kinds import NAMES, NO_AUDIO, sniff
 from ncodec.audio.layout import FLAC_MASKS, from_vorbis, usual_mask
 from ncodec.audio.ogg import Link, read_links
 from ncodec.audio.pcm import RawFormat, Samples
-from ncodec.audio.plain import PcmReader, checked
+from ncodec.audio.plain import PcmReader, checked, skip_by_reading
 from ncodec.audio.source import Source, View
 from ncodec.audio.tags import Tags
 from ncodec.audio.wav import WavHeader, is_wav, read_header
@@ -52,6 +53,10 @@ class AudioReader(Protocol):
 
     def read(self, frames: int) -> Samples:
         """Return the next samples `[C, T]`, T <= frames; T == 0 only at the end."""
+        ...
+
+    def skip(self, frames: int) -> int:
+        """Pass over the next samples, without decoding them if that can be; return how many."""
         ...
 
     def close(self) -> None:
@@ -95,6 +100,58 @@ def open_audio(
     except BaseException:
         source_file.close()
         raise
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording is: rate in Hz, number of channels, length in samples."""
+
+    sample_rate: int
+    channels: int
+    samples: int
+
+    @property
+    def seconds(self) -> float:
+        """The length in seconds."""
+        return self.samples / self.sample_rate
+
+
+def measure_audio(source: str | os.PathLike[str] | BinaryIO) -> AudioInfo:
+    """Return rate, channels and exact length, by decoding it all where no header can be trusted.
+
+    Raises:
+        BadFileError: as `open_audio` and its reader.
+        OSError: the file cannot be read.
+    """
+    with closing(open_audio(source)) as reader:
+        samples = reader.samples
+        if samples is None or isinstance(reader, ffmpeg.FfmpegReader):
+            samples = 0
+            while got := reader.read(1 << 15).shape[1]:
+                samples += got
+        return AudioInfo(reader.sample_rate, reader.channels, samples)
+
+
+def read_audio(
+    source: str | os.PathLike[str] | BinaryIO, start: int = 0, frames: int | None = None
+) -> tuple[Samples, int]:
+    """Return samples `[C, T]` from `start` on, at most `frames`, and the rate in Hz.
+
+    Raises:
+        BadFileError: as `open_audio` and its reader.
+        OSError: the file cannot be read.
+    """
+    with closing(open_audio(source)) as reader:
+        reader.skip(start)
+        blocks = [np.zeros((reader.channels, 0), np.float32)]
+        left = frames
+        while left is None or left > 0:
+            block = reader.read(1 << 15 if left is None else min(left, 1 << 15))
+            if not block.shape[1]:
+                break
+            blocks.append(block)
+            left = None if left is None else left - block.shape[1]
+        return np.concatenate(blocks, axis=1), reader.sample_rate
 
 
 def _open_any(source: Source) -> AudioReader:
@@ -349,6 +406,21 @@ class SoundFileReader:
             self._end()
         x = np.ascontiguousarray(block.T)
         return from_vorbis(x) if self._vorbis else x
+
+    def skip(self, frames: int) -> int:
+        """See AudioReader."""
+        if self.samples is None:
+            return skip_by_reading(self, frames)
+        frames = min(frames, self.samples - self._done)
+        try:
+            with self._hushed():
+                self._file.seek(self._done + frames)
+        except soundfile.LibsndfileError as error:
+            self._check_file()
+            self._report_damage(self._done, error)
+            return 0
+        self._done += frames
+        return frames
 
     def strings(self) -> Tags:
         """Return the texts that libsndfile finds."""

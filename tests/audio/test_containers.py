@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ncodec.audio import mp3, open_audio
+from ncodec.audio import measure_audio, mp3, open_audio, read_audio
 from ncodec.audio.source import Source
 from ncodec.errors import BadFileError
 from tests.audio.sounds import Pipe, noise, read_all, sound_bytes, tone, written
@@ -390,6 +390,37 @@ def test_lengths_that_were_never_set_reach_to_the_end(container, at):
     data[field : field + width] = b"\xff" * width
     got, _ = read_all(io.BytesIO(bytes(data)))
     np.testing.assert_allclose(got, tone(5000), atol=1e-4)
+
+
+# Parts
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(lambda x, y: sound_bytes(x), id="wav"),
+        pytest.param(lambda x, y: sound_bytes(x, subtype="ULAW"), id="ulaw"),
+        pytest.param(lambda x, y: flac_bytes(x), id="flac"),
+        pytest.param(lambda x, y: unknown_length(flac_bytes(x)), id="unknown"),
+        pytest.param(lambda x, y: unknown_length(flac_bytes(x)) + flac_bytes(y), id="joined"),
+        pytest.param(lambda x, y: ogg_bytes(x) + ogg_bytes(y), id="links"),
+        pytest.param(lambda x, y: ogg_bytes(x) + ogg_bytes(y, 12000), id="rates"),
+        pytest.param(lambda x, y: mp3_bytes(x), id="mp3"),
+        pytest.param(lambda x, y: mp3_bytes(x) + mp3_bytes(y), id="mp3s"),
+        pytest.param(lambda x, y: sound_bytes(x, container="AIFF"), id="aiff"),
+    ],
+)
+def test_a_part_is_what_the_whole_has_there(data):
+    held = io.BytesIO(data(tone(30011), tone(9000, 0.08)))
+    whole, reader = read_all(held)
+    held.seek(0)
+    measured = measure_audio(held)
+    assert (measured.samples, measured.sample_rate) == (whole.shape[1], reader.sample_rate)
+    for start, frames in ((0, None), (100, 50), (29000, 3000), (31000, None), (10**9, 5)):
+        held.seek(0)
+        part, _ = read_audio(held, start, frames)
+        want = whole[:, start : None if frames is None else start + frames]
+        np.testing.assert_allclose(part, want, atol=2e-3)
 
 
 # Writing
