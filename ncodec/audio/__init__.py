@@ -2,7 +2,14 @@
 
 from ncodec.audio.kinds import AUDIO_SUFFIXES, ffmpeg_is_here, is_audio_name, needs_ffmpeg
 from ncodec.audio.pcm import MAX_CHANNELS, RawFormat, Samples, check_finite, check_format
-from ncodec.audio.readers import AudioInfo, AudioReader, measure_audio, open_audio, read_audio
+from ncodec.audio.readers import (
+    AudioInfo,
+    AudioReader,
+    measure_audio,
+    open_audio,
+    read_audio,
+    read_frames,
+)
 from ncodec.audio.resample import Resampler, mix_channels, resampled_length
 from ncodec.audio.tags import Tags, merge_tags
 from ncodec.audio.writers import ENCODINGS, AudioWriter, format_of, open_writer
@@ -30,5 +37,6 @@ __all__ = [
     "open_audio",
     "open_writer",
     "read_audio",
+    "read_frames",
     "resampled_length",
 ]

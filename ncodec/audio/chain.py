@@ -35,6 +35,7 @@ class ChainReader:
         self.sample_rate, self.channels = self._reader.sample_rate, self._reader.channels
         self.samples = self._reader.samples if known else None
         self.mask, self.tags, self.notes = self._reader.mask, found, source.notes
+        self.floats = self._reader.floats
 
     def read(self, frames: int) -> Samples:
         """See AudioReader."""

@@ -206,10 +206,7 @@ class FfmpegReader:
             stdin=False,
         )
         try:
-            pipe = Source(
-                cast(BinaryIO, self._process.process.stdout), own=True, name=source.name,
-                allow_truncated=source.allow_truncated,
-            )  # fmt: skip
+            pipe = source.beside(cast(BinaryIO, self._process.process.stdout))
             self._pcm = PcmReader(pipe, self._header(pipe))
         except BaseException:
             self._process.stop()
@@ -220,6 +217,7 @@ class FfmpegReader:
         seconds = self._duration(found)
         self.samples = None if seconds is None else round(seconds * self.sample_rate)
         self.tags = self._tags(found, pipe)
+        self.floats = True
         self._done = 0
 
     def read(self, frames: int) -> Samples:

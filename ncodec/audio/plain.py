@@ -39,6 +39,7 @@ class PcmReader:
         checked(source, header.sample_rate, header.channels)
         self.sample_rate, self.channels = header.sample_rate, header.channels
         self.mask, self.tags, self.notes = header.mask, found, source.notes
+        self.floats = header.encoding in ("f32", "f64")
         self._source, self._header = source, header
         frame = header.frame_bytes
         self.samples = None if header.data_bytes is None else header.data_bytes // frame

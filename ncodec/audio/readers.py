@@ -42,6 +42,7 @@ class AudioReader(Protocol):
         mask: WAVE's mask of the speakers, None where it is the usual one for so many channels.
         tags: Vorbis comments: pairs of a key in lower case and a value.
         notes: what a person should know, such as pictures that are left out.
+        floats: whether the samples are stored as floats, which may be infinite or no numbers.
     """
 
     sample_rate: int
@@ -50,6 +51,7 @@ class AudioReader(Protocol):
     mask: int | None
     tags: Tags
     notes: list[str]
+    floats: bool
 
     def read(self, frames: int) -> Samples:
         """Return the next samples `[C, T]`, T <= frames; T == 0 only at the end."""
@@ -69,6 +71,7 @@ def open_audio(
     *,
     raw: RawFormat | None = None,
     allow_truncated: bool = False,
+    with_tags: bool = True,
     name: str | None = None,
 ) -> AudioReader:
     """Open a path or a binary file object (a pipe is fine) for reading in blocks.
@@ -81,6 +84,7 @@ def open_audio(
         raw: the format of samples without a header.
         allow_truncated: where a file ends before its header says or is damaged, warn and give
             what is there.
+        with_tags: look for tags, which takes a moment.
         name: how errors call the source; its path by default.
 
     Raises:
@@ -91,7 +95,9 @@ def open_audio(
         file, own, name = Path(source).open("rb"), True, name or str(source)  # noqa: SIM115
     else:
         file, own, name = source, False, name or getattr(source, "name", None) or "input"
-    source_file = Source(file, own=own, name=str(name), allow_truncated=allow_truncated)
+    source_file = Source(
+        file, own=own, name=str(name), allow_truncated=allow_truncated, with_tags=with_tags
+    )
     try:
         if raw is not None:
             header = WavHeader(raw.encoding, raw.sample_rate, raw.channels, None)
@@ -123,7 +129,7 @@ def measure_audio(source: str | os.PathLike[str] | BinaryIO) -> AudioInfo:
         BadFileError: as `open_audio` and its reader.
         OSError: the file cannot be read.
     """
-    with closing(open_audio(source)) as reader:
+    with closing(open_audio(source, with_tags=False)) as reader:
         samples = reader.samples
         if samples is None or isinstance(reader, ffmpeg.FfmpegReader):
             samples = 0
@@ -141,17 +147,22 @@ def read_audio(
         BadFileError: as `open_audio` and its reader.
         OSError: the file cannot be read.
     """
-    with closing(open_audio(source)) as reader:
+    with closing(open_audio(source, with_tags=False)) as reader:
         reader.skip(start)
-        blocks = [np.zeros((reader.channels, 0), np.float32)]
-        left = frames
-        while left is None or left > 0:
-            block = reader.read(1 << 15 if left is None else min(left, 1 << 15))
-            if not block.shape[1]:
-                break
-            blocks.append(block)
-            left = None if left is None else left - block.shape[1]
-        return np.concatenate(blocks, axis=1), reader.sample_rate
+        return read_frames(reader, frames), reader.sample_rate
+
+
+def read_frames(reader: AudioReader, frames: int | None = None) -> Samples:
+    """Return the next samples `[C, T]`, so many, or all that are left."""
+    blocks = [np.zeros((reader.channels, 0), np.float32)]
+    left = frames
+    while left is None or left > 0:
+        block = reader.read(1 << 15 if left is None else min(left, 1 << 15))
+        if not block.shape[1]:
+            break
+        blocks.append(block)
+        left = None if left is None else left - block.shape[1]
+    return np.concatenate(blocks, axis=1)
 
 
 def _open_any(source: Source) -> AudioReader:
@@ -336,7 +347,8 @@ def _open_view(
         if not ffmpeg.available() or _is_text(view):
             raise
         return ffmpeg.open_reader(source, str(error).removeprefix(f"{source.name}: "))
-    found = tags.merge_tags(found, tags.clean(reader.strings(), source))
+    if source.with_tags:
+        found = tags.merge_tags(found, tags.clean(reader.strings(), source))
     return ChainReader(source, iter([reader]), found)
 
 
@@ -374,7 +386,7 @@ class SoundFileReader:
         """
         self._source, self._view, self._kind = source, view, kind
         view.seek(0)
-        self.notes = source.notes
+        self.notes, self.floats = source.notes, False
         self.tags: Tags = ()
         try:
             with self._hushed():
@@ -387,6 +399,7 @@ class SoundFileReader:
         except BadFileError:
             self._file.close()
             raise
+        self.floats = self._file.subtype in ("FLOAT", "DOUBLE")
         self._vorbis = kind == "ogg"
         if mask is None and kind in ("ogg", "flac"):
             mask = FLAC_MASKS[self.channels]

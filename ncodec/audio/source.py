@@ -21,10 +21,18 @@ _PIECE = 1 << 16
 class Source:
     """The bytes under a reader: keeps errors that libsndfile's callbacks would swallow."""
 
-    def __init__(self, file: BinaryIO, *, own: bool, name: str, allow_truncated: bool) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        own: bool,
+        name: str,
+        allow_truncated: bool,
+        with_tags: bool = True,
+    ) -> None:
         """Read `file` from where it stands; `own`: close it in the end."""
         self.file, self.own, self.name = file, own, name
-        self.allow_truncated = allow_truncated
+        self.allow_truncated, self.with_tags = allow_truncated, with_tags
         self.seekable = file.seekable()
         self.error: OSError | None = None
         self.notes: list[str] = []
@@ -75,9 +83,14 @@ class Source:
             spool.write(data)
         spool.seek(0)
         self.close()
+        return self.beside(cast(BinaryIO, spool))
+
+    def beside(self, file: BinaryIO) -> Source:
+        """Return a source of the same name and rules over another file, which it owns."""
         return Source(
-            cast(BinaryIO, spool), own=True, name=self.name, allow_truncated=self.allow_truncated
-        )
+            file, own=True, name=self.name, allow_truncated=self.allow_truncated,
+            with_tags=self.with_tags,
+        )  # fmt: skip
 
     def size(self) -> int:
         """Return where the end of a file is that can seek; the position stays."""

@@ -88,7 +88,7 @@ def of_file(source: Source, base: int, end: int, kind: str, view: View | None = 
 
     What has no room in a header is left out, and a note says so.
     """
-    if kind not in _READERS:
+    if kind not in _READERS or not source.with_tags:
         return ()
     pairs = _guarded(source, lambda: _READERS[kind](source, view or View(source, (base, end))))
     return clean(pairs, source)
@@ -96,6 +96,8 @@ def of_file(source: Source, base: int, end: int, kind: str, view: View | None = 
 
 def of_wav(source: Source, header: WavHeader, data_at: int = 0, end: int = 0) -> Tags:
     """Read the tags before the samples, and in a file that can seek those behind them."""
+    if not source.with_tags:
+        return ()
     chunks, skipped = list(header.texts), header.skipped_texts
     at = data_at + (header.data_bytes or 0)
     at += at - data_at & 1

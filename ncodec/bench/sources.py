@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncodec.errors import ArgumentError, BadFileError
+from ncodec.audio import is_audio_name, open_audio, read_frames
+from ncodec.errors import ArgumentError, BadFileError, NcodecError
+
+log = logging.getLogger("ncodec")
 
 KINDS = ("speech", "music", "sound")
 
@@ -38,15 +43,9 @@ class Source:
         Raises:
             BadFileError: the file cannot be decoded or is empty.
         """
-        import soundfile as sf
-
-        try:
-            with sf.SoundFile(self.path) as file:
-                count = round(self.seconds * file.samplerate)
-                samples = file.read(count, dtype="float32", always_2d=True).T
-                rate = file.samplerate
-        except sf.LibsndfileError as error:
-            raise BadFileError(f"{self.path}: {error}") from error
+        with closing(open_audio(self.path, with_tags=False)) as reader:
+            rate = reader.sample_rate
+            samples = read_frames(reader, round(self.seconds * rate))
         if samples.shape[1] == 0:
             raise BadFileError(f"{self.path}: holds no sound")
         return samples, rate
@@ -60,18 +59,18 @@ class Source:
 def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
     """Return the recordings among files and, at any depth, in folders, speech first.
 
+    Hidden files are passed over, and files in folders that cannot be opened named in a warning.
+
     Raises:
         ArgumentError: a path is missing, or there is no recording at all.
+        BadFileError: a file that is named itself cannot be read.
     """
-    import soundfile as sf
-
-    suffixes = {f".{name.lower()}" for name in sf.available_formats()} | {".opus", ".aif"}
-    suffixes -= {".raw"}
     found = list[Path]()
     for path in paths:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            found += [p for p in sorted(path.rglob("*")) if is_audio_name(p) and _opens(p)]
         elif path.exists():
+            open_audio(path, with_tags=False).close()
             found.append(path)
         else:
             raise ArgumentError(f"{path}: no such file or folder")
@@ -81,6 +80,16 @@ def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
     named = zip(unique, _unique_names(unique), strict=True)
     sources = [Source(path, name, kind_of(path), seconds) for path, name in named]
     return sorted(sources, key=lambda source: [*KINDS, "other"].index(source.kind))
+
+
+def _opens(path: Path) -> bool:
+    try:
+        open_audio(path, with_tags=False).close()
+    except (NcodecError, OSError) as error:
+        text = str(error)
+        log.warning("%s: left out", text if str(path) in text else f"{path}: {text}")
+        return False
+    return True
 
 
 def kind_of(path: Path) -> str:

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ncodec.audio import check_finite
+from ncodec.audio import AudioReader, check_finite, open_audio, read_frames
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.train.config import DataSection
 from ncodec.train.sources import Clip
@@ -38,7 +38,6 @@ _EQUALISER_DB = 5.0  # standard deviation at each of its points
 _EQUALISER_POINTS = 7
 _ATTEMPTS = 20
 _LOUDEST = 1e6  # files of floats that go beyond +120 dB full scale are damaged
-_FLOATS = ("FLOAT", "DOUBLE")  # libsndfile's names of the encodings that can hold no number
 
 
 class Segments(Dataset[Tensor]):
@@ -120,34 +119,36 @@ class Segments(Dataset[Tensor]):
         clip = clips[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
         try:
             return self._read(clip, rng)
-        except (soundfile.LibsndfileError, OSError, ArgumentError) as error:
+        except (NcodecError, OSError) as error:
             raise _UnusableError(clip.path, error) from error
 
     def _read(self, clip: Clip, rng: np.random.Generator) -> Samples:
         speed = rng.uniform(*_SPEED) if rng.random() < self._options.speed else 1.0
-        with soundfile.SoundFile(str(clip.path)) as file:
-            self._check(clip.path, file)
-            rate = file.samplerate * speed
+        with closing(open_audio(clip.path, with_tags=False)) as reader:
+            self._check(clip.path, reader)
+            rate = reader.sample_rate * speed
             needed = int(np.ceil(self._samples * rate / self._rate)) + 1
-            file.seek(int(rng.integers(max(1, file.frames - needed + 1))))
-            x = cast(Samples, file.read(needed, dtype="float32", always_2d=True))
-        _check_samples(x, 0, file.samplerate)
+            there = round(clip.seconds * reader.sample_rate)
+            reader.skip(int(rng.integers(max(1, there - needed + 1))))
+            x = read_frames(reader, needed).T
+        _check_samples(x, 0, reader.sample_rate)
         if rate != self._rate:
             x = soxr.resample(x, rate, self._rate)
         x = _to_channels(x.T, self._channels)[:, : self._samples]
         return np.pad(x, ((0, 0), (0, self._samples - x.shape[1])))
 
-    def _check(self, path: Path, file: soundfile.SoundFile) -> None:
+    def _check(self, path: Path, reader: AudioReader) -> None:
         """Read a file of floats once to its end: with a NaN in it, it is left out wholly."""
-        if file.subtype not in _FLOATS:
+        if not reader.floats:
             return
         if path not in self._checked:
             self._checked[path] = None
             try:
                 done = 0
-                for block in file.blocks(1 << 16, dtype="float32", always_2d=True):
-                    _check_samples(cast(Samples, block), done, file.samplerate)
-                    done += len(block)
+                with closing(open_audio(path, with_tags=False)) as whole:
+                    while (block := whole.read(1 << 16)).shape[1]:
+                        _check_samples(block.T, done, whole.sample_rate)
+                        done += block.shape[1]
             except ArgumentError as error:
                 self._checked[path] = error
         fault = self._checked[path]
@@ -258,9 +259,9 @@ def batches(
 
 def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None = None) -> Samples:
     """Read a clip, or its first `seconds`, as float32 `[C, T]`."""
-    with soundfile.SoundFile(str(clip.path)) as file:
-        frames = -1 if seconds is None else int(seconds * file.samplerate)
-        x = cast(Samples, file.read(frames, dtype="float32", always_2d=True))
-        if file.samplerate != sample_rate:
-            x = soxr.resample(x, file.samplerate, sample_rate)
+    with closing(open_audio(clip.path, with_tags=False)) as reader:
+        rate = reader.sample_rate
+        x = read_frames(reader, None if seconds is None else int(seconds * rate)).T
+    if rate != sample_rate:
+        x = soxr.resample(x, rate, sample_rate)
     return _to_channels(x.T, channels)

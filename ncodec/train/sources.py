@@ -8,16 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from ncodec.errors import ArgumentError
+from ncodec.audio import is_audio_name, measure_audio, needs_ffmpeg
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.train.config import home
 
 log = logging.getLogger("ncodec")
-
-SUFFIXES = frozenset(
-    f".{name.lower()}" for name in (*soundfile.available_formats(), "aif", "oga", "opus", "mpeg")
-)
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,12 @@ def find_clips(
         if _tail(path) in held:
             continue
         try:
-            info = soundfile.info(str(path))
-        except (soundfile.LibsndfileError, OSError) as error:
+            info = measure_audio(path)
+        except (NcodecError, OSError) as error:
             log.warning("%s: skipped: %s", path, error)
             continue
-        if info.frames > 0:
-            clips.append(Clip(path, kind, info.frames / info.samplerate))
+        if info.samples > 0:
+            clips.append(Clip(path, kind, info.seconds))
         else:
             log.warning("%s: skipped: it holds no sample", path)
     if not clips:
@@ -80,8 +75,14 @@ def _tail(path: Path) -> str:
 
 def _entries(source: Path) -> Iterable[tuple[Path, str]]:
     if source.is_dir():
-        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-        return [(path, "") for path in files]
+        files = sorted(filter(is_audio_name, source.rglob("*")))
+        foreign = [path for path in files if needs_ffmpeg(path)]
+        if foreign:
+            log.warning(
+                "%s: %d files left out, such as %s: training wants WAV, FLAC, Ogg, MP3 or AIFF",
+                source, len(foreign), foreign[0].name,
+            )  # fmt: skip
+        return [(path, "") for path in files if not needs_ffmpeg(path)]
     if not source.is_file():
         raise ArgumentError(f"{source}: no such file or folder")
     if source.suffix == ".csv":

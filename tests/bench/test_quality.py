@@ -90,7 +90,18 @@ def test_what_is_no_recording_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF....")
     with pytest.raises(BadFileError, match=r"broken\.wav"):
-        sources.find_sources([broken])[0].read()
+        sources.find_sources([broken])
+
+
+def test_broken_recordings_in_a_folder_are_named_and_hidden_ones_passed_over(
+    recordings: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (recordings / "broken.wav").write_bytes(b"RIFF....")
+    (recordings / "._one.wav").write_bytes(b"of macOS")
+    found = sources.find_sources([recordings], 1.0)
+    assert [s.name for s in found] == ["speech/one", "music/one"]
+    assert "broken.wav" in caplog.text
+    assert "._one" not in caplog.text
 
 
 def test_a_run_measures_aligned_sound_and_real_bytes(

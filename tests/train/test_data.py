@@ -231,3 +231,23 @@ def test_tones_are_lines_in_the_spectrum_and_nothing_folds_back(seed):
     assert power[:, :77].sum() > 0.95 * power.sum()  # 15 % of the bins
     assert (np.abs(np.fft.rfft(x * np.blackman(len(x)))[11760:]) ** 2).sum() < 1e-5 * power.sum()
     assert -33 < 20 * np.log10(x.std()) < -11
+
+
+def test_recordings_whose_headers_lie_are_heard_to_their_end(tmp_path, caplog):
+    x = (0.3 * np.sin(np.arange(24000) * 0.05)).astype(np.float32)
+    soundfile.write(tmp_path / "a.flac", x, 8000)
+    flac = bytearray((tmp_path / "a.flac").read_bytes())
+    flac[21] &= 0xF0
+    flac[22:26], flac[26:42] = bytes(4), bytes(16)  # of unknown length, without a checksum
+    (tmp_path / "a.flac").write_bytes(flac)
+    soundfile.write(tmp_path / "b.ogg", x[:8000], 8000)
+    (tmp_path / "b.ogg").write_bytes((tmp_path / "b.ogg").read_bytes() * 2)  # two links
+    (tmp_path / "._c.wav").write_bytes(b"of macOS")
+    (tmp_path / "d.m4a").write_bytes(bytes(100))
+    with caplog.at_level(logging.WARNING):
+        clips = find_clips([tmp_path])
+    assert [(clip.path.name, clip.seconds) for clip in clips] == [("a.flac", 3.0), ("b.ogg", 2.0)]
+    assert "1 files left out, such as d.m4a" in caplog.text
+    assert [read_clip(clip, 8000, 1).shape[1] for clip in clips] == [24000, 16000]
+    source = segments(clips)
+    assert all(source[i].abs().max() > 0.1 for i in range(20))
