@@ -3,6 +3,9 @@
 #   make test   the whole test suite
 #   make test-fast   without the tests that take more than a few seconds
 #   make lint   ruff and pyright, both strict
+#   make docs   the documentation, as a site in site/
+#   make man    the manual pages, in man/
+#   make dist   wheel and source distribution in dist/, checked
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format clean
+.PHONY: help demo test test-fast lint format docs man dist clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,11 +28,19 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt -e '.[test,train,metrics,oracle]'
+	$(PIP) install -c constraints.txt --group test -e '.[train,metrics]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/.test
-	$(PIP) install -c constraints.txt -e '.[lint]'
+	$(PIP) install -c constraints.txt --group lint
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.demo
+	$(PIP) install -c constraints.txt --group docs
+	@touch $@
+
+$(VENV)/.dist: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt --group dist
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -50,5 +61,17 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+man: $(VENV)/.demo
+	$(BIN)/python man/make.py
+
+dist: man $(VENV)/.dist
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo-output bench-output
+	rm -rf $(VENV) dist site man/*.1 .pytest_cache .ruff_cache .hypothesis demo-output bench-output

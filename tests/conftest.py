@@ -4,15 +4,21 @@ A shell that starts the suite in the background has it ignore SIGINT, and so wou
 that tests start. Property tests have no deadline: a machine may be busy.
 """
 
+from __future__ import annotations
+
 import signal
 from collections import Counter
 from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
 
-torch.set_num_threads(1)
+try:
+    import torch
+except ImportError:  # the bytes and the samples need none, and are tested so on other Pythons too
+    pass
+else:
+    torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,7 +3,11 @@
 import shutil
 
 import pytest
-import torch
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 
 def has_bf16() -> bool:
@@ -12,8 +16,9 @@ def has_bf16() -> bool:
     Where they are not, its LSTM has none at all, and whatever else there is takes many times as
     long: the library refuses, and there is nothing to test.
     """
-    mkldnn = torch.backends.mkldnn.is_available()
-    return mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if torch is None or not torch.backends.mkldnn.is_available():
+        return False
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this processor has no bf16")
