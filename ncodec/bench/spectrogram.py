@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ncodec.dsp.mel import mel_filters
+from ncodec.dsp.stft import power_spectra
 from ncodec.metrics.signal import Signal, channels_of
-from ncodec.metrics.spectral import mel_filters, power_spectra
 
 RANGE_DB = 80.0
 LEVELS = 64
@@ -41,7 +42,8 @@ def _shades(signal: Signal, sample_rate: int, width: int, height: int) -> NDArra
     size = 1 << round(np.log2(0.043 * sample_rate))
     hop = max(1, -(-mono.shape[1] // width))
     gain = (size / 4) ** 2  # of a full-scale sine in a Hann window
-    power = mel_filters(sample_rate, size, height) @ power_spectra(mono, size, hop, size)[0] / gain
+    filters = mel_filters(sample_rate, size, height, equal_area=False, widen=True)
+    power = filters @ power_spectra(mono, size, hop, size)[0] / gain
     level = 10 * np.log10(np.maximum(power[:, :width], 1e-12))
     shade = np.clip(np.rint((level / RANGE_DB + 1) * (LEVELS - 1)), 0, LEVELS - 1)
     return shade[::-1].astype(np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from ncodec.audio import Samples
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.containers.content import Content, with_model
-from ncodec.metrics.loudness import block_powers, gated_level
+from ncodec.dsp.loudness import block_powers, gated_level
 from ncodec_formats import Header
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ncodec.config import EncodecConfig
+from ncodec.dsp.overlap_add import OverlapAdd
 from ncodec.models import seanet
 from ncodec.models.base import CompressionModel, Latents, ready
-from ncodec.models.segments import OverlapAdd
 from ncodec.quantize import ResidualVQ
 from ncodec.relay import Relay
 from ncodec.streaming import State, join_time

@@ -21,8 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncodec.config import SpectralConfig
+from ncodec.dsp.erb import erb_bands
+from ncodec.dsp.mdct import mdct_basis
+from ncodec.dsp.overlap_add import overlap_add
 from ncodec.models.base import CompressionModel, Latents
-from ncodec.models.spectral_net import FrameNet, erb_bands, mdct_basis, overlap_add
+from ncodec.models.spectral_net import FrameNet
 from ncodec.nn.linear import Linear
 from ncodec.quantize import ResidualVQ
 

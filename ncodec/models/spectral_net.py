@@ -1,4 +1,4 @@
-"""What SpectralCodec is built from: a causal net over frames, and the fixed transforms around it.
+"""What SpectralCodec learns with: a causal net over frames.
 
 Everything here works on `[B, F, C]` (frames before channels), where a layer is one matrix product
 and a stream of single frames costs no re-layout.
@@ -78,48 +78,3 @@ class FrameNet(nn.Module):
 def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
     weight, bias = parts_of(norm)
     return torch.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
-
-
-def mdct_basis(hop: int) -> Tensor:
-    """The MDCT with a sine window as an orthonormal lapped transform, `[2 * hop, hop]`."""
-    n = torch.arange(2 * hop, dtype=torch.float64)
-    k = torch.arange(hop, dtype=torch.float64)
-    window = torch.sin(math.pi / (2 * hop) * (n + 0.5))
-    phase = math.pi / hop * torch.outer(n + 0.5 + hop / 2, k + 0.5)
-    return (math.sqrt(2 / hop) * window[:, None] * torch.cos(phase)).float()
-
-
-def erb_rate(frequency: Tensor) -> Tensor:
-    """ERB-rate of frequencies in Hz (Glasberg and Moore, 1990)."""
-    return 21.4 * torch.log10(1 + 0.00437 * frequency)
-
-
-def erb_bands(bins: int, bands: int, sample_rate: int) -> Tensor:
-    """Triangles `[bands, bins]` evenly spaced in ERB-rate, over bins from 0 Hz to half the rate.
-
-    They sum to one at every bin: the lowest and the highest band reach to the edges.
-    """
-    rate = erb_rate(torch.linspace(0, sample_rate / 2, bins, dtype=torch.float64))
-    first = float(erb_rate(torch.tensor(50.0)))
-    centres = torch.linspace(first, float(rate[-1]) - 0.5, bands, dtype=torch.float64)[:, None]
-    weights = (1 - (rate - centres).abs() / (centres[1] - centres[0])).clamp(min=0)
-    weights[0, rate < centres[0]] = 1
-    weights[-1, rate > centres[-1]] = 1
-    return weights.float()
-
-
-def overlap_add(frames: Tensor, hop: int, tail: Tensor) -> tuple[Tensor, Tensor]:
-    """Add frames `[B, F, r * hop]` at steps of `hop` on to `tail` `[B, (r - 1) * hop]`.
-
-    Returns the F * hop samples that are final, and the new tail.
-    """
-    batch, count, size = frames.shape
-    if count == 1:
-        flat = F.pad(tail, (0, hop)) + frames[:, 0]
-        return flat[:, :hop], flat[:, hop:]
-    parts = frames.view(batch, count, size // hop, hop)
-    total = F.pad(tail, (0, count * hop)).view(batch, -1, hop)
-    for i in range(size // hop):
-        total = total + F.pad(parts[:, :, i], (0, 0, i, size // hop - 1 - i))
-    flat = total.reshape(batch, -1)
-    return flat[:, : count * hop], flat[:, count * hop :]

@@ -8,24 +8,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncodec.dsp.mel import MelScale, mel_filters
+from ncodec.dsp.stft import Spectra
 from ncodec.errors import ArgumentError
-from ncodec.train.mel import MelScale, mel_filters
 
 _POWER_FLOOR = 1e-12
-"""Keeps the gradient of a magnitude finite at zero: -120 dB, a magnitude of 1e-6."""
-
-
-# The caches leave inference mode: a tensor made in it could never serve a backward pass.
-@lru_cache(maxsize=64)
-def _window(n_fft: int, device: torch.device) -> Tensor:
-    """A periodic Hann window of unit energy, so that white noise keeps its RMS at any length."""
-    with torch.inference_mode(False):
-        window = torch.hann_window(n_fft, device=device)
-        return window / window.square().sum().sqrt()
+"""Of signals' powers in ratios: -120 dB."""
 
 
 @lru_cache(maxsize=64)
@@ -39,52 +32,9 @@ def _mel_matrix(
     scale: MelScale,
 ) -> Tensor:
     filters = mel_filters(sample_rate, n_fft, n_mels, fmax=fmax, scale=scale, equal_area=False)
-    with torch.inference_mode(False):
-        weights = torch.from_numpy(filters.T.copy()).to(device)
+    with torch.inference_mode(False):  # else it could never serve a backward pass
+        weights = torch.from_numpy(np.ascontiguousarray(filters.T, np.float32)).to(device)
         return weights / weights.sum(dim=0)
-
-
-class Spectra:
-    """The STFTs of one signal, each computed once.
-
-    Hann windows of unit energy, hop `n_fft // 4`, edges reflected.
-    """
-
-    def __init__(self, signal: Tensor):
-        """`signal`: `[B, C, T]` of any real type; the transforms are done in float32."""
-        if signal.dim() != 3:
-            raise ArgumentError(f"a signal of shape {tuple(signal.shape)}: must be [B, C, T]")
-        self.signal = signal
-        self._samples = signal.float().flatten(0, 1)
-        self._stfts: dict[int, Tensor] = {}
-        self._powers: dict[int, Tensor] = {}
-
-    def stft(self, n_fft: int) -> Tensor:
-        """Complex `[B * C, frames, n_fft // 2 + 1]`.
-
-        Raises:
-            ArgumentError: if the signal is shorter than `n_fft`.
-        """
-        if n_fft not in self._stfts:
-            length = self._samples.shape[-1]
-            if length < n_fft:
-                raise ArgumentError(f"a signal of {length} samples: n_fft {n_fft} needs as many")
-            # unfold and rfft: on CPUs its backward pass is faster than torch.stft's
-            padded = F.pad(self._samples, (n_fft // 2, n_fft // 2), mode="reflect")
-            frames = padded.unfold(-1, n_fft, n_fft // 4)
-            self._stfts[n_fft] = torch.fft.rfft(frames * _window(n_fft, self._samples.device))
-        return self._stfts[n_fft]
-
-    def power(self, n_fft: int) -> Tensor:
-        """Squared magnitudes plus 1e-12, `[B * C, frames, n_fft // 2 + 1]`."""
-        if n_fft not in self._powers:
-            parts = torch.view_as_real(self.stft(n_fft))
-            self._powers[n_fft] = parts.square().sum(dim=-1) + _POWER_FLOOR
-        return self._powers[n_fft]
-
-    def magnitude(self, n_fft: int) -> Tensor:
-        """Magnitudes, `[B * C, frames, n_fft // 2 + 1]`."""
-        return self.power(n_fft).sqrt()
 
 
 Signal: TypeAlias = Tensor | Spectra

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncodec.models.spectral_net import erb_bands
+from ncodec.dsp.erb import erb_bands
 from ncodec.train.losses import Signal, Spectra
 
 _ONE_DB = 0.1  # in powers of ten

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ncodec.config import SpectralConfig
+from ncodec.dsp.erb import erb_bands
+from ncodec.dsp.mdct import mdct_basis
+from ncodec.dsp.overlap_add import overlap_add
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk
 from ncodec.models.spectral import SpectralCodec
-from ncodec.models.spectral_net import FrameBlock, erb_bands, mdct_basis, overlap_add
+from ncodec.models.spectral_net import FrameBlock
 from tests.machine import needs_bf16
 
 TINY = SpectralConfig(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ncodec.dsp.mel import hz_to_mel, mel_filters, mel_to_hz
 from ncodec.errors import ArgumentError
 from ncodec.train.losses import (
     CompressedSTFTLoss,
@@ -15,7 +16,6 @@ from ncodec.train.losses import (
     SISNRLoss,
     Spectra,
 )
-from ncodec.train.mel import hz_to_mel, mel_filters, mel_to_hz
 
 RATE = 24000
 SPECTRAL = [

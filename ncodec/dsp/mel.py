@@ -49,7 +49,8 @@ def mel_filters(
     fmax: float | None = None,
     scale: MelScale = "slaney",
     equal_area: bool = True,
-) -> npt.NDArray[np.float32]:
+    widen: bool = False,
+) -> _Array:
     """Triangular filters over the bins of a real FFT, equally spaced in mel.
 
     Args:
@@ -60,6 +61,8 @@ def mel_filters(
         fmax: upper edge of the last filter, in Hz; None is `sample_rate / 2`.
         scale: "slaney" or "htk".
         equal_area: divide each triangle by half its width in Hz (Slaney); otherwise its peak is 1.
+        widen: let a slope be at least as wide as the distance of two bins, so that a filter between
+            two bins takes its nearest ones; otherwise such filters are an error.
 
     Returns:
         `[n_mels, n_fft // 2 + 1]`, read-only because it is cached.
@@ -76,9 +79,12 @@ def mel_filters(
     edges = mel_to_hz(
         np.linspace(hz_to_mel(fmin, scale), hz_to_mel(top, scale), n_mels + 2), scale
     )[:, None]
-    widths = np.diff(edges, axis=0)
-    rising = (bins - edges[:-2]) / widths[:-1]
-    falling = (edges[2:] - bins) / widths[1:]
+    low, centres, high = edges[:-2], edges[1:-1], edges[2:]
+    if widen:
+        step = sample_rate / n_fft
+        low, high = np.minimum(low, centres - step), np.maximum(high, centres + step)
+    rising = (bins - low) / (centres - low)
+    falling = (high - bins) / (high - centres)
     filters = np.maximum(np.minimum(rising, falling), 0)
     empty = int(np.count_nonzero(filters.sum(axis=1) == 0))
     if empty:
@@ -87,7 +93,6 @@ def mel_filters(
             "bin; use fewer filters or a longer FFT"
         )
     if equal_area:
-        filters *= 2 / (edges[2:] - edges[:-2])
-    filters = filters.astype(np.float32)
+        filters *= 2 / (high - low)
     filters.flags.writeable = False
     return filters

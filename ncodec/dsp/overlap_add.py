@@ -1,11 +1,29 @@
-"""Overlap-add of separately decoded segments, as they come."""
+"""Overlap-add, as pieces come: frames at a constant hop, and segments under weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+
+def overlap_add(frames: Tensor, hop: int, tail: Tensor) -> tuple[Tensor, Tensor]:
+    """Add frames `[B, F, r * hop]` at steps of `hop` on to `tail` `[B, (r - 1) * hop]`.
+
+    Returns the F * hop samples that are final, and the new tail.
+    """
+    batch, count, size = frames.shape
+    if count == 1:
+        flat = F.pad(tail, (0, hop)) + frames[:, 0]
+        return flat[:, :hop], flat[:, hop:]
+    parts = frames.view(batch, count, size // hop, hop)
+    total = F.pad(tail, (0, count * hop)).view(batch, -1, hop)
+    for i in range(size // hop):
+        total = total + F.pad(parts[:, :, i], (0, 0, i, size // hop - 1 - i))
+    flat = total.reshape(batch, -1)
+    return flat[:, : count * hop], flat[:, count * hop :]
 
 
 @dataclass(frozen=True)
