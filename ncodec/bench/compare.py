@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ncodec.bench import clips, machine, quality, report, tables
-from ncodec.bench.codecs import find
+from ncodec.bench.found import find
 from ncodec.bench.measures import missing_measures
 from ncodec.bench.sources import find_sources
 from ncodec.bench.summary import codebook_use

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ncodec import metrics
-from ncodec.bench.codecs import Codec, find
+from ncodec.bench.codecs import Codec
+from ncodec.bench.found import find
 from ncodec.bench.measures import measure
 from ncodec.bench.processes import workers
 from ncodec.bench.sources import Source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -19,6 +20,8 @@ from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.checks import as_samples
 from ncodec_formats import Header, Packet
+
+log = logging.getLogger("ncodec")
 
 
 class StreamEncoder:
@@ -126,6 +129,8 @@ class StreamEncoder:
         """
         self._check_open()
         self._ended = True
+        if self._odd_bytes:
+            log.warning("%s: %d odd bytes at the end", self._name, len(self._odd_bytes))
         self._wait(self._resampler.finish())
         packets = self._run_blocks()
         if self._resampler.given == 0:

@@ -20,6 +20,7 @@ from ncodec.containers.content import (
 from ncodec.errors import ArgumentError, BadFileError, CheckpointError
 from ncodec.models.encodec_lm import EncodecLM
 from ncodec_formats import EcdcReader, EcdcWriter, Loss, Packet
+from ncodec_formats.arithmetic import quantize_cdf
 from ncodec_formats.ecdc0 import MODELS, Ecdc0Reader, Ecdc0Writer, Header0
 
 LoadModel = Callable[[str], Any]
@@ -207,7 +208,8 @@ def _code_with_lm(
     previous = torch.zeros(codebooks, dtype=torch.long)
     for block in blocks:
         for frame in block.T.tolist():
-            cdfs, state = lm.next_cdfs(previous, state)
+            probabilities, state = lm.predict(previous, state)
+            cdfs = quantize_cdf(probabilities)
             for code, cdf in zip(frame, cdfs, strict=True):
                 coder.push(code, cdf)
             previous = torch.tensor(frame) + 1
@@ -219,8 +221,8 @@ def _decode_with_lm(reader: Ecdc0Reader, lm: EncodecLM, frames: int) -> Iterator
     state = lm.initial_state()
     previous = torch.zeros(reader.header.codebooks, dtype=torch.long)
     for _ in range(frames):
-        cdfs, state = lm.next_cdfs(previous, state)
-        frame = [decoder.pull(cdf) for cdf in cdfs]
+        probabilities, state = lm.predict(previous, state)
+        frame = [decoder.pull(cdf) for cdf in quantize_cdf(probabilities)]
         yield np.array(frame, np.uint16)[:, None]
         previous = torch.tensor(frame) + 1
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ncodec.config import EncodecLMConfig
-from ncodec_formats.arithmetic import quantize_cdf
 
 
 class LMState(NamedTuple):
@@ -77,18 +76,18 @@ class EncodecLM(nn.Module):
         return torch.softmax(logits, dim=1)[..., 0], state
 
     @torch.no_grad()
-    def next_cdfs(self, previous: Tensor, state: LMState) -> tuple[NDArray[np.int64], LMState]:
-        """Predict the next frame of one stream as integer distributions.
+    def predict(self, previous: Tensor, state: LMState) -> tuple[NDArray[np.float32], LMState]:
+        """Predict the next frame of one stream.
 
         Args:
             previous: int64 `[K]`, the last frame's codes + 1; all 0 before the first frame.
             state: What has been seen before `previous`.
 
         Returns:
-            Cumulative counts int64 `[K, bins]` for the arithmetic coder, and the new state.
+            Probabilities float32 `[K, bins]`, and the new state.
         """
         probabilities, state = self.step(previous[None], state)
-        return quantize_cdf(probabilities[0].T.cpu().numpy()), state
+        return probabilities[0].T.cpu().numpy(), state
 
 
 class _Transformer(nn.Module):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ncodec.bench import compare as module
 from ncodec.bench import quality
-from ncodec.bench.codecs import find
+from ncodec.bench.found import find
 from ncodec.errors import ArgumentError, CheckpointError, NcodecError
 from ncodec_cli.bench import bench
 

@@ -15,7 +15,8 @@ import pytest
 import soundfile as sf
 
 from ncodec.bench import quality, sources, summary, tables
-from ncodec.bench.codecs import Coded, Samples, find
+from ncodec.bench.codecs import Coded, Samples
+from ncodec.bench.found import find
 from ncodec.errors import ArgumentError, BadFileError, NcodecError
 from ncodec.metrics import si_sdr
 from tests.machine import require

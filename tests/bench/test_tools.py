@@ -9,7 +9,8 @@ import pytest
 import soundfile as sf
 
 from ncodec import metrics
-from ncodec.bench.codecs import find, nearest
+from ncodec.bench.codecs import nearest
+from ncodec.bench.found import find
 from ncodec.bench.tools import TOOLS, Tool
 from ncodec.errors import ArgumentError, NcodecError
 from tests.machine import require
