@@ -13,16 +13,20 @@ from ncodec_cli.common import check_stream
 from ncodec_cli.plan import Job, is_special
 
 _HEAD = 189
-_CODED = {b"ECDC": "an ECDC file", b"\x93NUMPY": "a .dac file"}
 Refuse = Callable[[str, bytes], None]
 """Raises BadFileError if a file, by its name and first bytes, is none that a command reads."""
 
 
 def refuse_coded(path: str, head: bytes) -> None:
     """Refuse to compress what is compressed."""
-    for magic, kind in _CODED.items():
-        if head.startswith(magic):
-            raise BadFileError(f"{path}: is {kind}; did you mean `ncodec decompress {path}`?")
+    from ncodec_formats import sniff
+
+    try:
+        kind = sniff(head)
+    except BadFileError:
+        return
+    called = {"ecdc": "an ECDC file", "ecdc0": "an ECDC file"}.get(kind, f"a .{kind} file")
+    raise BadFileError(f"{path}: is {called}; did you mean `ncodec decompress {path}`?")
 
 
 def refuse_audio(path: str, head: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
-from ncodec.errors import NcodecError
+from ncodec.errors import BadFileError, NcodecError
 from ncodec_cli import common
 from ncodec_cli.batch import report_failure
 from ncodec_cli.completing import SOUND
@@ -129,9 +129,13 @@ def _check(path: str) -> None:
 
 def _is_codes(head: bytes) -> bool:
     """Tell codes from audio by a file's first bytes."""
-    from ncodec.containers import sniff
+    from ncodec_formats import sniff
 
-    return sniff(head) is not None
+    try:
+        sniff(head)
+    except BadFileError:
+        return False
+    return True
 
 
 def _run(console: Console, player: Player, paths: tuple[str, ...]) -> None:
