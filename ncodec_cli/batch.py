@@ -17,7 +17,7 @@ from ncodec.errors import ArgumentError, NcodecError
 from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
 from ncodec_cli.common import usable_cores
-from ncodec_cli.line import clear, put_json, say, say_error, show
+from ncodec_cli.line import clear, in_lines, put_json, say, say_error, show
 from ncodec_cli.plan import Job, Kind, Plan, find_files, plan_jobs
 from ncodec_cli.progress import Progress, clock, ratio
 
@@ -224,7 +224,7 @@ class Batch:
             before = sum(_size(job.source) for job in self._made)
             after = sum(_size(job.target) for job in self._made)
             sound = f"{clock(seconds)} of sound, " if seconds else ""
-            text += f"; {sound}{ratio(before, after)}, {_duration(took)}"
+            text = in_lines(text, f"{sound}{ratio(before, after)}, {_duration(took)}")
         say(text, quiet=self._options["quiet"])
 
 

@@ -17,7 +17,7 @@ from ncodec.files import atomic_output, same_file, spooled
 from ncodec_cli import line, parameters, progress
 from ncodec_cli.completing import complete_models
 from ncodec_cli.parameters import Between
-from ncodec_cli.signals import nothing_begun
+from ncodec_cli.signals import output_open
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
@@ -133,16 +133,15 @@ beam_option = click.option(
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
     """Load the model that --model, --device, --precision and --beam ask for, to code with."""
-    with nothing_begun():
-        line.show(f"loading {options['model'] or default or 'the model'}")
-        try:
-            from ncodec.checkpoints.loading import find_model
-            from ncodec.runtime import pick_device
+    line.show(f"loading {options['model'] or default or 'the model'}")
+    try:
+        from ncodec.checkpoints.loading import find_model
+        from ncodec.runtime import pick_device
 
-            device, precision = pick_device(options["device"]), options["precision"]
-            model = find_model(options["model"], default, device, precision)
-        finally:
-            line.clear()
+        device, precision = pick_device(options["device"]), options["precision"]
+        model = find_model(options["model"], default, device, precision)
+    finally:
+        line.clear()
     if options["beam"] is not None:
         model.set_beam(options["beam"])
     return model
@@ -245,7 +244,7 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
     for source in inputs:
         if source != "-" and same_file(source, path):
             raise ArgumentError(f"{path}: is the input; the output must be another file")
-    with atomic_output(path, force=force) as file:
+    with output_open(), atomic_output(path, force=force) as file:
         yield file
 
 

@@ -129,7 +129,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
         ):
             done = run(source, target, progress=timed, name=name_of(job.source), **settings)
-        _tell(job, done, options, timed.seconds)
+        _tell(job, done, options, timed.seconds, single=batch.single)
         _remark(done, settings["model"], options["bw"], remark)
 
     batch.run(work)
@@ -191,7 +191,9 @@ def _raw_format(options: dict[str, Any]) -> Any:
     return RawFormat(options["raw"], *given)
 
 
-def _tell(job: Job, done: Compressed, options: dict[str, Any], took: float) -> None:
+def _tell(
+    job: Job, done: Compressed, options: dict[str, Any], took: float, *, single: bool
+) -> None:
     """Say what was made of a file."""
     before, speed = file_size(job.source), done.seconds / max(took, 1e-9)
     if options["as_json"]:
@@ -216,7 +218,7 @@ def _tell(job: Job, done: Compressed, options: dict[str, Any], took: float) -> N
     asked = options["bw"]
     wanted = "" if asked in (None, done.kbps) else f" ({done.kbps:g} coded, {asked:g} asked)"
     text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {times(speed)} real time"
-    said = result(name_of(job.source), name_of_output(job.target), text)
+    said = result(name_of(job.source), name_of_output(job.target), text, single=single)
     say(said, quiet=options["quiet"] or options["as_json"])
     for note in done.notes:
         say_error(f"{name_of(job.source)}: {note}", "note", quiet=options["quiet"])

@@ -35,7 +35,6 @@ from ncodec_cli.line import put_json, result, say, say_error
 from ncodec_cli.parameters import Between
 from ncodec_cli.plan import Job, Kind, is_special
 from ncodec_cli.progress import clock
-from ncodec_cli.signals import nothing_begun
 
 if TYPE_CHECKING:
     from ncodec.codec import Decompressed
@@ -100,9 +99,8 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     settings = _settings(options)
     batch = Batch.of(paths, output, _kind(options["container"]), options, refuse_audio)
     if batch.jobs:
-        with nothing_begun():
-            use_threads(options["threads"], batch.workers)
-            settings["device"] = _load(options["device"])
+        use_threads(options["threads"], batch.workers)
+        settings["device"] = _load(options["device"])
 
     def work(job: Job, progress: Progress) -> None:
         from ncodec.codec import decompress as run
@@ -117,7 +115,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
                 done = run(source, target, progress=progress, name=name, **found)
             except DamageError as error:
                 raise DamageError(f"{error} (--keep-going decodes what is whole)") from error
-        _tell(job, done, options)
+        _tell(job, done, options, single=batch.single)
 
     batch.run(work)
 
@@ -199,7 +197,7 @@ def _from_start(time: float | None, found: dict[str, Any]) -> float | None:
     return max(found["seconds"] + time, 0.0)
 
 
-def _tell(job: Job, done: Decompressed, options: dict[str, Any]) -> None:
+def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool) -> None:
     """Say what was made of a file."""
     name, quiet = name_of(job.source), options["quiet"]
     seconds = done.samples / done.sample_rate
@@ -222,7 +220,7 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any]) -> None:
     channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
     text = f"{clock(seconds, digits=3)}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
     target = name_of_output(job.target)
-    said = result(name, target, text)
+    said = result(name, target, text, single=single)
     say(said, quiet=quiet or options["as_json"])
     for note in done.notes:
         say_error(f"{target}: {note}", "note", quiet=quiet)

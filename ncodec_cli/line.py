@@ -156,12 +156,17 @@ def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
     return "#" * filled + "-" * (width - filled)
 
 
-def result(source: str, target: str, text: str) -> str:
-    """Return "source -> target: text"; on a terminal, names that are too long give way."""
+def result(source: str, target: str, text: str, *, single: bool = True) -> str:
+    """Return "source -> target: text"; on a terminal, names that are too long give way.
+
+    Where files are not single, a line of each must do: the source alone tells which it is.
+    """
     columns = room()
     both = cells(source) + cells(target)
     if columns is None or both + cells(text) + 6 <= columns:
         return f"{source} -> {target}: {text}"
+    if not single and columns - cells(text) - 2 >= _NAME_COLUMNS:
+        return f"{shorten(source, columns - cells(text) - 2)}: {text}"
     left = columns - cells(text) - 6
     after = ": "
     if left < 2 * _NAME_COLUMNS:  # the text has a line of its own
@@ -172,6 +177,12 @@ def result(source: str, target: str, text: str) -> str:
 
 
 _NAME_COLUMNS = 12
+
+
+def in_lines(text: str, rest: str) -> str:
+    """Return "text; rest", on two lines of a terminal if one cannot hold it."""
+    columns, line = room(), f"{text}; {rest}"
+    return line if columns is None or cells(line) <= columns else f"{text}\n  {rest}"
 
 
 class Once:

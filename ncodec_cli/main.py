@@ -10,13 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ncodec_cli.signals import (
-    CLOSED_PIPE,
-    INTERRUPTED,
-    interrupt_at_once,
-    interrupt_by_error,
-    terminate_by_error,
-)
+from ncodec_cli.signals import CLOSED_PIPE, INTERRUPTED, begin, signals_handled
 
 if TYPE_CHECKING:
     import click
@@ -28,20 +22,19 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Status 0 is success, 1 an error, 2 wrong usage, 130 Ctrl-C, 141 a closed pipe, and 128 and the
     signal's number for others (143 SIGTERM, 129 SIGHUP).
     """
-    interrupt_at_once()
-    terminate_by_error()
-    _prepare()
-    from ncodec_cli.commands import cli
+    with signals_handled():
+        _prepare()
+        from ncodec_cli.commands import cli
 
-    interrupt_by_error()
-    status = _run(cli, args)
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        if status == 0:
-            status = CLOSED_PIPE if isinstance(error, BrokenPipeError) else _say(error)
-        # The interpreter flushes standard output again as it ends: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        begin()
+        status = _run(cli, args)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            if status == 0:
+                status = CLOSED_PIPE if isinstance(error, BrokenPipeError) else _say(error)
+            # The interpreter flushes standard output again as it ends: let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status)
 
 

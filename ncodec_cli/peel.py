@@ -58,6 +58,8 @@ def peel(
         raise click.UsageError("give one of --bw and --codebooks")
     quiet: bool = options["quiet"]
 
+    batch = Batch.of(paths, output, COPIES, options)
+
     def work(job: Job, _progress: Progress) -> None:
         from ncodec_formats import peel
 
@@ -73,6 +75,7 @@ def peel(
         count = len(header.codebook_sizes)
         asked = "" if bw is None or abs(bw - header.bandwidth) < 1e-9 else f" (asked: {bw:g})"
         books = f"{count} codebook{'s' if count > 1 else ''}, {header.bandwidth:g} kbps{asked}"
-        say(result(name_of(job.source), name_of_output(job.target), books), quiet=quiet)
+        source, target = name_of(job.source), name_of_output(job.target)
+        say(result(source, target, books, single=batch.single), quiet=quiet)
 
-    Batch.of(paths, output, COPIES, options).run(work)
+    batch.run(work)

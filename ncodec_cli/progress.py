@@ -231,7 +231,7 @@ class Progress:
             gone = share - self._share_before
             if gone > 0:
                 texts.append(f"{clock(round(took / gone * (1 - share)))} left")
-        if self._unit.speed is not None and took > 0:
+        if self._unit.speed is not None and took > 0 and self.done > self._before:
             texts.append(self._unit.speed((self.done - self._before) / took))
         return _joined(count, name, texts, columns)
 

@@ -57,6 +57,8 @@ def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **opt
         with open_input(sister) as file, naming(sister):
             header = EcdcReader(file).header
 
+    batch = Batch.of(paths, output, COPIES, options)
+
     def work(job: Job, _progress: Progress) -> None:
         from ncodec_formats import repair
 
@@ -68,9 +70,8 @@ def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **opt
             report = repair(source, target, sister=header)
         found = str(report.losses) if report.losses else "nothing was damaged"
         length = clock(report.seconds, digits=3)
-        say(
-            result(name_of(job.source), name_of_output(job.target), f"{length}, {found}"),
-            quiet=options["quiet"],
-        )
+        text = f"{length}, {found}"
+        source, target = name_of(job.source), name_of_output(job.target)
+        say(result(source, target, text, single=batch.single), quiet=options["quiet"])
 
-    Batch.of(paths, output, COPIES, options).run(work)
+    batch.run(work)

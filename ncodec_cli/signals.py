@@ -1,7 +1,8 @@
 """What ends a command from outside: Ctrl-C, a closed terminal, a request to terminate.
 
-Python turns Ctrl-C into an exception wherever it is; in the middle of an import that is a
-traceback, or is lost. While nothing is there to be cleaned up, the process just ends.
+Python turns Ctrl-C into an exception wherever it is. In the middle of an import that is a
+traceback, is lost, or crosses C++ code that ends the process by it; there, and before anything has
+begun, the process just ends, as long as no output is open that would have to be taken away.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 128 + 2
@@ -19,47 +21,61 @@ CLOSED_PIPE = 128 + 13
 _ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGBREAK")
 """Signals that end a process; outputs are taken away first. Not all are there on each system."""
 
-
-def interrupt_at_once() -> None:
-    """Let Ctrl-C end the process without cleaning up; for as long as nothing has begun."""
-    _on_interrupt(_end)
-
-
-def interrupt_by_error() -> None:
-    """Let Ctrl-C be KeyboardInterrupt, so that outputs are taken away."""
-    _on_interrupt(signal.default_int_handler)
+_outputs = 0
+_begun = False
 
 
 @contextmanager
-def nothing_begun() -> Generator[None]:
-    """Load libraries and models, while no output is open: Ctrl-C ends the process at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:
-        yield
-        return
-    interrupt_at_once()
-    try:
-        yield
-    finally:
-        interrupt_by_error()
-
-
-def terminate_by_error() -> None:
-    """Let other signals that end a process be SystemExit with the status that shells give them."""
+def signals_handled() -> Generator[None]:
+    """Let Ctrl-C and other signals end the command well; those that are ignored stay so."""
+    global _begun  # noqa: PLW0603 - signals are the process's
+    _begun = False
     for name in _ENDING:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # of nohup, or in the background of a shell
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _on_interrupt(handler: object) -> None:
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # nohup, a shell's background
-        signal.signal(signal.SIGINT, handler)  # pyright: ignore[reportArgumentType]
+def begin() -> None:
+    """Let Ctrl-C be KeyboardInterrupt from now on: there is somebody to catch it."""
+    global _begun  # noqa: PLW0603
+    _begun = True
 
 
-def _end(_signal: int, _frame: object) -> NoReturn:
-    os.write(2, b"ncodec: interrupted\n")
-    os._exit(INTERRUPTED)
+@contextmanager
+def output_open() -> Generator[None]:
+    """Say that there is something to be taken away if the command ends early."""
+    global _outputs  # noqa: PLW0603
+    _outputs += 1
+    try:
+        yield
+    finally:
+        _outputs -= 1
+
+
+def _interrupt(_signal: int, frame: FrameType | None) -> NoReturn:
+    if not _begun or (_outputs == 0 and _importing(frame)):
+        os.write(2, b"ncodec: interrupted\n")
+        os._exit(INTERRUPTED)
+    raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Say whether a module is being loaded."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
