@@ -27,7 +27,7 @@ FLOORS = (
     ("ncodec_formats",),
     ("ncodec", "ncodec.errors"),
     ("ncodec.arguments", "ncodec.derived", "ncodec.files", "ncodec.progress", "ncodec.quiet"),
-    ("ncodec.config", "ncodec.relay", "ncodec.runtime"),
+    ("ncodec.config", "ncodec.dsp", "ncodec.relay", "ncodec.runtime"),
     ("ncodec.streaming",),
     ("ncodec.nn", "ncodec.quantize"),
     ("ncodec.models",),

@@ -1,4 +1,4 @@
-"""Files of codes of other kinds decode like our own."""
+"""Opening any file of codes, from files and pipes."""
 
 import io
 
@@ -6,7 +6,32 @@ import numpy as np
 import pytest
 
 import ncodec
-from ncodec.errors import ArgumentError
+from ncodec.containers import open_links
+from ncodec.errors import ArgumentError, BadFileError, LimitError
+from tests.formats.files import Pipe, make
+
+
+@pytest.mark.parametrize(
+    "start", [b"ECDC\0", b"\x93NUMPY\x01\0", b"PK\x03\x04", bytes(8) + b"{"], ids=repr
+)
+def test_a_pipe_of_another_kind_is_spooled_within_a_limit(monkeypatch, start: bytes) -> None:
+    monkeypatch.setattr("ncodec.containers.opening.MAX_PIPE", 1 << 21)
+    source = Pipe(start + bytes(1 << 23), 1 << 20)
+    with pytest.raises(LimitError, match="more than 2097152 bytes"):
+        next(open_links(source))
+    assert source._file.tell() < 1 << 22
+    with pytest.raises(BadFileError):
+        next(open_links(Pipe(start + bytes(1000), 1 << 20)))
+
+
+def test_a_damaged_header_is_mended_when_reading_goes_on() -> None:
+    data = bytearray(make(400))
+    data[20] ^= 1
+    with pytest.raises(BadFileError, match="header is damaged"):
+        next(open_links(io.BytesIO(data)))
+    reader = next(open_links(io.BytesIO(data), keep_going=True))
+    assert len(list(reader)) == 400
+    assert str(reader.losses) == "header replaced"
 
 
 def test_a_given_model_stays_as_it_is(monkeypatch) -> None:
