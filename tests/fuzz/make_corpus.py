@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "formats"))
 
 from ncodec_formats import EcdcWriter, Header, cut, repair  # noqa: E402
 from ncodec_formats.arithmetic import quantize_cdf  # noqa: E402
+from ncodec_formats.copying import copy_item, raw_links  # noqa: E402
 from ncodec_formats.dac import DacFile, write_dac  # noqa: E402
 from ncodec_formats.ecdc0 import Ecdc0Writer, Header0  # noqa: E402
 from ncodec_formats.packets import put_other  # noqa: E402
@@ -51,6 +52,17 @@ def link(head: Header, packets: int, redundancy: tuple[int, int] | None = None) 
     return out.getvalue()
 
 
+def with_header_copy(data: bytes) -> bytes:
+    """Returns a file with a copy of its header in the end packet, short as it is."""
+    out = io.BytesIO()
+    for raw in raw_links(io.BytesIO(data)):
+        writer = raw.writer(out, raw.header)
+        for item in raw.items():
+            copy_item(writer, item)
+        writer.finish(raw.end, copy_header=True)
+    return out.getvalue()
+
+
 def ecdc_seeds() -> dict[str, bytes]:
     """Returns ECDC version 1 seeds."""
     plain = link(header(), 6)
@@ -67,8 +79,14 @@ def ecdc_seeds() -> dict[str, bytes]:
     for number in range(40):
         writer.write(np.full((3, 1, 2), number % 8))
     writer.finish(40 * 200)
+    copied = with_header_copy(plain)
+    headless = bytearray(copied)
+    headless[20] ^= 1
     return {
         "plain": plain,
+        "copied": copied,
+        "headless": bytes(headless),
+        "speakers": link(header(source_channels=2, streams=2, channel_mask=3), 2),
         "steady": steady.getvalue(),
         "empty": link(header(), 0),
         "redundancy": link(header(), 6, (2, 2)),

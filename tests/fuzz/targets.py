@@ -15,6 +15,7 @@ from ncodec_formats import (
     EcdcReader,
     Loss,
     NcodecError,
+    cat,
     cut,
     header,
     info,
@@ -23,6 +24,7 @@ from ncodec_formats import (
     peel,
     repair,
     scanner,
+    set_tags,
     tail,
     verify,
 )
@@ -81,6 +83,24 @@ def mend(data: bytes) -> None:
     peeled = io.BytesIO()
     peel(io.BytesIO(first.getvalue()), peeled, 1)
     assert verify(io.BytesIO(peeled.getvalue())).ok, "repaired and peeled, not sound"
+
+
+def go_on(data: bytes) -> None:
+    """Copies despite damage: what comes of it is sound, and what comes of the repaired file."""
+    mended = io.BytesIO()
+    repair(io.BytesIO(data), mended)
+    actions: list[Callable[[BinaryIO, BinaryIO], object]] = [
+        lambda src, out: peel(src, out, 1, keep_going=True),
+        lambda src, out: set_tags(src, out, [("A", "b")], keep_going=True),
+        lambda src, out: cat([src], out, keep_going=True),
+    ]
+    for action in actions:
+        one, two = io.BytesIO(), io.BytesIO()
+        action(io.BytesIO(data), one)
+        action(io.BytesIO(mended.getvalue()), two)
+        assert one.getvalue() == two.getvalue(), "not as of the repaired file"
+        report = verify(io.BytesIO(one.getvalue()))
+        assert report.ok, f"copied, but {report.problems}"
 
 
 def check(data: bytes) -> None:
@@ -157,6 +177,7 @@ def dac(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "read": read,
     "mend": mend,
+    "go_on": go_on,
     "check": check,
     "split": split,
     "bulk": bulk,
