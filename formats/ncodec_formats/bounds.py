@@ -88,12 +88,12 @@ def plain(value: object) -> object:
         return tuple(plain(item) for item in value)  # type: ignore[reportUnknownVariableType]
     if isinstance(value, str | bytes | bool | int | float) or value is None:
         return value
-    if type(value).__name__ in ("bool", "bool_"):  # NumPy's; before 2.3 it was an index as well
+    if not isinstance(value, Real):
         return value
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        return float(value) if isinstance(value, Real) else value
+        return float(value)
 
 
 def is_count(value: object) -> bool:

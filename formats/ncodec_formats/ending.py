@@ -18,7 +18,7 @@ FOOTER = struct.Struct("!4sI")
 MAX_POINTS = 4096
 HEADER_KEY = "H"
 """Key of the header's copy in the end packet."""
-HEADER_SHARE = 256
+HEADER_SHARE = 512
 """A copy of the header is written where the packets are at least so many times as long."""
 MAX_HEADER_COPY = 1 << 16
 """Bytes of the longest header that is copied."""

@@ -137,8 +137,8 @@ def damaged() -> dict[str, Entry]:
         end=samples_of(segments, scaled),
         losses={"frames": 30, "packets": 1, "mismatch": True},
     )
-    long = header(source_samples=350 * 15 * 640)
-    many = packets_of(long, 350, 15)
+    long = header(packet_frames=75, source_samples=150 * 75 * 640)
+    many = packets_of(long, 150, 75)
     copied_header = bytearray(write(long, many))
     copied_header[20] ^= 4
     far = write(header(), [(1 << 38, found[0][1], None)])

@@ -89,8 +89,8 @@ def uncommon() -> dict[str, Entry]:
     fewer = [(first, codes[: (4, 0, 2)[n]], None) for n, (first, codes, _) in enumerate(found)]
     grid = [(0, codes_of(base, 4, 7, 0), None), (7, codes_of(base, 4, 15, 1), None)]
     grid.append((22, codes_of(base, 4, 1, 2), None))
-    long = header(tags=(("TITLE", "long"),))
-    many_packets = packets_of(long, 350, 15)
+    long = header(packet_frames=75, tags=(("TITLE", "long"),))
+    many_packets = packets_of(long, 150, 75)
     kinds = header(kinds=(0, 0, 7, 0))
     readable = [(first, codes[:2], None) for first, codes, _ in found]
     late = header(first_frame=15 * ((1 << 32) - 2))
