@@ -32,10 +32,11 @@ def cut(
     seconds: bool = False,
     keep_going: bool = False,
     report: Report | None = None,
-) -> None:
+) -> float:
     """Keeps what plays from sample `start` to before sample `end`, at the source's rate.
 
-    With `seconds` both are times, which count rightly through links of different rates.
+    With `seconds` both are times, which count rightly through links of different rates. Returns
+    how long the part is, in the same unit: less than was asked for where the file ends before.
 
     Whole packets are kept, with as many before as the model needs to play exactly from `start`;
     the header and the end packet say where playback begins and ends. The result keeps its place
@@ -46,22 +47,25 @@ def cut(
         ArgumentError: the range is empty or lies beyond the end.
         BadFileError: the part is damaged, and `keep_going` is off; a header can't be used.
     """
-    unit = "second" if seconds else "sample"
+    unit = " s" if seconds else " samples"
     if not start >= 0 or (end is not None and not end > start):
-        raise ArgumentError(f"from {unit} {start} to {end}: the first must be below the last")
-    before, written = Fraction(0), False
+        raise ArgumentError(f"from {start}{unit} to {end}{unit}: the first must be below the last")
+    before, kept = Fraction(0), Fraction(0)
     for link in raw_links(src, keep_going, report):
         header, rate = link.header, link.header.source_rate if seconds else 1
         stop = None if end is None else header.start + round((end - before) * rate)
         begin = header.start + max(round((start - before) * rate), 0)
-        written |= _Part(link, dst, begin, stop).write()
+        kept += Fraction(_Part(link, dst, begin, stop).write(), rate)
         before += Fraction(max(link.end.source_samples - header.start, 0), rate)
         if end is not None and (not link.finished or before >= end):
             if report is not None:
                 report.add(link.reader)
             break
-    if not written:
-        raise ArgumentError(f"{unit} {start} lies beyond the end, at {float(before):g}")
+    if not kept:
+        raise ArgumentError(
+            f"start {float(start):g}{unit} lies beyond the end, at {float(before):g}{unit}"
+        )
+    return float(kept)
 
 
 class _Part:
@@ -80,8 +84,8 @@ class _Part:
         self._attached: list[Item] = []
         """Packets of no frames, which belong with the one that follows."""
 
-    def write(self) -> bool:
-        """Writes it; returns whether there is any."""
+    def write(self) -> int:
+        """Writes it; returns how many source samples play of it."""
         for item in self._link.items(strict_from=self._first):
             place = span(item)
             if place is None:
@@ -92,10 +96,7 @@ class _Part:
                 if place[1] > self._first and not self._copy(item, place):
                     break  # what is behind may be damaged, and does not matter
                 self._attached.clear()
-        if self._writer is None:
-            return False
-        self._finish(self._writer)
-        return True
+        return 0 if self._writer is None else self._finish(self._writer)
 
     def _copy(self, item: Item, place: tuple[int, int]) -> bool:
         """Writes what lies inside; returns whether that is all up to the item's end."""
@@ -112,7 +113,7 @@ class _Part:
         header = replace(self._link.header, start=self._begin, first_frame=first_frame, end=end)
         return LinkWriter(self._dst, header, Digests(layout))
 
-    def _finish(self, writer: LinkWriter) -> None:
+    def _finish(self, writer: LinkWriter) -> int:
         end, extra = self._stop, self._known.extra if self._known is not None else {}
         if self._link.finished or end is None:
             total, extra = self._link.end.source_samples, self._link.end.extra
@@ -122,6 +123,7 @@ class _Part:
         if end <= self._begin:
             raise ArgumentError(f"sample {self._begin} lies beyond the end, at {end}")
         writer.finish(replace(writer.end(end), extra=extra), copy_header=HEADER_KEY in extra)
+        return end - self._begin
 
 
 def _frames(header: Header, begin: int, stop: int | None) -> tuple[int, int | None]:
@@ -156,11 +158,11 @@ def cat(
     *,
     keep_going: bool = False,
     report: Report | None = None,
-) -> None:
+) -> int:
     """Joins files: parts cut from one file become one again, others become links of a chain.
 
     Parts that touch, in order, give the original byte for byte. All headers are read before
-    anything else. `names` is how errors call the sources.
+    anything else. `names` is how errors call the sources. Returns how many links were written.
 
     Raises:
         BadFileError: a source is damaged, and `keep_going` is off or it has no usable header.
@@ -178,6 +180,7 @@ def cat(
             for link in chain([first], links):
                 joiner.add(link, headers[number + 1 :])
     joiner.finish()
+    return joiner.links
 
 
 @contextmanager
@@ -205,6 +208,7 @@ class _Joiner:
         self._dst = dst
         self._writer: LinkWriter | None = None
         self._end: End | None = None
+        self.links = 0
         self._recent: dict[int, int] = {}
         """First frame and CRC-32 of the last packets written, as many as parts can share."""
 
@@ -222,6 +226,7 @@ class _Joiner:
                     break
                 header = replace(header, end=other.end)
             self._writer = LinkWriter(self._dst, header, Digests(link.layout))
+            self.links += 1
             self._recent.clear()
         for item in chain(ready, items):
             self._copy(item)
