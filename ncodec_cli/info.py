@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ from ncodec_cli.batch import each_file
 from ncodec_cli.common import clock, json_option, name_of, naming, open_seekable
 from ncodec_cli.completing import CODED
 from ncodec_cli.line import put, put_json
+from ncodec_cli.progress import size
 
 
 @click.command()
@@ -20,9 +23,10 @@ from ncodec_cli.line import put, put_json
 def info(files: tuple[str, ...], as_json: bool) -> None:
     """Show what files hold: length, model, bitrate, packets, tags.
 
-    FILE is an .ecdc file of version 1 or 0, a .dac file, a folder of .ecdc files, or - for a pipe.
-    Only headers and indices are read, so it is quick; verify reads everything. With --json each
-    file is one line with one object.
+    FILE is an .ecdc file of version 1 or 0, a .dac file, codes in .npz or .safetensors, a folder of
+    .ecdc files, or - for a pipe. Only headers and indices are read, so it is quick; verify reads
+    everything. The first bitrate that is shown is the whole file's. With --json each file is one
+    line with one object; one that cannot be read has its name and the error in it.
 
     \b
     Examples:
@@ -54,18 +58,39 @@ _KINDS = {
 
 
 def _lines(path: str, found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines on a file; the bitrate in the first is the whole file's."""
     version = f" version {found['version']}" if "version" in found else ""
     kind = _KINDS[found["format"]] + version
     rate = f", {found['kbps']:.2f} kbps" if found["kbps"] is not None else ""
     known = found["seconds"] is not None
     length = clock(found["seconds"], digits=3) if known else "of unknown length"
-    yield f"{name_of(path)}: {kind}, {length}, {found['bytes']} bytes{rate}"
+    count = found["bytes"]
+    exact = f" ({count} bytes)" if count >= 1000 else ""
+    yield f"{name_of(path)}: {kind}, {length}, {size(count)}{exact}{rate}"
+    if path != "-":
+        yield f"  {'Changed':<10} {_date(path)}"
     links = found.get("links", [found])
     for number, link in enumerate(links, 1):
         if len(links) > 1:
             yield f"  Link {number} of {len(links)}"
         for label, text in _rows(link):
             yield f"  {label:<10} {text}"
+
+
+def _date(path: str) -> str:
+    """Return when a file was changed last, in this place's time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(Path(path).stat().st_mtime))
+
+
+def _model(link: dict[str, Any]) -> str:
+    """Return the model's name, the beginning of its weights' digest, and what its rate means."""
+    digest = link.get("model_hash", "")
+    known = f" ({digest[:12]})" if digest.strip("0") else ""
+    model_rate, rate = link.get("sample_rate"), link.get("source_rate")
+    if model_rate is None or rate is None:
+        return link["model"] + known
+    above = f": nothing above {model_rate / 2000:g} kHz" if model_rate < rate else ""
+    return f"{link['model']}{known}, {model_rate / 1000:g} kHz{above}"
 
 
 def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -79,8 +104,7 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if link.get("channel_mask") is not None:
         yield "Speakers", " ".join(link["speakers"]) or "none"
     if "model" in link:
-        known = f" ({link['model_hash'][:12]})" if "model_hash" in link else ""
-        yield "Model", link["model"] + known
+        yield "Model", _model(link)
     yield "Codes", _codes(link)
     if "packets" in link:
         index = "indexed" if link["indexed"] else "no index"
@@ -105,10 +129,7 @@ def _codes(link: dict[str, Any]) -> str:
     if "hop" in link:
         text += f", {link['sample_rate'] / link['hop']:g} frames/s"
     if "bandwidth_kbps" in link:
-        text += f", {link['bandwidth_kbps']:g} kbps"
-    if link.get("overhead") is not None and not link.get("problems"):
-        percent = 100 * link["overhead"]
-        text += f" + {percent:.1f} % overhead" if percent >= 0 else f" - {-percent:.1f} % silence"
+        text += f", {link['bandwidth_kbps']:g} kbps without the container"
     if link.get("language_model"):
         text += ", entropy coded with a language model"
     return text + (", peeled" if link.get("peeled") else "")

@@ -80,4 +80,6 @@ def _safetensors(src: BinaryIO) -> tuple[tuple[int, ...], str | None]:
     if size > limits.MAX_HEADER:
         raise ValueError(f"its header claims {size} bytes")
     head = json.loads(src.read(size))
+    if "codes" not in head:
+        raise ValueError("its tensors may be a model's, of which `ncodec models show` tells more")
     return tuple(head["codes"]["shape"]), head.get("__metadata__", {}).get(DESCRIPTION)

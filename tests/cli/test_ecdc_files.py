@@ -37,10 +37,12 @@ def test_info_tells_what_went_in(ncodec, talk):
     said = ncodec("info", "talk.ecdc")
     assert (said.status, said.err) == (0, "")
     for text in (
-        f"talk.ecdc: ECDC version 1, 0:03.200, {len(talk)} bytes",
+        f"talk.ecdc: ECDC version 1, 0:03.200, {len(talk) / 1000:.1f} kB ({len(talk)} bytes), ",
+        "Changed    20",
         "35280 samples, 11025 Hz, 2 channels",
-        "Model      toy",
-        "4 codebooks of 5 bits, 2 streams, 200 frames/s, 8 kbps",
+        "Model      toy (",
+        "), 8 kHz: nothing above 4 kHz",
+        "4 codebooks of 5 bits, 2 streams, 200 frames/s, 8 kbps without the container",
         "4 of up to 200 frames, indexed",
         "title=noise",
         "artist=dice",
