@@ -16,10 +16,10 @@ import click
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
-from ncodec_cli.common import usable_cores
+from ncodec_cli.common import refuse_json_to_pipe, usable_cores
 from ncodec_cli.line import clear, in_lines, put_json, say, say_error, show
 from ncodec_cli.plan import Job, Kind, Plan, find_files, plan_jobs
-from ncodec_cli.progress import Progress, clock, ratio
+from ncodec_cli.progress import TIME, Progress, Unit, clock, ratio
 
 Work = Callable[[Job, Report], None]
 
@@ -62,8 +62,8 @@ class Batch:
             with suppress(OSError):  # what an input is says better what is wrong
                 check_source(paths[0], refuse)
             raise
-        if options.get("as_json") and any(job.target == "-" for job in plan.jobs):
-            raise click.UsageError("--json prints to standard output: not together with output -")
+        for job in plan.jobs if "as_json" in options else ():
+            refuse_json_to_pipe(options, job.target)
         batch = cls(plan, options)
         batch.check(refuse)
         return batch
@@ -131,8 +131,8 @@ class Batch:
             put_json({"file": name, "error": described(error)})
         report_failure(name, error)
 
-    def run(self, work: Work) -> None:
-        """Do the jobs.
+    def run(self, work: Work, unit: Unit = TIME) -> None:
+        """Do the jobs, whose progress is told in `unit`.
 
         Raises:
             NcodecError: some failed; a single job's own error comes through as it is.
@@ -143,11 +143,12 @@ class Batch:
             if self.single:
                 for job in self.jobs:
                     name = "" if job.source == "-" else Path(job.source).name
-                    with Progress(name, quiet=self._options["quiet"]) as progress:
+                    with Progress(name, unit=unit, quiet=self._options["quiet"]) as progress:
                         work(job, progress)
                     self._made.append(job)
             elif self.jobs:
-                seconds = self._run_several(work)
+                done = self._run_several(work, unit)
+                seconds = done if unit is TIME else 0.0
         finally:
             for folder in reversed(folders):  # those that stayed empty
                 with suppress(OSError):
@@ -162,11 +163,11 @@ class Batch:
         """How many jobs are done at once."""
         return max(1, min(self._options["jobs"] or usable_cores(), len(self.jobs)))
 
-    def _run_several(self, work: Work) -> float:
-        """Return how many seconds of sound were worked on."""
+    def _run_several(self, work: Work, unit: Unit) -> float:
+        """Return how much was done, in the unit."""
         sizes = {job: _size(job.source) for job in self.jobs}
-        files, quiet = len(self.jobs), self._options["quiet"]
-        with Progress(files=files, sizes=sum(sizes.values()), quiet=quiet) as progress:
+        files, quiet, whole = len(self.jobs), self._options["quiet"], sum(sizes.values())
+        with Progress(files=files, unit=unit, sizes=whole, quiet=quiet) as progress:
 
             def run(job: Job, stop: threading.Event) -> None:
                 part = progress.part(job.source, sizes[job])

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import click
 
 from ncodec_cli.common import (
-    copy_damaged_option,
-    damage_told,
-    force_option,
+    clock,
     name_of,
+    name_of_output,
     open_input,
     open_output,
-    output_option,
+    refuse_json_to_pipe,
+    say_made,
 )
 from ncodec_cli.completing import ECDC
+from ncodec_cli.copying import copy_options, damage_told, split_output, watched
+from ncodec_cli.progress import BYTES, Progress
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=ECDC, metavar="INPUT... OUTPUT")
-@output_option
-@copy_damaged_option
-@force_option
-def cat(*, paths: tuple[str, ...], output: str | None, keep_going: bool, force: bool) -> None:
+@copy_options
+def cat(*, paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Join .ecdc files end to end.
 
     Parts that were cut from one file and touch become that file again; files of any other kind
@@ -36,15 +37,31 @@ def cat(*, paths: tuple[str, ...], output: str | None, keep_going: bool, force: 
       ncodec cat chapter1.ecdc chapter2.ecdc -o book.ecdc
       ncodec cat a.ecdc b.ecdc - | ncodec decompress - | aplay
     """
+    sources, target = split_output(paths, output)
+    refuse_json_to_pipe(options, target)
+    links, seconds = _join(sources, target, options)
+    names = [name_of(path) for path in sources]
+    many = f"{len(names)} files" if len(names) > 2 else " + ".join(names)
+    chain = f", a chain of {links} recordings" if links > 1 else ""
+    fields = {"file": names, "seconds": seconds, "links": links}
+    say_made(many, target, clock(seconds, digits=3) + chain, fields, options)
+
+
+def _join(sources: tuple[str, ...], target: str, options: dict[str, Any]) -> tuple[int, float]:
+    """Write the output; return how many links it has, and its length in seconds."""
     from ncodec_formats import cat
 
-    if output is None:
-        paths, output = paths[:-1], paths[-1]
-    if not paths:
-        raise click.UsageError("Missing argument 'OUTPUT'.")
+    quiet, keep_going = options["quiet"], options["keep_going"]
     with ExitStack() as stack:
-        sources = [stack.enter_context(open_input(path)) for path in paths]
-        out = stack.enter_context(open_output(output, force=force, inputs=paths))
-        report = stack.enter_context(damage_told(output, keep_going=keep_going))
-        names = [name_of(path) for path in paths]
-        cat(sources, out, names, keep_going=keep_going, report=report)
+        progress = stack.enter_context(Progress(files=len(sources), unit=BYTES, quiet=quiet))
+        files = [
+            watched(stack.enter_context(open_input(path)), progress.part(name_of(path), 1.0))
+            for path in sources
+        ]
+        out = stack.enter_context(open_output(target, force=options["force"], inputs=sources))
+        report = stack.enter_context(
+            damage_told(name_of_output(target), keep_going=keep_going, quiet=quiet)
+        )
+        names = [name_of(path) for path in sources]
+        links = cat(files, out, names, keep_going=keep_going, report=report)
+    return links, report.seconds

@@ -21,7 +21,6 @@ from ncodec_cli.signals import output_open
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
-    from ncodec_formats import Report
 
 say, clock = line.say, progress.clock
 SECONDS, TIME, KEY_VALUE = parameters.SECONDS, parameters.TIME, parameters.KEY_VALUE
@@ -215,21 +214,6 @@ def naming(path: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def damage_told(path: str, *, keep_going: bool, quiet: bool = False) -> Generator[Report]:
-    """Give the report that copying packets fills; say what was lost, or how to go on without it."""
-    from ncodec_formats import Report
-    from ncodec_formats.errors import DamageError
-
-    report = Report()
-    try:
-        yield report
-    except DamageError as error:
-        raise DamageError(f"{error} (--keep-going copies what is whole)") from error
-    if keep_going and report.losses:
-        say(f"{name_of(path)}: {report.losses}", quiet=quiet)
-
-
-@contextmanager
 def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Generator[BinaryIO]:
     """Open an output that is whole or absent; "-" is standard output.
 
@@ -246,6 +230,41 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
             raise ArgumentError(f"{path}: is the input; the output must be another file")
     with output_open(), atomic_output(path, force=force) as file:
         yield file
+
+
+def say_made(
+    source: str,
+    target: str,
+    text: str,
+    fields: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    single: bool = True,
+) -> None:
+    """Say in one line what was made of a file; with --json print an object as well.
+
+    Args:
+        source: path of the input, or "-".
+        target: path of the output, or "-".
+        text: what a person wants to know.
+        fields: what a program wants to know.
+        options: quiet and as_json.
+        single: whether it is one file, or one of several.
+    """
+    if options["as_json"]:
+        line.put_json({"file": name_of(source), "output": target, **fields})
+    said = line.result(name_of(source), name_of_output(target), text, single=single)
+    say(said, quiet=options["quiet"] or options["as_json"])
+
+
+def refuse_json_to_pipe(options: dict[str, Any], target: str) -> None:
+    """Keep objects for programs apart from a file's bytes.
+
+    Raises:
+        click.UsageError: both would go to standard output.
+    """
+    if options["as_json"] and target == "-":
+        raise click.UsageError("--json prints to standard output: not together with output -")
 
 
 def use_threads(threads: int | None, workers: int = 1) -> None:

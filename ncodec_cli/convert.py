@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ncodec_cli.common import (
-    PATH,
     force_option,
     naming,
     open_output,
     open_seekable,
+    output_option,
     quiet_option,
-    say,
+    refuse_json_to_pipe,
+    result_json_option,
+    say_made,
 )
+from ncodec_cli.completing import CODED, complete_models
+from ncodec_cli.copying import split_output, watched
+from ncodec_cli.line import say_error
+from ncodec_cli.progress import BYTES, Progress
 
 
 @click.command()
-@click.argument("source", type=PATH, metavar="IN")
-@click.argument("target", metavar="OUT")
+@click.argument("paths", nargs=-1, required=True, type=CODED, metavar="IN OUT")
+@output_option
 @click.option(
     "--to",
+    "--format",
+    "to",
     type=click.Choice(["ecdc", "encodec", "dac", "npz", "safetensors"]),
     help="Kind to write; encodec is .ecdc version 0. [default: by OUT's name]",
 )
-@click.option("--model", metavar="NAME", help="Model of codes that do not name theirs.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Model of codes that do not name theirs.",
+    shell_complete=complete_models,
+)
 @click.option("--lm", is_flag=True, help="Code version 0 with EnCodec's language model.")
 @force_option
+@result_json_option
 @quiet_option
 def convert(
     *,
-    source: str,
-    target: str,
+    paths: tuple[str, ...],
+    output: str | None,
     to: str | None,
     model: str | None,
     lm: bool,
-    force: bool,
-    quiet: bool,
+    **options: Any,
 ) -> None:
     """Write the codes of IN as another kind of file; no code changes, nothing is decoded anew.
 
@@ -55,21 +69,36 @@ def convert(
       ncodec convert talk.ecdc codes.npz
       ncodec convert codes.npz talk.ecdc --model encodec_24khz
     """
+    (source, *others), target = split_output(paths, output)
+    if others:
+        raise click.UsageError("one IN is converted at a time")
+    refuse_json_to_pipe(options, target)
     from ncodec.codec import convert as convert_file
     from ncodec.codec import kind_of_name
 
     kind = to or ("ecdc" if target == "-" else kind_of_name(target))
     with (
+        Progress(Path(source).name, unit=BYTES, quiet=options["quiet"]) as progress,
         open_seekable(source) as file,
         naming(source),
-        open_output(target, force=force, inputs=(source,)) as out,
+        open_output(target, force=options["force"], inputs=(source,)) as out,
     ):
-        done = convert_file(file, out, to=kind, model=model, lm=lm)
+        done = convert_file(watched(file, progress), out, to=kind, model=model, lm=lm)
     lost = f"; left out: {', '.join(done.lost)}" if done.lost else ""
-    name = "standard output" if target == "-" else Path(target).name
-    say(f"{name}: codes of {done.model}, from {done.source} to {done.target}{lost}", quiet=quiet)
+    text = f"codes of {done.model}, {_KINDS[done.source]} to {_KINDS[done.target]}{lost}"
+    fields = {"model": done.model, "from": done.source, "to": done.target, "lost": done.lost}
+    say_made(source, target, text, fields, options)
     if lm:
-        say(
-            "note: LM coding depends on this machine's floating point; keep another copy",
-            quiet=quiet,
-        )
+        text = "LM coding depends on this machine's floating point; keep another copy"
+        say_error(text, "note", quiet=options["quiet"])
+
+
+_KINDS = {
+    "ecdc": ".ecdc version 1",
+    "ecdc1": ".ecdc version 1",
+    "ecdc0": ".ecdc version 0",
+    "encodec": ".ecdc version 0",
+    "dac": ".dac",
+    "npz": ".npz",
+    "safetensors": ".safetensors",
+}

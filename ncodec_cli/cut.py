@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from ncodec_cli.common import (
-    SECONDS,
-    copy_damaged_option,
-    damage_told,
-    force_option,
-    naming,
-    open_input,
-    open_output,
-)
+from ncodec_cli.common import SECONDS, clock, refuse_json_to_pipe, say_made
 from ncodec_cli.completing import ECDC
+from ncodec_cli.copying import copy_options, copying, split_output
+from ncodec_cli.line import say_error
+from ncodec_cli.progress import BYTES, Progress
 
 
 @click.command()
-@click.argument("source", type=ECDC, metavar="INPUT")
-@click.argument("target", type=ECDC, metavar="OUTPUT")
+@click.argument("paths", nargs=-1, required=True, type=ECDC, metavar="INPUT OUTPUT")
 @click.option(
     "--start", type=SECONDS, default=0, metavar="TIME", help="Where to begin. [default: 0]"
 )
 @click.option("--end", type=SECONDS, metavar="TIME", help="Where to stop. [default: the end]")
-@copy_damaged_option
-@force_option
+@copy_options
 def cut(
-    *, source: str, target: str, start: float, end: float | None, keep_going: bool, force: bool
+    *,
+    paths: tuple[str, ...],
+    start: float,
+    end: float | None,
+    output: str | None,
+    **options: Any,
 ) -> None:
     """Copy a stretch of time of an .ecdc file, exact to the sample.
 
@@ -40,12 +41,34 @@ def cut(
       ncodec cut talk.ecdc head.ecdc --end 2
       ncodec cut talk.ecdc - --start 3 | ncodec decompress - tail.wav
     """
+    (source, *others), target = split_output(paths, output)
+    if others:
+        raise click.UsageError("one INPUT is cut at a time")
+    refuse_json_to_pipe(options, target)
     from ncodec_formats import cut
 
     with (
-        open_input(source) as file,
-        open_output(target, force=force, inputs=(source,)) as out,
-        naming(source),
-        damage_told(source, keep_going=keep_going) as report,
+        Progress(Path(source).name, unit=BYTES, quiet=options["quiet"]) as progress,
+        copying(source, target, options, progress) as (file, out, report),
     ):
-        cut(file, out, start, end, seconds=True, keep_going=keep_going, report=report)
+        length = cut(
+            file,
+            out,
+            start,
+            end,
+            seconds=True,
+            keep_going=options["keep_going"],
+            report=report,
+        )
+    stop = start + length
+    text = f"{_clock(length)}, from {_clock(start)} to {_clock(stop)}"
+    fields = {"start": start, "end": stop, "seconds": length}
+    say_made(source, target, text, fields, options)
+    if end is not None and end - stop > 0.001:
+        beyond = f"--end {end:g} s lies beyond the end, at {stop:g} s"
+        say_error(beyond, "note", quiet=options["quiet"])
+
+
+def _clock(seconds: float) -> str:
+    """Return a time to the nearest thousandth: samples seldom fall on one."""
+    return clock(round(seconds, 3), digits=3)

@@ -45,7 +45,7 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
         else:
             put("\n".join(_lines(path, found)))
 
-    each_file(files, show)
+    each_file(files, show, as_json=as_json)
 
 
 _KINDS = {

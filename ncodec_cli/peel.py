@@ -9,29 +9,27 @@ import click
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
-    PATH,
     batch_options,
-    bw_option,
-    codebooks_option,
     copy_damaged_option,
-    damage_told,
-    name_of,
-    name_of_output,
-    naming,
-    open_input,
-    open_output,
+    kept_bw_option,
+    kept_codebooks_option,
     output_option,
+    result_json_option,
+    say_made,
 )
-from ncodec_cli.line import result, say
+from ncodec_cli.completing import ECDC
+from ncodec_cli.copying import copying
 from ncodec_cli.plan import COPIES, Job
+from ncodec_cli.progress import BYTES
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... OUTPUT")
+@click.argument("paths", nargs=-1, required=True, type=ECDC, metavar="INPUT... OUTPUT")
 @output_option
-@bw_option
-@codebooks_option
+@kept_bw_option
+@kept_codebooks_option
 @copy_damaged_option
+@result_json_option
 @batch_options
 def peel(
     *,
@@ -39,7 +37,6 @@ def peel(
     output: str | None,
     bw: float | None,
     codebooks: int | None,
-    keep_going: bool,
     **options: Any,
 ) -> None:
     """Lower the bitrate of .ecdc files by dropping their upper codebooks.
@@ -56,26 +53,27 @@ def peel(
     """
     if (bw is None) == (codebooks is None):
         raise click.UsageError("give one of --bw and --codebooks")
-    quiet: bool = options["quiet"]
 
     batch = Batch.of(paths, output, COPIES, options)
 
-    def work(job: Job, _progress: Progress) -> None:
+    def work(job: Job, progress: Progress) -> None:
         from ncodec_formats import peel
 
-        with (
-            open_input(job.source) as source,
-            open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
-            naming(job.source),
-            damage_told(job.source, keep_going=keep_going, quiet=quiet) as report,
-        ):
-            header = peel(
-                source, target, codebooks, bandwidth=bw, keep_going=keep_going, report=report
-            )
-        count = len(header.codebook_sizes)
-        asked = "" if bw is None or abs(bw - header.bandwidth) < 1e-9 else f" (asked: {bw:g})"
-        books = f"{count} codebook{'s' if count > 1 else ''}, {header.bandwidth:g} kbps{asked}"
-        source, target = name_of(job.source), name_of_output(job.target)
-        say(result(source, target, books, single=batch.single), quiet=quiet)
+        with copying(job.source, job.target, options, progress) as (file, out, report):
+            keep_going: bool = options["keep_going"]
+            header = peel(file, out, codebooks, bandwidth=bw, keep_going=keep_going, report=report)
+        count, kbps = len(header.codebook_sizes), header.bandwidth
+        text = f"{count} codebook{'s' if count > 1 else ''}, {kbps:g} kbps{_but(bw, kbps, count)}"
+        fields = {"codebooks": count, "kbps": kbps, "seconds": report.seconds}
+        say_made(job.source, job.target, text, fields, options, single=batch.single)
 
-    batch.run(work)
+    batch.run(work, BYTES)
+
+
+def _but(asked: float | None, kbps: float, count: int) -> str:
+    """Say what the bitrate has to do with the one that was asked for, unless it is that."""
+    if asked is None or abs(asked - kbps) < 1e-9:
+        return ""
+    # Where there was room for one codebook more, there was no more to keep.
+    all_of_it = "all that it holds; " if asked - kbps >= kbps / count else ""
+    return f" ({all_of_it}asked: {asked:g})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,31 +10,33 @@ import click
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
-    PATH,
     batch_options,
     clock,
-    name_of,
-    name_of_output,
     naming,
     open_input,
     open_output,
     open_seekable,
     output_option,
+    result_json_option,
+    say_made,
 )
-from ncodec_cli.line import result, say
+from ncodec_cli.completing import ECDC
+from ncodec_cli.copying import watched
 from ncodec_cli.plan import COPIES, Job
+from ncodec_cli.progress import BYTES
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... OUTPUT")
+@click.argument("paths", nargs=-1, required=True, type=ECDC, metavar="INPUT... OUTPUT")
 @output_option
 @click.option(
     "--header-from",
     "sister",
-    type=PATH,
+    type=ECDC,
     metavar="FILE",
     help="Take a damaged header from a file that was made in the same way.",
 )
+@result_json_option
 @batch_options
 def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **options: Any) -> None:
     """Save what is whole in damaged .ecdc files.
@@ -59,7 +62,7 @@ def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **opt
 
     batch = Batch.of(paths, output, COPIES, options)
 
-    def work(job: Job, _progress: Progress) -> None:
+    def work(job: Job, progress: Progress) -> None:
         from ncodec_formats import repair
 
         with (
@@ -67,11 +70,10 @@ def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **opt
             open_output(job.target, force=options["force"], inputs=(job.source,)) as target,
             naming(job.source),
         ):
-            report = repair(source, target, sister=header)
+            report = repair(watched(source, progress), target, sister=header)
         found = str(report.losses) if report.losses else "nothing was damaged"
-        length = clock(report.seconds, digits=3)
-        text = f"{length}, {found}"
-        source, target = name_of(job.source), name_of_output(job.target)
-        say(result(source, target, text, single=batch.single), quiet=options["quiet"])
+        text = f"{clock(report.seconds, digits=3)}, {found}"
+        fields = {"seconds": report.seconds, **asdict(report.losses), "problems": report.problems}
+        say_made(job.source, job.target, text, fields, options, single=batch.single)
 
-    batch.run(work)
+    batch.run(work, BYTES)

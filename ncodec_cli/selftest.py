@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from ncodec.errors import NcodecError
 from ncodec_cli.common import json_option
+from ncodec_cli.line import put, put_json
 
 
 @click.command()
@@ -30,10 +29,10 @@ def selftest(verbose: bool, as_json: bool) -> None:
     for result in selftest():
         count, failed = count + 1, failed + (not result.ok)
         if as_json:
-            click.echo(json.dumps({"file": result.name, "ok": result.ok, "text": result.text}))
+            put_json({"file": result.name, "ok": result.ok, "text": result.text})
         elif verbose or not result.ok:
-            click.echo(f"{'ok    ' if result.ok else 'FAILED'} {result.name}: {result.text}")
+            put(f"{'ok    ' if result.ok else 'FAILED'} {result.name}: {result.text}")
     if failed:
         raise NcodecError(f"{failed} of {count} files were not read as they must be")
     if not as_json:
-        click.echo(f"{count} files read as they must be")
+        put(f"{count} files read as they must be")

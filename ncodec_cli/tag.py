@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
 import click
 
@@ -10,15 +10,18 @@ from ncodec_cli.batch import each_file
 from ncodec_cli.common import (
     KEY_VALUE,
     copy_damaged_option,
-    damage_told,
     json_option,
     name_of,
     naming,
     open_input,
     open_output,
     open_seekable,
+    quiet_option,
+    say,
 )
 from ncodec_cli.completing import ECDC
+from ncodec_cli.copying import damage_told
+from ncodec_cli.line import put, put_json, say_error
 
 
 @click.command()
@@ -43,6 +46,7 @@ from ncodec_cli.completing import ECDC
 @click.option("--clear", is_flag=True, help="Take all tags off first.")
 @copy_damaged_option
 @json_option
+@quiet_option
 def tag(
     *,
     files: tuple[str, ...],
@@ -52,10 +56,12 @@ def tag(
     clear: bool,
     keep_going: bool,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Show the tags of .ecdc files, or change them.
 
-    Files are changed in place: a new one takes the old one's place when it is whole. With - as FILE
+    Files are changed in place: a new one takes the old one's place when it is whole (another hard
+    link to the old one keeps the old tags). With - as FILE
     the changed file goes from standard input to standard output. Keys are those of Vorbis comments
     (title, artist, album, date, ...), with no regard to case. Links of a chain share the change.
 
@@ -69,27 +75,33 @@ def tag(
     changes = bool(values or added or removed or clear)
     if changes and as_json:
         raise click.UsageError("--json shows tags: not together with changes")
+    done = _in_words(values, added, removed, clear=clear)
 
     def change(path: str) -> None:
         from ncodec_formats import set_tags
 
+        links = 1 if path == "-" else Path(path).stat().st_nlink
         gone = {*removed, *(key for key, _ in values)}
-        tags = () if clear else None
+        # The source is closed before the new file takes its place: Windows wants it so.
         with (
-            open_input(path) as source,
             open_output(path, force=True) as target,
+            open_input(path) as source,
             naming(path),
-            damage_told(path, keep_going=keep_going) as report,
+            damage_told(path, keep_going=keep_going, quiet=quiet) as report,
         ):
             set_tags(
                 source,
                 target,
-                tags,
+                () if clear else None,
                 add=values + added,
                 remove=gone,
                 keep_going=keep_going,
                 report=report,
             )
+        say(f"{name_of(path)}: {done}", quiet=quiet)
+        if links > 1:
+            kept = "its other name keeps" if links == 2 else f"its {links - 1} other names keep"
+            say_error(f"{path}: {kept} the old tags: the file is a new one", "note", quiet=quiet)
 
     def show(path: str) -> None:
         from ncodec_formats import info
@@ -97,10 +109,25 @@ def tag(
         with open_seekable(path) as source, naming(path):
             tags = [tag for link in info(source).get("links", []) for tag in link["tags"]]
         if as_json:
-            click.echo(json.dumps({"file": name_of(path), "tags": tags}))
+            put_json({"file": name_of(path), "tags": tags})
             return
         prefix = f"{name_of(path)}: " if len(files) > 1 else ""
         for key, value in tags:
-            click.echo(f"{prefix}{key}={value}")
+            put(f"{prefix}{key}={value}")
 
-    each_file(files, change if changes else show)
+    each_file(files, change if changes else show, as_json=as_json)
+
+
+def _in_words(
+    values: tuple[tuple[str, str], ...],
+    added: tuple[tuple[str, str], ...],
+    removed: tuple[str, ...],
+    *,
+    clear: bool,
+) -> str:
+    """Say what is changed."""
+    parts = ["all tags taken off"] if clear else []
+    parts += [f"{key}={value} set" for key, value in values]
+    parts += [f"{key}={value} added" for key, value in added]
+    parts += [f"{key} taken off" for key in removed]
+    return ", ".join(parts)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ncodec.errors import BadFileError
-from ncodec_cli.batch import each_file
+from ncodec.errors import BadFileError, NcodecError, UnsupportedVersionError
+from ncodec_cli.batch import described, each_file
 from ncodec_cli.common import clock, json_option, name_of, naming, open_input, quiet_option
-from ncodec_cli.completing import ECDC
+from ncodec_cli.completing import CODED
+from ncodec_cli.copying import watched
+from ncodec_cli.line import put, put_json, say_error
+from ncodec_cli.progress import BYTES, Progress
+
+if TYPE_CHECKING:
+    from ncodec_formats import Losses, Report
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=ECDC, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=CODED, metavar="FILE...")
 @json_option
 @quiet_option
 def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Check that files are just as they were written, without the model.
 
     Reads every byte of each FILE (an .ecdc file, a folder of them, or - for a pipe) and compares
-    all checks, totals and digests. The exit status is 0 if all are whole and 1 if any is not.
+    all checks, totals and digests. The exit status is 0 if all are whole, 1 if any is damaged, and
+    2 if any could not be read: it is missing, closed to you, or of a newer version. With --json
+    each file is a line with an object.
 
     \b
     Examples:
@@ -30,45 +38,74 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
       ncodec verify archive/ --quiet && echo all are whole
       ncodec verify talk.ecdc --json
     """
+    unreadable = 0
 
     def check(path: str) -> None:
-        from ncodec_formats import verify
+        nonlocal unreadable
+        try:
+            lost = _check(path, as_json=as_json, quiet=quiet)
+        except (NcodecError, OSError) as error:
+            unreadable += isinstance(error, (OSError, UnsupportedVersionError))
+            if as_json:
+                put_json({"file": name_of(path), "ok": False, "error": described(error)})
+            raise
+        if lost is not None:
+            raise BadFileError(f"{name_of(path)}: damaged: {lost}")
 
-        with open_input(path) as file, naming(path):
-            if _is_foreign(file):
-                _check_foreign(path, file, as_json=as_json, quiet=quiet)
-                return
-            report = verify(file)
-        if as_json:
-            click.echo(json.dumps({"file": name_of(path), "ok": report.ok, **asdict(report)}))
-        elif not quiet:
-            click.echo(_text(path, report))
-        if not report.ok:
-            raise BadFileError(f"{name_of(path)}: damaged: {report.losses}")
+    try:
+        each_file(files, check)
+    except (NcodecError, OSError) as error:
+        if not unreadable:
+            raise
+        say_error(described(error))
+        raise click.exceptions.Exit(2) from error
 
-    each_file(files, check)
+
+def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
+    """Check a file and tell what was found; return what was lost if it is not whole."""
+    from ncodec_formats import verify
+
+    name = name_of(path)
+    with (
+        open_input(path) as file,
+        naming(path),
+        Progress(Path(path).name, unit=BYTES, quiet=quiet) as progress,
+    ):
+        if _is_foreign(file):
+            from ncodec.containers import check
+
+            _say_known(name, check(file), as_json=as_json, quiet=quiet)
+            return None
+        report = verify(watched(file, progress))
+    if as_json:
+        put_json({"file": name, "ok": report.ok, **asdict(report)})
+    elif not quiet:
+        put(_text(path, report))
+    return None if report.ok else report.losses
+
+
+def _say_known(name: str, known: str, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        put_json({"file": name, "ok": True, "known": known})
+    elif not quiet:
+        put(f"{name}: {known}")
 
 
 def _is_foreign(file: BinaryIO) -> bool:
-    """Tell `.ecdc` version 0 and `.dac` files, which need more than this package to be read."""
+    """Tell files of other formats, which need more than the reader of packets."""
     if not file.seekable():
         return False
-    head = file.read(6)
+    from ncodec_formats import sniff
+
+    head = file.read(9)
     file.seek(-len(head), 1)
-    return head.startswith((b"ECDC\x00", b"\x93NUMPY"))
+    try:
+        return sniff(head) != "ecdc"
+    except BadFileError:
+        return False
 
 
-def _check_foreign(path: str, file: BinaryIO, *, as_json: bool, quiet: bool) -> None:
-    from ncodec.containers import check
-
-    known = check(file)
-    if as_json:
-        click.echo(json.dumps({"file": name_of(path), "ok": True, "known": known}))
-    elif not quiet:
-        click.echo(f"{name_of(path)}: {known}")
-
-
-def _text(path: str, report: Any) -> str:
+def _text(path: str, report: Report) -> str:
     if not report.ok:
         return "\n".join(f"{name_of(path)}: {problem}" for problem in report.problems)
     gone = f", {report.losses.gone} frames lost before a repair" if report.losses.gone else ""

@@ -33,7 +33,7 @@ def sniff(start: bytes) -> str:
         return "safetensors"
     if not start:
         raise BadFileError("the file is empty")
-    raise BadFileError("no file of codes: neither .ecdc, .dac, .npz nor .safetensors")
+    raise BadFileError("no file of codes: neither ECDC, .dac, .npz nor .safetensors")
 
 
 def info(src: BinaryIO) -> dict[str, Any]:

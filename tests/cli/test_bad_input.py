@@ -82,7 +82,8 @@ def test_no_file_of_ours(ncodec, bad, name, path):
         assert "need a folder as output" in ended.err
     else:
         text = "Is a directory" if name in ("cut", "cat") and "folder" in path else BAD[path]
-        one_line(ended, path, text)
+        unread = name == "verify" and path in ("missing.ecdc", "newer.ecdc")
+        one_line(ended, path, text, status=2 if unread else 1)
     assert contents() == before
 
 
@@ -117,6 +118,10 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
         ("cut a.ecdc b.ecdc --start -1", 2, "must be seconds (90.5), 1m30s or a clock time"),
         ("cut a.ecdc b.ecdc --start 1:2:3:4", 2, "must be seconds (90.5), 1m30s or a clock time"),
         ("cut a.ecdc", 2, "Missing argument 'OUTPUT'"),
+        ("cut a.ecdc b.ecdc c.ecdc", 2, "one INPUT is cut at a time"),
+        ("cut a.ecdc - --json", 2, "--json prints to standard output"),
+        ("cat a.ecdc a.ecdc - --json", 2, "--json prints to standard output"),
+        ("peel a.ecdc - --bw 3 --json", 2, "--json prints to standard output"),
         ("cat a.ecdc", 2, "Missing argument 'OUTPUT'"),
         ("tag a.ecdc --set x", 2, "'x': must be KEY=VALUE"),
         ("tag a.ecdc --set ä=1", 1, "must be printable ASCII"),
@@ -240,7 +245,8 @@ def test_a_file_that_may_not_be_read(ncodec, nobody, coded, name):
     Path("a.ecdc").write_bytes(coded)
     os.chmod("a.ecdc", 0)
     nobody()
-    one_line(ncodec(*reader(name, "a.ecdc")), "a.ecdc: Permission denied")
+    status = 2 if name == "verify" else 1
+    one_line(ncodec(*reader(name, "a.ecdc")), "a.ecdc: Permission denied", status=status)
     assert os.listdir() == ["a.ecdc"]
 
 

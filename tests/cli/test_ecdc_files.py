@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_verify_answers_by_its_status(ncodec, talk):
     assert said.err.startswith("ncodec: error: damaged.ecdc: damaged: ")
     assert said.err.count("\n") == 1
     said = ncodec("verify", ".", "missing.ecdc", "--quiet")
-    assert (said.status, said.out) == (1, "")
+    assert (said.status, said.out) == (2, "")
     assert "missing.ecdc: No such file" in said.err
     assert said.err.endswith("ncodec: error: 2 of 3 files failed\n")
 
@@ -156,7 +157,8 @@ def tags(ncodec, path):
 def test_tags_are_changed_in_place(ncodec, talk):
     Path("talk.ecdc").chmod(0o640)
     said = ncodec("tag", "talk.ecdc", "--set", "TITLE=a=b", "--add", "artist=Ä", "--remove", "x")
-    assert (said.status, said.out, said.err) == (0, "", "")
+    told = "talk.ecdc: TITLE=a=b set, artist=Ä added, x taken off\n"
+    assert (said.status, said.out, said.err) == (0, "", told)
     assert tags(ncodec, "talk.ecdc") == ["artist=dice", "TITLE=a=b", "artist=Ä"]
     assert ncodec("tag", "talk.ecdc", "--remove", "Artist").status == 0
     found = json.loads(ncodec("tag", "talk.ecdc", "--json").out)
@@ -170,7 +172,7 @@ def test_tags_are_changed_in_place(ncodec, talk):
 
 def test_tags_on_a_pipe(ncodec, talk):
     changed = ncodec("tag", "-", "--clear", stdin=talk)
-    assert (changed.status, changed.err) == (0, "")
+    assert (changed.status, changed.err) == (0, "standard input: all tags taken off\n")
     assert ncodec("tag", "-", stdin=changed.data).out == ""
     assert ncodec("tag", "-", stdin=talk).out == "title=noise\nartist=dice\n"
 
@@ -251,3 +253,107 @@ def test_selftest_tells_what_is_not_as_it_must_be(ncodec, tmp_path, monkeypatch)
 def test_decompress_says_how_to_go_on_at_damage(ncodec, talk):
     said = ncodec("decompress", "damaged.ecdc", "x.wav")
     assert (said.status, said.err.endswith("(--keep-going decodes what is whole)\n")) == (1, True)
+
+
+SAYS = {
+    ("cut", "talk.ecdc", "out.ecdc", "--start", "1", "--end", "2.5"): (
+        "0:01.500, from 0:01.000 to 0:02.500",
+        {"start": 1.0, "end": 1 + 16537 / 11025},
+    ),
+    ("cat", "talk.ecdc", "more.ecdc", "out.ecdc"): (
+        "0:06.400, a chain of 2 recordings",
+        {"file": ["talk.ecdc", "more.ecdc"], "seconds": 6.4, "links": 2},
+    ),
+    ("peel", "talk.ecdc", "out.ecdc", "--bw", "5"): (
+        "2 codebooks, 4 kbps (asked: 5)",
+        {"codebooks": 2, "kbps": 4.0, "seconds": 3.2},
+    ),
+    ("peel", "talk.ecdc", "out.ecdc", "--bw", "12"): (
+        "4 codebooks, 8 kbps (all that it holds; asked: 12)",
+        {"codebooks": 4, "kbps": 8.0},
+    ),
+    ("repair", "talk.ecdc", "out.ecdc"): (
+        "0:03.200, nothing was damaged",
+        {"seconds": 3.2, "packets": 0, "problems": []},
+    ),
+}
+
+
+@pytest.mark.parametrize("args", SAYS, ids=" ".join)
+def test_what_was_made_is_said_in_one_line(ncodec, talk, args):
+    text, fields = SAYS[args]
+    shutil.copy("talk.ecdc", "more.ecdc")
+    source = "talk.ecdc + more.ecdc" if args[0] == "cat" else "talk.ecdc"
+    said = ncodec(*args)
+    assert (said.status, said.out) == (0, "")
+    assert said.err == f"{source} -> out.ecdc: {text}\n"
+    made = Path("out.ecdc").read_bytes()
+    again = ncodec(*args)
+    assert (again.status, "exists already (--force overwrites)" in again.err) == (1, True)
+    quiet = ncodec(*args, "--force", "--quiet")
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+    as_json = ncodec(*args, "-f", "--json")
+    assert (as_json.status, as_json.err) == (0, "")
+    found = json.loads(as_json.out)
+    assert found["output"] == "out.ecdc"
+    assert {key: found[key] for key in fields} == fields
+    inputs = [arg for arg in args if arg != "out.ecdc"]
+    assert ncodec(*inputs, "-o", "other.ecdc", "-q").status == 0
+    assert Path("other.ecdc").read_bytes() == made
+
+
+def test_an_end_beyond_the_end_is_said(ncodec, talk):
+    said = ncodec("cut", "talk.ecdc", "out.ecdc", "--start", 3, "--end", 100)
+    assert (said.status, said.err.count("\n")) == (0, 2)
+    assert "note: --end 100 s lies beyond the end, at 3.2 s" in said.err
+    assert "lies beyond" not in ncodec("cut", "talk.ecdc", "o.ecdc", "--end", 3.2).err
+
+
+def test_files_that_fail_have_an_object_too(ncodec, talk):
+    Path("text.ecdc").write_text("Not a sound.")
+    names = ("talk.ecdc", "damaged.ecdc", "text.ecdc", "missing.ecdc")
+    said = ncodec("verify", *names, "--json")
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert [one["ok"] for one in found] == [True, False, False, False]
+    assert [one["file"] for one in found] == [*names]
+    assert "No such file" in found[3]["error"]
+    assert said.status == 2
+    said = ncodec("info", *names[1:], "--json")
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert ["error" in one for one in found] == [False, True, True]
+    assert said.status == 1
+    assert ncodec("verify", names[1], names[2]).status == 1
+    os.rename("talk.ecdc", os.fsdecode(b"d\xff.ecdc"))
+    for command in ("info", "verify", "tag"):
+        said = ncodec(command, os.fsdecode(b"d\xff.ecdc"), "--json")
+        assert json.loads(said.out)["file"] == "d\\xff.ecdc"
+
+
+def test_tag_closes_the_file_before_it_is_replaced(ncodec, talk, monkeypatch):
+    """Windows lets nobody replace a file that is open."""
+    opened = []
+
+    @contextmanager
+    def watching(path):
+        with Path(path).open("rb") as file:
+            opened.append(file)
+            yield file
+
+    replace = Path.replace
+    monkeypatch.setattr("ncodec_cli.tag.open_input", watching)
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (opened.append(opened[0].closed), replace(self, to))[1]
+    )
+    assert ncodec("tag", "talk.ecdc", "--set", "artist=Ada").status == 0
+    assert opened[1] is True
+
+
+def test_other_names_of_a_tagged_file_are_said(ncodec, talk):
+    os.link("talk.ecdc", "other.ecdc")
+    said = ncodec("tag", "talk.ecdc", "--set", "artist=Ada", "-q")
+    assert said.err == ""
+    os.remove("talk.ecdc")
+    os.link("other.ecdc", "talk.ecdc")
+    said = ncodec("tag", "talk.ecdc", "--set", "artist=Ada")
+    assert "note: talk.ecdc: its other name keeps the old tags: the file is a new one" in said.err
+    assert tags(ncodec, "other.ecdc") == ["title=noise", "artist=dice"]
