@@ -45,6 +45,8 @@ ALIASES = {"encode": "compress", "enc": "compress", "decode": "decompress", "dec
 def cli() -> None:
     """Compress speech and music with neural codecs, in files and streams.
 
+    encode and decode are other names of compress and decompress.
+
     \b
       ncodec compress in.wav out.ecdc --bw 6
       ncodec decompress out.ecdc back.wav

@@ -116,7 +116,7 @@ kept_bw_option = click.option(
     "--bitrate",
     type=parameters.KBPS,
     metavar="KBPS",
-    help="Use only so much of the file: as many codebooks as fit. [default: all]",
+    help="Use only as many of the file's codebooks as fit in this bitrate.",
 )
 kept_codebooks_option = click.option(
     "--codebooks", type=Between(1), metavar="N", help="Use only so many of the file's codebooks."
@@ -265,6 +265,19 @@ def refuse_json_to_pipe(options: dict[str, Any], target: str) -> None:
     """
     if options["as_json"] and target == "-":
         raise click.UsageError("--json prints to standard output: not together with output -")
+
+
+def from_start(time: float | None, seconds: float | None) -> float | None:
+    """Return a time from the start for one that may be told from the end, of a file so long.
+
+    Raises:
+        ArgumentError: it is told from the end of a pipe.
+    """
+    if time is None or time >= 0:
+        return time
+    if seconds is None:
+        raise ArgumentError(f"{time:g} s: a pipe's end is not known beforehand; give a file")
+    return max(seconds + time, 0.0)
 
 
 def use_threads(threads: int | None, workers: int = 1) -> None:

@@ -13,7 +13,6 @@ from ncodec_cli.batch import Batch
 from ncodec_cli.checks import refuse_coded
 from ncodec_cli.common import (
     KEY_VALUE,
-    PATH,
     batch_options,
     beam_option,
     bw_option,
@@ -33,6 +32,7 @@ from ncodec_cli.common import (
     threads_option,
     use_threads,
 )
+from ncodec_cli.completing import AUDIO
 from ncodec_cli.line import Once, put_json, result, say, say_error
 from ncodec_cli.parameters import Between, Pair
 from ncodec_cli.plan import Job, Kind
@@ -47,7 +47,7 @@ _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... [OUTPUT]")
+@click.argument("paths", nargs=-1, required=True, type=AUDIO, metavar="INPUT... [OUTPUT]")
 @output_option
 @bw_option
 @codebooks_option

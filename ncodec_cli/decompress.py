@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec.errors import ArgumentError, DamageError
+from ncodec.errors import DamageError
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.checks import refuse_audio
 from ncodec_cli.common import (
-    PATH,
     TIME,
     batch_options,
-    bw_option,
-    codebooks_option,
     device_option,
     file_model_option,
     file_size,
+    from_start,
     keep_going_option,
+    kept_bw_option,
+    kept_codebooks_option,
     name_of,
     name_of_output,
     open_input,
@@ -31,6 +31,7 @@ from ncodec_cli.common import (
     threads_option,
     use_threads,
 )
+from ncodec_cli.completing import CODED
 from ncodec_cli.line import put_json, result, say, say_error
 from ncodec_cli.parameters import Between
 from ncodec_cli.plan import Job, Kind, is_special
@@ -43,10 +44,10 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "m4a", "aac
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="INPUT... [OUTPUT]")
+@click.argument("paths", nargs=-1, required=True, type=CODED, metavar="INPUT... [OUTPUT]")
 @output_option
-@bw_option
-@codebooks_option
+@kept_bw_option
+@kept_codebooks_option
 @click.option(
     "--start",
     type=TIME,
@@ -162,7 +163,7 @@ def _of_file(job: Job, options: dict[str, Any]) -> dict[str, Any]:
     start, end, asked = options["start"], options["end"], options["bw"]
     if asked is not None or any(time is not None and time < 0 for time in (start, end)):
         found = _look(job.source)
-        start, end = (_from_start(time, found) for time in (start, end))
+        start, end = (from_start(time, found.get("seconds")) for time in (start, end))
         rate = max(link.get("bandwidth_kbps", 0.0) for link in found.get("links", [found]))
         if asked is not None and 0 < rate < asked and not options["quiet"]:
             say_error(f"{name_of(job.source)}: has {rate:g} kbps, fewer than asked for", "note")
@@ -186,15 +187,6 @@ def _look(path: str) -> dict[str, Any]:
         return {}
     with open_input(path) as file:
         return info(file)
-
-
-def _from_start(time: float | None, found: dict[str, Any]) -> float | None:
-    """Return a time from the start for one from the end."""
-    if time is None or time >= 0:
-        return time
-    if "seconds" not in found:
-        raise ArgumentError(f"{time:g} s: a pipe's end is not known beforehand; give a file")
-    return max(found["seconds"] + time, 0.0)
 
 
 def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool) -> None:

@@ -11,6 +11,7 @@ import click
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, told
 from ncodec_cli.line import Line, meter, put_json
+from ncodec_cli.parameters import Between
 from ncodec_cli.sound import (
     check_model,
     check_recording,
@@ -32,7 +33,7 @@ HELP_KEYS = "keys: 1-8 codebooks, m mute, b bypass, q quit"
 @click.command()
 @coding_options
 @speaker_option
-@click.option("--block", type=click.IntRange(1), default=1, metavar="FRAMES", show_default=True,
+@click.option("--block", type=Between(1), default=1, metavar="FRAMES", show_default=True,
               help="Frames of codes that go through the model together.")  # fmt: skip
 @click.option("--latency", default="medium", show_default=True, metavar="low|medium|high|SECONDS",
               help="Buffering: less is quicker, more forgives a busy machine.")  # fmt: skip

@@ -12,6 +12,7 @@ from ncodec.errors import CheckpointError
 from ncodec_cli.common import force_option, json_option, quiet_option, say
 from ncodec_cli.completing import complete_known, complete_models, complete_stored
 from ncodec_cli.line import put
+from ncodec_cli.parameters import Between
 
 if TYPE_CHECKING:
     from ncodec.checkpoints import Entry, ModelInfo
@@ -193,10 +194,12 @@ def rm(names: tuple[str, ...], quiet: bool) -> None:
 @models.command("import", short_help="Take in a checkpoint of another tool, or of training.")
 @click.argument("path", type=click.Path(exists=True), metavar="FILE")
 @click.option(
-    "--name", help="Name to keep it under. [default: the published file's, or the one in the file]"
+    "--name",
+    metavar="NAME",
+    help="Name to keep it under. [default: the published file's, or the one in the file]",
 )
-@click.option("--rate", type=click.IntRange(100), metavar="HZ", help="If the file lacks its rate.")
-@click.option("--licence", help="Licence of the weights, to be kept with them.")
+@click.option("--rate", type=Between(100), metavar="HZ", help="If the file lacks its rate.")
+@click.option("--licence", metavar="WORDS", help="Licence of the weights, to be kept with them.")
 @force_option
 @quiet_option
 def import_command(

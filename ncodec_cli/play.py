@@ -14,6 +14,7 @@ from ncodec_cli import common
 from ncodec_cli.batch import report_failure
 from ncodec_cli.completing import SOUND
 from ncodec_cli.keys import Keys, told
+from ncodec_cli.parameters import Between
 from ncodec_cli.sound import Console, open_console, running_options, speaker_option
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 @speaker_option
 @click.option("--start", type=common.SECONDS, default=0.0, metavar="TIME",
               help="Where to begin in the first file: 90, 1:30.")  # fmt: skip
-@click.option("--volume", type=click.FloatRange(-60, 20), default=0.0, metavar="DB",
-              help="Gain in dB.")  # fmt: skip
-@click.option("--max-delay", type=click.FloatRange(0.3), metavar="SECONDS",
+@click.option("--volume", type=Between(-60, 20, whole=False), default=0.0, metavar="DB",
+              help="Gain in dB, -60 to 20. [default: 0]")  # fmt: skip
+@click.option("--max-delay", type=Between(0.3, whole=False), metavar="SECONDS",
               help="Skip what waits longer in a pipe. [default: 1 if its packets are shorter than "
               "250 ms, as those of `record -`; else, and with inf, never]")  # fmt: skip
 @common.keep_going_option

@@ -9,6 +9,7 @@ import click
 
 from ncodec_cli import common
 from ncodec_cli.line import meter
+from ncodec_cli.parameters import Between
 from ncodec_cli.sound import (
     check_model,
     check_recording,
@@ -28,8 +29,10 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 @click.command()
 @click.argument("path", metavar="OUT.ecdc")
 @coding_options
-@click.option("--channels", type=click.IntRange(1, 8), help="Channels. [default: the model's]")
-@click.option("--packet-ms", type=click.FloatRange(1, 10000), metavar="MS",
+@click.option(
+    "--channels", type=Between(1, 8), metavar="N", help="Channels. [default: the model's]"
+)
+@click.option("--packet-ms", type=Between(1, 10000, whole=False), metavar="MS",
               help="Length of a packet. [default: 1000, and 80 to a pipe]")  # fmt: skip
 @duration_option
 @common.force_option

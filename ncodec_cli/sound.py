@@ -17,6 +17,7 @@ from ncodec.quiet import quiet_libraries
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
 from ncodec_cli.line import Line, say
+from ncodec_cli.parameters import Between
 
 if TYPE_CHECKING:
     from ncodec.live.running import Running
@@ -30,7 +31,7 @@ speaker_option = click.option(
     help="Number or part of the name, as `ncodec devices` lists them.",
 )  # fmt: skip
 threads_option = click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    "--threads", type=Between(1), default=1, show_default=True, metavar="N",
     help="CPU threads of the model.",
 )  # fmt: skip
 duration_option = click.option(

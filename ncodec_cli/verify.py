@@ -28,9 +28,9 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Check that files are just as they were written, without the model.
 
     Reads every byte of each FILE (an .ecdc file, a folder of them, or - for a pipe) and compares
-    all checks, totals and digests. The exit status is 0 if all are whole, 1 if any is damaged, and
-    2 if any could not be read: it is missing, closed to you, or of a newer version. With --json
-    each file is a line with an object.
+    all checks, totals and digests; other files of codes have none, and are read to their end. The
+    exit status is 0 if all are whole, 1 if any is damaged, and 2 if any could not be read: it is
+    missing, closed to you, or of a newer version. With --json each file is a line with an object.
 
     \b
     Examples:

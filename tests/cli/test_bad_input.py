@@ -115,7 +115,7 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
         ("repair a.ecdc", 2, "Missing argument 'OUTPUT'"),
         ("cut a.ecdc b.ecdc --start 3.2", 1, "lies beyond the end, at 3.2"),
         ("cut a.ecdc b.ecdc --start 2 --end 2", 1, "the first must be below the last"),
-        ("cut a.ecdc b.ecdc --start -1", 2, "must be seconds (90.5), 1m30s or a clock time"),
+        ("cut a.ecdc b.ecdc --start -x", 2, "must be seconds (90.5), 1m30s or a clock time"),
         ("cut a.ecdc b.ecdc --start 1:2:3:4", 2, "must be seconds (90.5), 1m30s or a clock time"),
         ("cut a.ecdc", 2, "Missing argument 'OUTPUT'"),
         ("cut a.ecdc b.ecdc c.ecdc", 2, "one INPUT is cut at a time"),

@@ -34,9 +34,11 @@ def offered(*words):
 @pytest.mark.parametrize(
     ("line", "names"),
     [
+        ("compress |", ["talk.wav"]),
+        ("decompress |", ["codes.npz", "song.dac", "talk.ecdc"]),
         ("info |", ["codes.npz", "song.dac", "talk.ecdc"]),
         ("info t|", ["talk.ecdc"]),
-        ("verify ./|", ["./talk.ecdc"]),
+        ("tag ./|", ["./talk.ecdc"]),
         ("verify coded/|", ["coded/deep one.ecdc"]),
         ("verify .h|", [".hidden.ecdc"]),
         ("tag nothing|", []),

@@ -357,3 +357,11 @@ def test_other_names_of_a_tagged_file_are_said(ncodec, talk):
     said = ncodec("tag", "talk.ecdc", "--set", "artist=Ada")
     assert "note: talk.ecdc: its other name keeps the old tags: the file is a new one" in said.err
     assert tags(ncodec, "other.ecdc") == ["title=noise", "artist=dice"]
+
+
+def test_cut_from_the_end(ncodec, talk):
+    assert ncodec("cut", "talk.ecdc", "a.ecdc", "--start", "-1", "--end", "-0.5").status == 0
+    assert ncodec("cut", "talk.ecdc", "b.ecdc", "--start", "2.2", "--end", "2.7").status == 0
+    assert Path("a.ecdc").read_bytes() == Path("b.ecdc").read_bytes()
+    said = ncodec("cut", "-", "c.ecdc", "--start", "-1", stdin=talk)
+    assert (said.status, "a pipe's end is not known beforehand" in said.err) == (1, True)
