@@ -87,10 +87,15 @@ def measures_for(kind: str) -> tuple[Measure, ...]:
     return tuple(m for m in MEASURES if kind in ("speech", "other") or not m.speech_only)
 
 
+_PACKAGES = {"visqol": "visqol-python", "ai_edge_litert": "'visqol-python[lattice]'"}
+"""What to install for a module of another name; a hint that works wherever ncodec came from."""
+
+
 def missing_measures() -> list[str]:
     """Return a line for each measure whose package is not installed."""
     return [
-        f"{m.title}: {' and '.join(m.missing)} not installed; pip install 'ncodec[metrics]'"
+        f"{m.title}: {' and '.join(m.missing)} not installed: "
+        f"pip install {' '.join(_PACKAGES.get(name, name) for name in m.missing)}"
         for m in MEASURES
         if m.missing
     ]

@@ -25,9 +25,7 @@ def _require(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(
-            f"{package} is not installed: pip install 'ncodec[metrics]'"
-        ) from error
+        raise MissingExtraError(f"{package} is not installed: pip install '{package}'") from error
 
 
 def pesq_wb(reference: Signal, decoded: Signal, sample_rate: int) -> float:

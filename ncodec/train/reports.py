@@ -27,7 +27,7 @@ class Reports:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise ArgumentError(
-                    "TensorBoard is not installed: pip install 'ncodec[train]', or set "
+                    "TensorBoard is not installed: pip install tensorboard, or set "
                     "report.tensorboard=false"
                 ) from error
             self._writer = SummaryWriter(str(folder))  # pyright: ignore[reportUnknownVariableType]
