@@ -86,8 +86,18 @@ class _Hush:
         os.close(self._real)
         self._real = -1
 
+    def forget(self) -> None:
+        """Begin anew in a child that was forked, perhaps while another thread had it hushed."""
+        if self._users and self._real >= 0:
+            os.dup2(self._real, 2)
+            if self._before is not None:
+                sys.stderr = self._before
+        self.__init__()
+
 
 _HUSH = _Hush()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HUSH.forget)
 
 
 @contextmanager

@@ -245,8 +245,7 @@ class FfmpegReader:
             return read_header(start, pipe)
         self._process.wait()
         raise BadFileError(
-            f"{self._source.name}: ffmpeg cannot read it ({self._process.reason()}); "
-            f"it seems to be {self._what}"
+            f"{self._source.name}: {self._what}; ffmpeg cannot read it ({self._process.reason()})"
         )
 
     def _duration(self, found: dict[str, Any]) -> float | None:

@@ -23,7 +23,11 @@ _V2 = {
     1: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+LONGEST_FRAME = 1441
+"""Bytes of layer III's longest frame."""
 _BLOCK = 1 << 20
+_SIGN = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+"""An empty tag: without one libsndfile asks for other kinds first, and for files beside."""
 _SYNC = 3
 """So many frames in a row are no accident."""
 
@@ -72,14 +76,13 @@ class Run:
         """Show the run as a file whose tag frame has the right number of frames."""
         count = struct.pack(">I", self.frames)
         if self.header.layer != 3 or self.promised == self.frames:
-            return View(source, (self.begin, self.end))
+            return View(source, _SIGN, (self.begin, self.end))
         if self.promised is not None:
             at = self.count_at
-            return View(source, (self.begin, at), count, (at + 4, self.end))
+            return View(source, _SIGN, (self.begin, at), count, (at + 4, self.end))
         sound_at = self.begin + self.tag_size
-        first = source.at(sound_at, 4)
-        tag = _tag_frame(first, count)
-        return View(source, tag, (sound_at, self.end))
+        tag = _tag_frame(source.at(sound_at, 4), count)
+        return View(source, _SIGN, tag, (sound_at, self.end))
 
 
 def parse(head: bytes) -> Header | None:

@@ -194,9 +194,11 @@ def _open_file(source: Source) -> AudioReader:
     head = _start(source, 10)
     sound = base
     # Taggers put ID3 before anything; libsndfile then loses the tag's length at the end.
-    while (length := mp3.id3_length(head)) and sound + length < end:
+    while length := mp3.id3_length(head):
         sound += length
         head = source.at(sound, 10)
+    if sound >= end:
+        raise BadFileError(f"{source.name}: an ID3 tag and no sound behind it")
     start = source.at(sound, 256)
     kind = sniff(start)
     if kind in NO_AUDIO:
@@ -288,9 +290,15 @@ def _ogg_links(source: Source, links: list[Link]) -> Iterator[AudioReader]:
 
 
 def _looks_like_mp3(source: Source, base: int, end: int) -> bool:
-    """Say whether a file is MPEG audio that was cut out of a stream at any byte."""
-    runs = mp3.find_runs(source, base, min(end, base + (1 << 16)))
-    return bool(runs) and runs[0].frames >= 8 and runs[0].begin - base < 8192
+    """Say whether a file is MPEG audio that was cut out of a stream at any byte.
+
+    Then frames follow each other from the second on, which no other file has.
+    """
+    end = min(end, base + (1 << 15))
+    runs = mp3.find_runs(source, base, end)
+    if len(runs) != 1 or runs[0].header.layer != 3 or runs[0].frames < 8:
+        return False
+    return max(runs[0].lost, runs[0].trailing, end - runs[0].end) <= 2 * mp3.LONGEST_FRAME
 
 
 def _open_mp3(source: Source, base: int, sound: int, end: int) -> AudioReader:
@@ -344,9 +352,12 @@ def _open_view(
     try:
         reader = SoundFileReader(source, view, kind, mask=mask)
     except BadFileError as error:
+        reason = str(error).removeprefix(f"{source.name}: ")
+        if not kind:
+            reason = "not readable as audio (no kind that is known)"
         if not ffmpeg.available() or _is_text(view):
-            raise
-        return ffmpeg.open_reader(source, str(error).removeprefix(f"{source.name}: "))
+            raise BadFileError(f"{source.name}: {reason}") from None
+        return ffmpeg.open_reader(source, reason)
     if source.with_tags:
         found = tags.merge_tags(found, tags.clean(reader.strings(), source))
     return ChainReader(source, iter([reader]), found)
@@ -360,7 +371,7 @@ def _is_text(view: View) -> bool:
 
 def _open_foreign(source: Source, what: str) -> AudioReader:
     if ffmpeg.available():
-        return ffmpeg.open_reader(source, what)
+        return ffmpeg.open_reader(source, f"is {what}")
     raise BadFileError(f"{source.name}: is {what}, which is read by way of ffmpeg; {ffmpeg.HINT}")
 
 

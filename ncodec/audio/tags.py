@@ -21,6 +21,8 @@ MAX_VALUE = 4096
 """Bytes of the longest value that is carried over: texts of songs are longer."""
 MAX_TAGS = 1 << 15
 """Bytes of all tags together: a header is read whole before a stream can begin."""
+MAX_READ = 1 << 26
+"""Bytes that may be read in search of tags, pictures among them."""
 
 _DROPPED = re.compile(
     r"encoder(_options)?|software|encoding_?settings|tool|vendor_id|handler_name|major_brand|"
@@ -90,7 +92,8 @@ def of_file(source: Source, base: int, end: int, kind: str, view: View | None = 
     """
     if kind not in _READERS or not source.with_tags:
         return ()
-    pairs = _guarded(source, lambda: _READERS[kind](source, view or View(source, (base, end))))
+    file = _Frugal(view or View(source, (base, end)))
+    pairs = _guarded(source, lambda: _READERS[kind](source, file))
     return clean(pairs, source)
 
 
@@ -140,7 +143,8 @@ def of_ffprobe(groups: Iterable[dict[str, str]], source: Source) -> Tags:
 
 def of_flac(source: Source, base: int, end: int) -> tuple[Tags, int | None]:
     """Read the tags of a FLAC file, and the speakers where its comments name them."""
-    pairs = _guarded(source, lambda: _read_flac(source, View(source, (base, end))))
+    file = _Frugal(View(source, (base, end)))
+    pairs = _guarded(source, lambda: _read_flac(source, file))
     for key, value in pairs:
         if key.lower() == MASK_KEY and re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", value.strip()):
             return clean(pairs, source), int(value, 16)
@@ -192,6 +196,21 @@ def _guarded(source: Source, read: Callable[[], list[tuple[str, str]]]) -> list[
         if type(error).__name__ not in ("ID3NoHeaderError", "APENoHeaderError"):
             source.note(f"its tags cannot be read ({' '.join(str(error).split())[:80]})")
         return []
+
+
+class _Frugal:
+    """A file for Mutagen, which holds what it reads: there is a limit to that."""
+
+    def __init__(self, view: View) -> None:
+        self._view, self._left = view, MAX_READ
+        self.seek, self.tell = view.seek, view.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self._left:
+            raise ValueError(f"over {MAX_READ >> 20} MiB of tags")
+        data = self._view.read(size if size >= 0 else self._left)
+        self._left -= len(data)
+        return data
 
 
 def _pictures(source: Source, count: int) -> None:

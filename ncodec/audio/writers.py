@@ -21,7 +21,13 @@ from ncodec.errors import ArgumentError
 
 ENCODINGS = ("s16", "s24", "f32")
 _SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "f32": "FLOAT"}
-_ALIASES = {"AIF": "AIFF", "OGA": "OGG", "OPUS": "OGG", "SND": "AU"}
+_NAMES = {
+    **dict.fromkeys(("ogg", "oga", "opus"), "OGG"),
+    **dict.fromkeys(("aiff", "aif"), "AIFF"),
+    **dict.fromkeys(("au", "snd"), "AU"),
+    **{name: name.upper() for name in ("flac", "mp3", "caf", "w64")},
+}
+"""Endings that libsndfile writes, and what it calls them."""
 _BITS = {"s16": 16, "s24": 24}
 _RATES = {
     "opus": (8000, 12000, 16000, 24000, 48000),
@@ -85,14 +91,14 @@ class AudioWriter:
 
 
 def format_of(path: str) -> str:
-    """Return the format that a path's ending names ("wav", "flac", "raw", ...).
+    """Return the format that a path's ending names ("wav", "flac", "raw", ...), without one "wav".
 
     Raises:
-        ArgumentError: no ending, or one that cannot be written.
+        ArgumentError: an ending that cannot be written.
     """
-    suffix = Path(path).suffix.lower().lstrip(".")
+    suffix = Path(path).suffix.lower().lstrip(".") or "wav"
     try:
-        _container(suffix)
+        _check_container(suffix)
     except ArgumentError as error:
         raise ArgumentError(f"{path}: {error}") from None
     return suffix
@@ -127,7 +133,7 @@ def open_writer(
     check_format(sample_rate, channels)
     if encoding is not None and encoding not in ENCODINGS:
         raise ArgumentError(f"encoding {encoding!r}: must be one of {', '.join(ENCODINGS)}")
-    _container(container)
+    _check_container(container)
     most = _CHANNELS.get(container, 8)
     if channels > most:
         raise ArgumentError(
@@ -165,14 +171,11 @@ def _rate(container: str, rate: int) -> int:
     return next((other for other in known if other > rate), known[-1])
 
 
-def _container(container: str) -> str:
-    if container in ("wav", "raw") or container in ffmpeg.WRITTEN:
-        return container
-    name = _ALIASES.get(container.upper(), container.upper())
-    if name == "RAW" or name not in soundfile.available_formats():
-        known = ", ".join((*_WRITTEN, *(() if not ffmpeg.available() else ffmpeg.WRITTEN)))
-        raise ArgumentError(f"output format {container!r}: must be one of {known}, or raw")
-    return name
+def _check_container(container: str) -> None:
+    if container in ("wav", "raw") or container in _NAMES or container in ffmpeg.WRITTEN:
+        return
+    known = ", ".join((*_WRITTEN, *(ffmpeg.WRITTEN if ffmpeg.available() else ())))
+    raise ArgumentError(f"output format {container!r}: must be one of {known}, or raw")
 
 
 class RawSink:
@@ -233,7 +236,7 @@ class SoundFileSink:
         seekable = out.file.seekable() and out.file.readable() and out.file.tell() == 0
         spool = None if seekable else tempfile.TemporaryFile(prefix="ncodec-")  # noqa: SIM115
         self._bytes = _Bytes(out.file if spool is None else cast(BinaryIO, spool))
-        name = _container(out.container)
+        name = _NAMES[out.container]
         subtype = {"opus": "OPUS"}.get(out.container)
         if out.container not in _LOSSY:
             subtype = _SUBTYPES[out.encoding]

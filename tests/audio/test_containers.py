@@ -224,6 +224,31 @@ def test_mp3_damaged_in_the_middle_is_told_and_read_behind_the_damage(caplog):
     assert 80000 < got.shape[1] < 132300
 
 
+def test_bytes_around_an_mp3_are_not_its_own():
+    x = tone(30000)
+    data = mp3_bytes(x, 24000)
+    for before, behind in ((bytes(9000), b""), (b"\x11" * 700, b""), (b"", bytes(50000))):
+        got, _ = read_all(io.BytesIO(before + data + behind))
+        assert got.shape == (1, 30000)
+
+
+def test_other_files_are_not_taken_for_mp3(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    rng = np.random.default_rng(3)
+    for n in range(6):
+        data = bytearray(rng.integers(0, 256, 60000, dtype=np.uint8).tobytes())
+        data[100 * n + 50 :: 417] = b"\xff" * len(data[100 * n + 50 :: 417])
+        data[100 * n + 51 :: 417] = b"\xfb" * len(data[100 * n + 51 :: 417])
+        with pytest.raises(BadFileError, match="not readable as audio"):
+            open_audio(io.BytesIO(bytes(data)))
+
+
+def test_an_id3_tag_without_sound_is_told():
+    for data in (id3(300), b"ID3\3\0\0\x7f\x7f\x7f\x7f" + mp3_bytes(tone(9000))):
+        with pytest.raises(BadFileError, match="an ID3 tag and no sound behind it"):
+            open_audio(io.BytesIO(data))
+
+
 def test_walk_over_mp3_ends_on_any_bytes():
     rng = np.random.default_rng(5)
     for n in range(60):

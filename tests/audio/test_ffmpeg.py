@@ -182,7 +182,8 @@ def test_a_playlist_in_disguise_opens_nothing(tmp_path):
 def test_what_ffmpeg_cannot_read_is_one_line(name):
     with pytest.raises(BadFileError) as caught:
         open_audio(io.BytesIO(HEADS[name] + bytes(300)), name=name)
-    assert str(caught.value).startswith(f"{name}: ffmpeg cannot read it (")
+    what = NAMES[sniff(HEADS[name])]
+    assert str(caught.value).startswith(f"{name}: is {what}; ffmpeg cannot read it (")
     assert "\n" not in str(caught.value)
     assert processes() == []
 
