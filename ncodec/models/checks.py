@@ -124,7 +124,7 @@ def check_scale(scale: Any, name: str, shape: tuple[int, ...] | None) -> Tensor 
 
 def check_finite(what: str, values: Tensor) -> None:
     """Check that there is no NaN and no infinity."""
-    if torch.compiler.is_compiling() or math.isfinite(values.detach().sum()):
+    if torch.compiler.is_compiling() or math.isfinite(values.sum().item()):
         return
     if not bool(values.isfinite().all()):
         raise ArgumentError(f"{what} must be finite: there is a NaN or an infinity")

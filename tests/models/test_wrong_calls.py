@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import ncodec
+from ncodec.codec.concealment import silent_latent
 from ncodec.config import DacConfig, EncodecConfig, MimiConfig, SpectralConfig
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec.errors import ArgumentError, DeviceError, NcodecError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
@@ -23,6 +24,7 @@ from ncodec.models.spectral import SpectralCodec
 from ncodec.nn import LSTM, Conv1d
 from ncodec.nn.linear import Linear
 from ncodec.quantize import FactorizedVQ, ResidualVQ
+from tests.machine import needs_bf16
 
 SMALL = {"filters": 2, "latent_dim": 8, "codebooks": 3, "bins": 16}
 STEREO = EncodecConfig(
@@ -409,3 +411,38 @@ def test_devices_that_are_not_there(device: Any) -> None:
 def test_models_of_wrong_types(model: Any) -> None:
     with pytest.raises(NcodecError):
         ncodec.load_model(model)
+
+
+def test_bf16_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ncodec.runtime.has_bf16", lambda device: False)
+    for family in FAMILIES.values():
+        with pytest.raises(DeviceError, match=r"cpu has none; use float32"):
+            family().set_precision("bf16")
+
+
+@needs_bf16
+def test_bf16_ends_the_streams_of_float32_and_follows_new_weights() -> None:
+    torch.manual_seed(0)
+    model, other = FAMILIES["encodec"]().eval(), FAMILIES["encodec"]().eval()
+    state, before = model.encoder_state(1), model.fingerprint
+    model.set_precision("bf16")
+    assert model.fingerprint == before
+    assert copy.deepcopy(model).fingerprint == before
+    assert model.dtype == torch.bfloat16
+    with pytest.raises(ArgumentError, match="in float32: this is encodec in bf16"):
+        model.encode_step(audio(model), state)
+    for changed in (model.float, model.bfloat16, model.half):
+        with pytest.raises(ArgumentError, match="computes in"):
+            changed()
+    model.load_state_dict(other.state_dict())
+    assert model.fingerprint not in (before, other.fingerprint)
+
+
+def test_silence_follows_the_weights() -> None:
+    torch.manual_seed(0)
+    model, other = FAMILIES["encodec"]().eval(), FAMILIES["encodec"]().eval()
+    before = silent_latent(model, model.device)
+    assert silent_latent(model, model.device) is before
+    model.load_state_dict(other.state_dict())
+    assert torch.equal(silent_latent(model, model.device), silent_latent(other, other.device))
+    assert not torch.equal(silent_latent(model, model.device), before)
