@@ -265,7 +265,7 @@ def each_file(
     for path in paths:
         found = list(find_files(path, ECDC)) if Path(path).is_dir() else [path]
         if not found:
-            raise ArgumentError(f"{path}: no .ecdc files to work on there")
+            raise ArgumentError(f"{path}: no .ecdc files there")
         files += found
     failed = 0
     for number, file in enumerate(files):

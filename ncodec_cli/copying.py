@@ -23,6 +23,7 @@ from ncodec_cli.common import (
     result_json_option,
     say,
 )
+from ncodec_cli.plan import refuse_sound_name
 
 if TYPE_CHECKING:
     from ncodec_formats import Report
@@ -91,6 +92,7 @@ def split_output(paths: tuple[str, ...], output: str | None) -> tuple[tuple[str,
     """
     if output is None:
         paths, output = paths[:-1], paths[-1]
+        refuse_sound_name(output)
     if not paths:
         raise click.UsageError("Missing argument 'OUTPUT'.")
     return paths, output

@@ -15,10 +15,20 @@ from ncodec_cli.line import put
 from ncodec_cli.parameters import Between
 
 if TYPE_CHECKING:
-    from ncodec.checkpoints import Entry, ModelInfo
+    from ncodec.checkpoints import Entry, ModelInfo, Source
 
 
-@click.group(context_settings={"max_content_width": 80})
+_ALIASES = {"delete": "rm", "download": "pull", "ls": "list", "remove": "rm"}
+
+
+class _Models(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, [_ALIASES.get(args[0], args[0]), *args[1:]])
+
+
+@click.group(cls=_Models)
 def models() -> None:
     """List, show, fetch, import and export models.
 
@@ -32,8 +42,8 @@ def models() -> None:
 def list_models(as_json: bool) -> None:
     """List the models that are known, their licences, and which are on this machine.
 
-    "here?" marks one whose file is not known to be the published one; "+" a licence of which show
-    tells more.
+    "here?" marks one that was taken in under this name from a file that is not known to be the
+    published one; "+" a licence of which show tells more.
 
     \b
     Examples:
@@ -47,7 +57,8 @@ def list_models(as_json: bool) -> None:
     width = min(16, max(len(row["name"]) for row in rows))
     put(f"{'name':<{width}}         {'licence':<12}  what")
     for row in rows:
-        state = ("here" if row["published"] else "here?") if row["here"] else ""
+        doubtful = row["known"] and not row["published"]
+        state = ("here?" if doubtful else "here") if row["here"] else ""
         licence, more = row["licence"].partition(" (")[::2]
         licence += "+" if more else ""
         name = row["name"]
@@ -66,6 +77,7 @@ def _known_rows() -> Iterator[dict[str, Any]]:
         yield {
             "name": entry.name,
             "here": entry.embedded or entry.name in stored,
+            "known": True,
             "published": info.is_published if info else entry.embedded,
             "licence": info.licence if info else entry.licence,
             "summary": entry.summary,
@@ -84,6 +96,7 @@ def _imported_rows() -> Iterator[dict[str, Any]]:
             yield {
                 "name": name,
                 "here": True,
+                "known": False,
                 "published": False,
                 "licence": licence,
                 "summary": summary,
@@ -259,11 +272,20 @@ def _of_entry(entry: Entry) -> dict[str, Any]:
         "family": entry.family,
         "licence": entry.licence,
         "here": False,
-        "sources": [
-            s.url + (f" (SHA-256 {s.sha256}...)" if s.sha256 else "") for s in entry.sources
-        ],
+        "sources": [text for source in entry.sources for text in _of_source(source)],
         "config": dict(entry.config),
     }
+
+
+def _of_source(source: Source) -> Iterator[str]:
+    """Yield an address, and what the file there is checked by."""
+    yield source.url
+    if source.repository:
+        yield "  SHA-256 as the hub tells it"
+    elif source.sha256:
+        yield f"  SHA-256 {source.sha256}" + ("..." if len(source.sha256) < 64 else "")
+    else:
+        yield "  no SHA-256 is published"
 
 
 def _of_info(info: ModelInfo, entry: Entry | None) -> dict[str, Any]:

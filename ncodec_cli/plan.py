@@ -14,6 +14,7 @@ import click
 from ncodec.errors import ArgumentError
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
+_SOUND = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"))
 _NAMED = 5
 """So many files that were left out are named; `--verbose` names all."""
 
@@ -143,6 +144,19 @@ def plan_jobs(paths: tuple[str, ...], output: str | None, kind: Kind) -> Plan:
     return Plan(_named(pairs, kind), left_out)
 
 
+def refuse_sound_name(output: str) -> None:
+    """Keep packets out of files that are named as if they were sound.
+
+    Raises:
+        click.UsageError: it is such a name.
+    """
+    if _ending(output) in _SOUND:
+        raise click.UsageError(
+            f"{output!r}: an .ecdc file is written, which decompress makes sound of "
+            "(-o takes any name)"
+        )
+
+
 def is_special(path: str) -> bool:
     """Say whether a path is that of a device, a pipe or a socket: written to, never replaced."""
     if path == os.devnull:
@@ -182,6 +196,8 @@ def _split(paths: tuple[str, ...], kind: Kind) -> tuple[tuple[str, ...], str | N
     *inputs, last = paths
     if last == "-" or last.endswith(_SEPARATORS) or Path(last).is_dir() or is_special(last):
         return tuple(inputs), last
+    if kind.named:
+        refuse_sound_name(last)
     if kind.named or kind.names_output(last):
         return tuple(inputs), last
     if os.path.lexists(last):

@@ -49,7 +49,8 @@ def cut(
     """
     unit = " s" if seconds else " samples"
     if not start >= 0 or (end is not None and not end > start):
-        raise ArgumentError(f"from {start}{unit} to {end}{unit}: the first must be below the last")
+        span = f"from {float(start):g}{unit} to {float(end or 0):g}{unit}"
+        raise ArgumentError(f"{span}: the first must be below the last")
     before, kept = Fraction(0), Fraction(0)
     for link in raw_links(src, keep_going, report):
         header, rate = link.header, link.header.source_rate if seconds else 1

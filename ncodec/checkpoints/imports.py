@@ -230,7 +230,7 @@ def _read(path: Path) -> tuple[ModelInfo | None, Found]:
         info, tensors = read_model_file(_weights_file(path))
     except CheckpointError:
         return None, inspect(path)
-    return info, Found("ncodec", info.family, info.config, tensors)
+    return info, Found("a model file of ncodec", info.family, info.config, tensors)
 
 
 def _weights_file(path: Path) -> Path:

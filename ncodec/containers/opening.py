@@ -37,7 +37,8 @@ def check(file: BinaryIO) -> str:
         return f"complete, {read_dac(file).codes.shape[2]} frames; .dac has no checksums"
     content = read_content(file, None, load_any)
     frames = sum(packet.frames for packet in content.packets)
-    return f"complete, {frames} frames; version 0 has no checksums"
+    name = "version 0" if kind == "ecdc0" else f".{kind}"
+    return f"complete, {frames} frames; {name} has no checksums"
 
 
 def read_content(file: BinaryIO, model: str | None, load: LoadModel) -> Content:

@@ -139,7 +139,7 @@ def test_what_is_no_checkpoint_is_said_plainly(name: str, content: bytes) -> Non
 def test_listing_and_completing_need_no_torch() -> None:
     code = (
         "import sys\n"
-        "from ncodec_cli.main import cli\n"
+        "from ncodec_cli.commands import cli\n"
         "from click.shell_completion import ShellComplete\n"
         "cli.main(['models', 'list'], 'ncodec', standalone_mode=False)\n"
         "complete = ShellComplete(cli, {}, 'ncodec', '_').get_completions\n"

@@ -359,6 +359,15 @@ def test_other_names_of_a_tagged_file_are_said(ncodec, talk):
     assert tags(ncodec, "other.ecdc") == ["title=noise", "artist=dice"]
 
 
+@pytest.mark.parametrize("command", ["cut", "cat", "repair", "peel --bw 3"])
+def test_packets_do_not_get_the_name_of_sound(ncodec, talk, command):
+    name, *options = command.split()
+    said = ncodec(name, *options, "talk.ecdc", "talk.wav")
+    assert (said.status, "'talk.wav': an .ecdc file is written" in said.err) == (2, True)
+    assert not Path("talk.wav").exists()
+    assert ncodec(name, *options, "talk.ecdc", "-o", "talk.wav").status == 0
+
+
 def test_cut_from_the_end(ncodec, talk):
     assert ncodec("cut", "talk.ecdc", "a.ecdc", "--start", "-1", "--end", "-0.5").status == 0
     assert ncodec("cut", "talk.ecdc", "b.ecdc", "--start", "2.2", "--end", "2.7").status == 0

@@ -129,7 +129,7 @@ def test_a_damaged_model_does_not_end_the_list(run) -> None:
     stored("broken").write_bytes(b"no model")
     status, out, err = run("models", "list")
     assert (status, err) == (0, "")
-    assert "broken            here?  unknown       cannot be read" in out
+    assert "broken            here   unknown       cannot be read" in out
     assert run("models", "rm", "broken")[0] == 0
 
 
