@@ -120,9 +120,11 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _codes(link: dict[str, Any]) -> str:
+    from ncodec_formats.bitrate import bits_of
+
     text = f"{link['codebooks']} codebook{'s' if link['codebooks'] != 1 else ''}"
     if "codebook_sizes" in link:
-        bits = [(size - 1).bit_length() for size in link["codebook_sizes"]]
+        bits = map(bits_of, link["codebook_sizes"])
         text += f" of {' + '.join(str(width) for width, _ in groupby(bits))} bits"
     if link.get("streams", 1) > 1:
         text += f", {link['streams']} streams"

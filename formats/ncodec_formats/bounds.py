@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from . import limits
+from .bitrate import bits_of
 from .errors import ArgumentError, LimitError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _check_layers(header: "Header") -> None:
         _range("a codebook size", size, 2, limits.MAX_CODEBOOK_SIZE)
     if kinds and (len(kinds) != len(sizes) or not all(is_count(k) for k in kinds)):
         raise ArgumentError(f"kinds are {kinds}; one is needed for each of {len(sizes)} codebooks")
-    bits = sum((size - 1).bit_length() for size in sizes)
+    bits = sum(map(bits_of, sizes))
     packet = (bits * header.packet_frames * header.streams) // 8 + 4 * len(sizes) + 64
     if packet > limits.MAX_PACKET:
         raise LimitError(f"packets of up to {packet} bytes; at most {limits.MAX_PACKET}")

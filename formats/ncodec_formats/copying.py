@@ -13,6 +13,7 @@ from .packets import Head, Layout, Loss, put_gap
 from .peeling import Digests
 from .reader import EcdcReader
 from .scanner import Source
+from .timeline import Timeline
 from .writer import LinkWriter
 
 
@@ -178,10 +179,6 @@ def played_samples(reader: EcdcReader) -> int:
     header, end = reader.header, reader.end
     if end is not None:
         return end.source_samples
-    model_samples = reader.end_frame * header.hop
-    if header.segment is not None:
-        length, stride = header.segment
-        packets = -(-reader.end_frame // header.packet_frames)
-        model_samples = (packets - 1) * stride + length if packets else 0
-    samples = model_samples * header.source_rate // header.sample_rate
+    timeline = Timeline(header)
+    samples = timeline.model_to_source(timeline.reach_of(reader.end_frame))
     return samples if header.source_samples is None else min(samples, header.source_samples)

@@ -13,6 +13,7 @@ from .header import Header
 from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
 from .peeling import copies
 from .scanner import SKIPPED, Element, Scanner, Source
+from .timeline import Timeline
 
 
 @dataclass
@@ -354,5 +355,4 @@ class Follower:
 def _most_frames(header: Header, max_seconds: float | None) -> int:
     if max_seconds is None:
         return limits.MAX_COUNT
-    step = header.hop * header.packet_frames if header.segment is None else header.segment[1]
-    return (int(max_seconds * header.sample_rate / step) + 1) * header.packet_frames
+    return Timeline(header).frames_in(max_seconds)

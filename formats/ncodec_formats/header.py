@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from . import limits
+from .bitrate import check_codebooks, codebooks_within, kbps
 from .bounds import check_header, check_packet, is_count, plain
 from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
 from .wire import HEADER_TAIL, MAGIC, SYNC, VERSION
@@ -173,7 +174,11 @@ class Header:
     @property
     def bandwidth(self) -> float:
         """Bitrate of the codes in kbps, without overhead or the overlap of segments."""
-        return self._bandwidth(len(self.codebook_sizes))
+        return self.kbps(len(self.codebook_sizes))
+
+    def kbps(self, codebooks: int) -> float:
+        """Returns the bitrate of the first `codebooks` codebooks, as `bandwidth` is that of all."""
+        return kbps(self.codebook_sizes[:codebooks], self.streams, self.sample_rate / self.hop)
 
     def codebooks_within(self, bandwidth: float) -> int:
         """Returns the most codebooks whose bitrate is at most `bandwidth`, in kbps.
@@ -181,15 +186,8 @@ class Header:
         Raises:
             ArgumentError: one codebook is already more.
         """
-        if not bandwidth >= self._bandwidth(1) - 1e-9:
-            least = self._bandwidth(1)
-            raise ArgumentError(f"bandwidth {bandwidth:g} kbps: must be at least {least:g}")
-        counts = range(1, len(self.codebook_sizes) + 1)
-        return sum(self._bandwidth(count) <= bandwidth + 1e-9 for count in counts)
-
-    def _bandwidth(self, codebooks: int) -> float:
-        bits = sum((size - 1).bit_length() for size in self.codebook_sizes[:codebooks])
-        return bits * self.streams * self.sample_rate / self.hop / 1000
+        frame_rate = self.sample_rate / self.hop
+        return codebooks_within(bandwidth, self.codebook_sizes, self.streams, frame_rate)
 
     def peel(self, codebooks: int) -> "Header":
         """Returns the header of the same file with only its first `codebooks` layers.
@@ -197,10 +195,7 @@ class Header:
         Raises:
             ArgumentError: the file has no such number of layers.
         """
-        if not 1 <= codebooks <= len(self.codebook_sizes):
-            have = len(self.codebook_sizes)
-            raise ArgumentError(f"{codebooks} codebooks asked for; the file has 1 to {have}")
-        if codebooks == len(self.codebook_sizes):
+        if check_codebooks(codebooks, len(self.codebook_sizes)) == len(self.codebook_sizes):
             return self
         kinds = self.kinds[:codebooks] if any(self.kinds[:codebooks]) else ()
         sizes = self.codebook_sizes[:codebooks]

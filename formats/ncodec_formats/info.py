@@ -5,13 +5,14 @@ from typing import Any, BinaryIO
 
 from . import limits
 from .array_files import describe_arrays
+from .bitrate import bits_of, kbps
 from .copying import played_samples
 from .errors import BadFileError
 from .header import PREFIX, Header
-from .packets import Layout
 from .reader import open_links
 from .scanner import Source, read_header
 from .tail import tails
+from .timeline import Timeline
 from .wire import DAC_MAGIC, LINK_START, MAGIC
 
 
@@ -113,11 +114,8 @@ def _scanned_links(src: BinaryIO) -> list[dict[str, Any]]:
 
 def _link(header: Header, packets: int, end_frame: int, samples: int, size: int) -> dict[str, Any]:
     frames = end_frame - header.first_frame
-    bits = sum(Layout(header).bits) * header.streams
-    frame_rate = header.sample_rate / header.hop
-    if header.segment is not None:
-        frame_rate = header.packet_frames * header.sample_rate / header.segment[1]
-    codes = frames * bits / 8
+    rate = Timeline(header).frame_rate
+    codes = frames * sum(map(bits_of, header.codebook_sizes)) * header.streams / 8
     return {
         "model": header.model,
         "model_hash": header.model_hash.hex(),
@@ -126,7 +124,7 @@ def _link(header: Header, packets: int, end_frame: int, samples: int, size: int)
         "streams": header.streams,
         "codebooks": len(header.codebook_sizes),
         "codebook_sizes": list(header.codebook_sizes),
-        "bandwidth_kbps": round(bits * frame_rate / 1000, 3),
+        "bandwidth_kbps": round(kbps(header.codebook_sizes, header.streams, rate), 3),
         "packet_frames": header.packet_frames,
         "preroll_frames": header.preroll_frames,
         "postroll_frames": header.postroll_frames,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import limits
+from .bitrate import bits_of
 from .bounds import scale_fault
 from .errors import BadFileError, DamageError
 from .header import Header
@@ -115,7 +116,7 @@ class Layout:
 
     def __init__(self, header: Header) -> None:
         self.header = header
-        self.bits = tuple((size - 1).bit_length() for size in header.codebook_sizes)
+        self.bits = tuple(map(bits_of, header.codebook_sizes))
         self.kinds = header.kinds or (0,) * len(self.bits)
         self.exact = all(size & (size - 1) == 0 for size in header.codebook_sizes)
         self.readable = next((k for k, kind in enumerate(self.kinds) if kind), len(self.kinds))

@@ -20,10 +20,12 @@ from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
 from ncodec.codec.outlet import RESAMPLER_REACH, Outlet
 from ncodec.codec.pipeline import Workers
-from ncodec.codec.plan import Timeline, check_model
+from ncodec.codec.plan import check_model
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header, Loss, Packet
+from ncodec_formats.bitrate import check_codebooks
+from ncodec_formats.timeline import Timeline
 
 
 class StreamDecoder:
@@ -66,9 +68,8 @@ class StreamDecoder:
             ArgumentError: a value out of range.
         """
         check_model(model, header)
-        have = len(header.codebook_sizes)
-        if codebooks is not None and not 1 <= (codebooks := whole("codebooks", codebooks)) <= have:
-            raise ArgumentError(f"{codebooks} codebooks: the file has 1 to {have}")
+        if codebooks is not None:
+            codebooks = check_codebooks(whole("codebooks", codebooks), len(header.codebook_sizes))
         out_rate = header.source_rate if sample_rate is None else whole("sample rate", sample_rate)
         check_format(out_rate, header.source_channels)
         start = None if start is None else check_whole("start", start, 0)

@@ -7,9 +7,10 @@ import copy
 import numpy as np
 
 from ncodec.audio import Resampler, Samples
-from ncodec.codec.plan import Timeline, from_streams
+from ncodec.codec.plan import from_streams
 from ncodec.errors import ArgumentError
 from ncodec_formats import Header
+from ncodec_formats.timeline import Timeline
 
 RESAMPLER_REACH = 2048
 """Model samples on each side that soxr's "HQ" filter may draw on, with room (its longest filter,
@@ -33,7 +34,7 @@ class Outlet:
         self._held_most = held
         self._gain = np.float32(10 ** (header.gain_db / 20))
         self._held = np.zeros((header.source_channels, 0), np.float32)
-        self._resampler = Resampler(header.sample_rate, timeline.out_rate, header.source_channels)
+        self._resampler = Resampler(header.sample_rate, timeline.rate, header.source_channels)
         self._model_at = self._out_at = 0
 
     @property
@@ -44,7 +45,7 @@ class Outlet:
     @property
     def resamples(self) -> bool:
         """Whether the rates differ."""
-        return self._header.sample_rate != self._timeline.out_rate
+        return self._header.sample_rate != self._timeline.rate
 
     def open(self, origin: int) -> None:
         """Say which model sample the first one pushed is."""
@@ -52,7 +53,7 @@ class Outlet:
         aligned = -(-origin // step) * step
         self._model_at = origin
         self._skip = aligned - origin
-        self._out_at = aligned * self._timeline.out_rate // self._header.sample_rate
+        self._out_at = aligned * self._timeline.rate // self._header.sample_rate
 
     def push(self, y: Samples) -> Samples:
         """Take model samples, return output samples."""
@@ -91,7 +92,7 @@ class Outlet:
         """
         if self.resamples:
             raise ArgumentError(
-                f"snapshot at {self._timeline.out_rate} Hz: only possible at the model's "
+                f"snapshot at {self._timeline.rate} Hz: only possible at the model's "
                 f"{self._header.sample_rate} Hz, without resampling"
             )
         twin = copy.copy(self)

@@ -1,9 +1,6 @@
-"""How a source is laid out on a model: streams, codebooks, packets, and the two timelines."""
+"""How a source is laid out on a model: streams, codebooks, packets."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 
@@ -12,6 +9,7 @@ from ncodec.audio import Samples, check_format
 from ncodec.errors import ArgumentError, ModelMismatchError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header
+from ncodec_formats.bitrate import check_codebooks, codebooks_within, kbps
 
 PACKET_SECONDS = 1.0
 """Length of a file's packets: container overhead stays under 3 % at 6 kbps."""
@@ -99,11 +97,6 @@ def count_streams(model: CompressionModel, channels: int) -> int:
     return -(-channels // model.channels)
 
 
-def kbps_of(sizes: tuple[int, ...], streams: int, frame_rate: float) -> float:
-    """Return the bitrate of codes alone, in kbps."""
-    return sum((size - 1).bit_length() for size in sizes) * streams * frame_rate / 1000
-
-
 def choose_codebooks(
     model: CompressionModel, streams: int, bandwidth: float | None, codebooks: int | None
 ) -> int:
@@ -112,22 +105,13 @@ def choose_codebooks(
     if codebooks is not None:
         if bandwidth is not None:
             raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
-        codebooks = whole("codebooks", codebooks)
-        if not 1 <= codebooks <= total:
-            raise ArgumentError(f"{codebooks} codebooks: {model.name} has 1 to {total}")
-        return codebooks
-    rate = model.sample_rate / model.hop
+        return check_codebooks(whole("codebooks", codebooks), total, model.name)
+    rate, sizes = model.sample_rate / model.hop, model.codebook_sizes
     if bandwidth is None:
-        bandwidth = max(STREAM_KBPS * streams, kbps_of(model.codebook_sizes[:1], streams, rate))
-    costs = [kbps_of(model.codebook_sizes[: k + 1], streams, rate) for k in range(total)]
-    bandwidth = check_number("bandwidth", bandwidth)
-    if bandwidth < costs[0] - 1e-9:
-        what = "1 stream" if streams == 1 else f"{streams} streams"
-        raise ArgumentError(
-            f"bandwidth {bandwidth:g} kbps: must be at least {costs[0]:g} "
-            f"for {what} of {model.name}"
-        )
-    return sum(cost <= bandwidth + 1e-9 for cost in costs)
+        bandwidth = max(STREAM_KBPS * streams, kbps(sizes[:1], streams, rate))
+    what = "1 stream" if streams == 1 else f"{streams} streams"
+    asked = check_number("bandwidth", bandwidth)
+    return codebooks_within(asked, sizes, streams, rate, of=f" for {what} of {model.name}")
 
 
 def to_streams(x: Samples, model_channels: int) -> Samples:
@@ -145,50 +129,3 @@ def from_streams(y: Samples, channels: int) -> Samples:
         return flat
     last = flat[channels - 1 :].mean(axis=0, keepdims=True, dtype=np.float32)
     return np.concatenate([flat[: channels - 1], last])
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Where frames of codes, samples of the model and samples of the output meet."""
-
-    header: Header
-    out_rate: int
-
-    def sample_of(self, frame: int) -> int:
-        """Return the first model sample that belongs to a frame that begins a packet."""
-        header = self.header
-        if header.segment is None:
-            return frame * header.hop
-        return frame // header.packet_frames * header.segment[1]
-
-    def frame_of(self, sample: int) -> int:
-        """Return the frame, or the first frame of the last segment, that has a model sample."""
-        header = self.header
-        if header.segment is None:
-            return sample // header.hop
-        return sample // header.segment[1] * header.packet_frames
-
-    def reach_of(self, frame: int) -> int:
-        """Return how many model samples the frames before `frame` hold."""
-        header = self.header
-        if header.segment is None or frame == 0:
-            return frame * header.hop
-        packets = -(-frame // header.packet_frames) - 1
-        return packets * header.segment[1] + (frame - packets * header.packet_frames) * header.hop
-
-    def model_to_source(self, samples: int) -> int:
-        """Return the most source samples that can have become `samples` of the model."""
-        return samples * self.header.source_rate // self.header.sample_rate
-
-    def source_to_model(self, samples: int) -> int:
-        """Return how many model samples `samples` of the source have become."""
-        return -(-samples * self.header.sample_rate // self.header.source_rate)
-
-    def source_to_out(self, samples: int) -> int:
-        """Return how many samples `samples` of the source become at the output's rate."""
-        return -(-samples * self.out_rate // self.header.source_rate)
-
-    @property
-    def alignment(self) -> int:
-        """Model samples between two that fall on a sample of the output exactly."""
-        return self.header.sample_rate // gcd(self.header.sample_rate, self.out_rate)

@@ -90,8 +90,7 @@ class CodecPath:
 
     def kbps(self, codebooks: int) -> float:
         """Return the bitrate of the codes, in kbps."""
-        bits = sum((size - 1).bit_length() for size in self.header.codebook_sizes[:codebooks])
-        return bits * self.header.streams * self.header.sample_rate / self.header.hop / 1000
+        return self.header.kbps(codebooks)
 
     def push(self, x: Samples) -> Samples:
         """Take the next samples; return what is ready."""

@@ -27,6 +27,7 @@ from ncodec.models.reach import reach_of
 from ncodec.nn import Conv1d, ConvTranspose1d, Snake, Tanh
 from ncodec.quantize import FactorizedVQ
 from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec_formats.bitrate import kbps_steps
 
 DILATIONS = (1, 3, 9)
 """Of the three residual units in each block."""
@@ -56,8 +57,7 @@ class DacModel(ChainCodec):
         self.latent_dim = config.latent_dim
         self.total_codebooks = config.codebooks
         self.codebook_sizes = (config.bins,) * config.codebooks
-        each = math.log2(config.bins) * config.sample_rate / self.hop / 1000
-        self.bandwidths = tuple(each * (k + 1) for k in range(config.codebooks))
+        self.bandwidths = kbps_steps(self.codebook_sizes, 1, self.frame_rate)
         reach = reach_of(self.encoder, self.decoder, self.hop)
         self.latency_samples = reach.encoder_lookahead + reach.decoder_held
         self.receptive_field = reach.receptive_field

@@ -20,6 +20,7 @@ from ncodec.nn.conv import seanet_padding
 from ncodec.quantize import ResidualVQ
 from ncodec.quantize.quantized import check_codes, check_count
 from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec_formats.bitrate import kbps_steps
 
 KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
 """Sizes that the released model and transformers' MimiConfig have."""
@@ -56,8 +57,7 @@ class MimiModel(ChainCodec):
         self.hop = math.prod(config.ratios) * config.frame_stride
         self.total_codebooks, self.latent_dim = config.codebooks, config.latent_dim
         self.codebook_sizes = (config.bins,) * config.codebooks
-        each = math.log2(config.bins) * config.sample_rate / self.hop / 1000
-        self.bandwidths = tuple(each * (k + 1) for k in range(config.codebooks))
+        self.bandwidths = kbps_steps(self.codebook_sizes, 1, self.frame_rate)
         self.latency_samples = 0
         # Every layer of the transformers looks further back: all of it is too far to count on.
         self.receptive_field = 0

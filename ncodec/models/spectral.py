@@ -28,6 +28,7 @@ from ncodec.models.base import CompressionModel, Latents
 from ncodec.models.spectral_net import FrameNet
 from ncodec.nn.linear import Linear
 from ncodec.quantize import ResidualVQ
+from ncodec_formats.bitrate import kbps_steps
 
 _OVERLAP = 4  # hops in an STFT frame
 _POWER_FLOOR = 1e-9  # -90 dB full scale
@@ -108,8 +109,7 @@ class SpectralCodec(CompressionModel):
         self.sample_rate, self.channels, self.hop = c.sample_rate, 1, c.hop
         self.total_codebooks, self.latent_dim = c.codebooks, c.latent
         self.codebook_sizes = (c.cardinality,) * c.codebooks
-        layer = math.log2(c.cardinality) * c.sample_rate / c.hop / 1000
-        self.bandwidths = tuple(layer * (k + 1) for k in range(c.codebooks))
+        self.bandwidths = kbps_steps(self.codebook_sizes, 1, self.frame_rate)
         self.postroll_frames = _OVERLAP - 1
         self.latency_samples = self.postroll_frames * c.hop
         self.preroll_frames = c.decoder_depth * (c.kernel - 1)

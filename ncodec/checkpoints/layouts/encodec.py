@@ -29,6 +29,7 @@ from ncodec.checkpoints.layouts.common import (
 from ncodec.checkpoints.layouts.encodec_keys import to_own, to_package
 from ncodec.config import EncodecConfig, EncodecLMConfig
 from ncodec.errors import CheckpointError
+from ncodec_formats.bitrate import kbps
 
 _EMBED = "._codebook.embed"
 _TRAINING_ONLY = ("._codebook.inited", "._codebook.cluster_size", "._codebook.embed_avg")
@@ -142,7 +143,7 @@ def _bandwidths(config: Mapping[str, Any]) -> list[float]:
     """Return the bitrates of 2, 4, 8, ... and of all codebooks: the released models' own."""
     frame_rate = config["sample_rate"] / math.prod(config["ratios"])
     numbers = {2**i for i in range(1, 7) if 2**i < config["codebooks"]} | {config["codebooks"]}
-    return [n * math.log2(config["bins"]) * frame_rate / 1000 for n in sorted(numbers)]
+    return [kbps([config["bins"]] * n, 1, frame_rate) for n in sorted(numbers)]
 
 
 _PLACE = r"((?:block\.\d+|shortcut)\.)?"  # within a residual block, or not
