@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from typing import Any, ClassVar, TypeVar
 
 from ncodec.arguments import check_number, check_whole
@@ -37,6 +38,14 @@ class Config:
             elif kind in ("int", "float") or (kind == "float | None" and value is not None):
                 _check_positive(field.name, value, kind == "int", least)
 
+    def shape(self) -> Shape:
+        """Return what a codec's files show of it.
+
+        Raises:
+            ArgumentError: It is no codec's.
+        """
+        raise ArgumentError(f"{type(self).__name__} describes no codec")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields; tuples become lists, as in JSON."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -56,6 +65,27 @@ class Config:
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
         except TypeError as error:
             raise ArgumentError(f"{cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a codec shows in its files.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: Channels of one stream.
+        hop: Samples a frame.
+        codebooks: Number of codebooks.
+        bins: Entries of each.
+        segment: Length and stride of segments in samples, or None.
+    """
+
+    sample_rate: int
+    channels: int
+    hop: int
+    codebooks: int
+    bins: int
+    segment: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +138,15 @@ class EncodecConfig(Config):
         if self.segment is not None and self.segment * self.sample_rate < 1:
             raise ArgumentError(f"segment {self.segment} s: must be at least one sample")
 
+    def shape(self) -> Shape:
+        """See Config."""
+        segment = None
+        if self.segment is not None:
+            length = int(self.segment * self.sample_rate)
+            segment = length, max(1, int((1 - self.overlap) * length))
+        hop = prod(self.ratios)
+        return Shape(self.sample_rate, self.channels, hop, self.codebooks, self.bins, segment)
+
 
 @dataclass(frozen=True)
 class DacConfig(Config):
@@ -132,6 +171,10 @@ class DacConfig(Config):
     codebooks: int = 9
     bins: int = 1024
     codebook_dim: int = 8
+
+    def shape(self) -> Shape:
+        """See Config."""
+        return Shape(self.sample_rate, 1, prod(self.ratios), self.codebooks, self.bins)
 
 
 @dataclass(frozen=True)
@@ -180,6 +223,11 @@ class MimiConfig(Config):
                 f"semantic_codebooks {self.semantic_codebooks}: must be below codebooks "
                 f"({self.codebooks})"
             )
+
+    def shape(self) -> Shape:
+        """See Config."""
+        hop = prod(self.ratios) * self.frame_stride
+        return Shape(self.sample_rate, 1, hop, self.codebooks, self.bins)
 
 
 @dataclass(frozen=True)
@@ -248,6 +296,10 @@ class SpectralConfig(Config):
                 f"envelope {self.envelope}: must be below latent ({self.latent}) and at most "
                 f"bands ({self.bands})"
             )
+
+    def shape(self) -> Shape:
+        """See Config."""
+        return Shape(self.sample_rate, 1, self.hop, self.codebooks, self.cardinality)
 
 
 def _check_positive(name: str, value: object, integer: bool, least: int) -> None:

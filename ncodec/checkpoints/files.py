@@ -6,7 +6,6 @@ configuration class gives with `to_dict`.
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +19,12 @@ from torch import Tensor, nn
 from ncodec.checkpoints.model_info import METADATA_KEY, ModelInfo, opened, read_model_info
 from ncodec.errors import CheckpointError, NcodecError
 from ncodec.files import atomic_output
+from ncodec.models.families import family_of, find_family
 
 __all__ = [
-    "FAMILIES",
     "ModelInfo",
     "assemble",
     "build",
-    "family_class",
     "family_config",
     "fingerprint_note",
     "load_model_file",
@@ -37,36 +35,19 @@ __all__ = [
     "write_model_file",
 ]
 
-FAMILIES: Mapping[str, tuple[str, str]] = {
-    "dac": ("ncodec.models.dac", "DacModel"),
-    "encodec": ("ncodec.models.encodec", "EncodecModel"),
-    "encodec_lm": ("ncodec.models.encodec_lm", "EncodecLM"),
-    "mimi": ("ncodec.models.mimi", "MimiModel"),
-    "spectral": ("ncodec.models.spectral", "SpectralCodec"),
-}
-"""Model family -> module and class; imported only when a model of the family is built."""
-
-
-def family_class(family: str) -> Any:
-    """Return the model class of `family`."""
-    if family not in FAMILIES:
-        raise CheckpointError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}")
-    module, name = FAMILIES[family]
-    return getattr(importlib.import_module(module), name)
-
 
 def family_config(info: ModelInfo) -> Any:
     """Return the configuration that `info` describes as its family's dataclass."""
-    model_class: Any = family_class(info.family)
+    config_type = find_family(info.family).config
     try:
-        return model_class.config_type.from_dict(dict(info.config))
+        return config_type.from_dict(dict(info.config))
     except (NcodecError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{info.name}: bad {info.family} configuration: {error}") from error
 
 
 def build(info: ModelInfo) -> nn.Module:
     """Build the model that `info` describes, with the weights of its constructor."""
-    return family_class(info.family)(family_config(info), name=info.name)
+    return find_family(info.family).model_class(family_config(info), name=info.name)
 
 
 def assemble(info: ModelInfo, tensors: Mapping[str, Tensor], origin: str) -> nn.Module:
@@ -101,7 +82,7 @@ def save(
 ) -> None:
     """Write `model` as a model file: its state dict, with its description in the metadata."""
     described: Any = model
-    family = family_of(model)
+    family = family_of(model).name
     notes = {**(notes or {}), **fingerprint_note(model)}
     info = ModelInfo(described.name, family, described.config.to_dict(), licence, notes)
     write_model_file(info, model.state_dict(), path)
@@ -128,16 +109,3 @@ def serialise(info: ModelInfo, tensors: Mapping[str, Tensor]) -> bytes:
     """Return what a model file holds."""
     own = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
     return serialised(own, metadata={METADATA_KEY: info.to_json()})
-
-
-def family_of(model: nn.Module) -> str:
-    """Return the key of `FAMILIES` whose class, or a class of it, the model is.
-
-    Raises:
-        CheckpointError: It is of none.
-    """
-    ancestors = {(base.__module__, base.__name__) for base in type(model).__mro__}
-    for family, place in FAMILIES.items():
-        if place in ancestors:
-            return family
-    raise CheckpointError(f"{type(model).__name__} is of no known family: {', '.join(FAMILIES)}")

@@ -22,6 +22,7 @@ from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
 from ncodec.errors import ArgumentError, CheckpointError, OutputExistsError
+from ncodec.models.families import find_family
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "compression_state_dict.bin", "weights.pth")
 
@@ -94,7 +95,7 @@ def import_model(
     chosen = _name(checkpoint, name)
     like = REGISTRY.get(chosen) or checkpoint.like
     found = _completed(checkpoint.found, like, path) if like else checkpoint.found
-    if found.family != "encodec_lm" and "sample_rate" not in found.config:
+    if find_family(found.family).kind == "codec" and "sample_rate" not in found.config:
         raise ArgumentError(f"{path}: its sample rate is not in the file: give it (sample_rate=HZ)")
     if model_path(chosen).exists() and not force:
         raise OutputExistsError(f"model {chosen!r} exists already (force=True replaces it)")

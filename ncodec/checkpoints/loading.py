@@ -14,6 +14,7 @@ from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
+from ncodec.models.families import family_of
 from ncodec.runtime import in_precision, pick_device
 
 ModelLike = CompressionModel | str | os.PathLike[str] | None
@@ -39,7 +40,7 @@ def load(
     """
     model = load_any(name_or_path, device)
     if not isinstance(model, CompressionModel):
-        raise CheckpointError(f"{name_or_path} is a {type(model).__name__}, not a codec")
+        raise CheckpointError(f"{name_or_path} is a {family_of(model).kind}, not a codec")
     return model
 
 

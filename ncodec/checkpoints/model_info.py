@@ -23,7 +23,7 @@ class ModelInfo:
 
     Attributes:
         name: The model's name, as files made with it carry it.
-        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        family: Name of a `ncodec.models.families.Family`.
         config: The family's configuration as plain JSON types.
         licence: Licence of the weights.
         notes: Anything else worth keeping: source address, hash of the original file, layout.

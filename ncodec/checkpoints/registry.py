@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ncodec.config import Config, DacConfig, EncodecConfig, EncodecLMConfig, MimiConfig
+from ncodec.models.families import find_family
 
 DEFAULT_MODEL = "ncodec_24khz"
 
@@ -34,7 +35,7 @@ class Entry:
 
     Attributes:
         name: As `--model` takes it and as files carry it.
-        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        family: Name of a `ncodec.models.families.Family`.
         config: The family's configuration as plain JSON types; empty for the embedded model.
         sources: Where its weights can be had, best first; empty for the embedded model.
         licence: Licence of the weights.
@@ -56,7 +57,7 @@ class Entry:
     @property
     def is_codec(self) -> bool:
         """Whether it codes audio; the language models of version 0 files do not."""
-        return self.family != "encodec_lm"
+        return find_family(self.family).kind == "codec"
 
     def publishes(self, sha256: str) -> bool:
         """Say whether a file's whole digest is one that is known to be the published file's."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,13 @@ from ncodec.checkpoints.cache import model_path
 from ncodec.checkpoints.files import read_model_info
 from ncodec.checkpoints.loading import find
 from ncodec.checkpoints.registry import REGISTRY
+from ncodec.config import Shape
 from ncodec.errors import ArgumentError, BadFileError, CheckpointError
+from ncodec.models.families import find_family
 from ncodec_formats import Header, Loss, Losses, Packet
 
 NO_HASH = bytes(32)
 """Stands in a header for weights that are not known."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What of a model shows in its files.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: Channels of one stream.
-        hop: Samples a frame.
-        codebooks: Number of codebooks.
-        bins: Entries of each.
-        segment: Length and stride of segments in samples, or None.
-    """
-
-    sample_rate: int
-    channels: int
-    hop: int
-    codebooks: int
-    bins: int
-    segment: tuple[int, int] | None
 
 
 def shape_of(name: str) -> Shape:
@@ -49,32 +29,15 @@ def shape_of(name: str) -> Shape:
     """
     entry = REGISTRY.get(name)
     known = entry is not None and entry.config and not model_path(name).is_file()
-    config = entry.config if known and entry is not None else read_model_info(find(name)).config
-    return _shape(name, config)
-
-
-def _shape(name: str, config: Mapping[str, Any]) -> Shape:
+    if known and entry is not None:
+        family, config = entry.family, entry.config
+    else:
+        info = read_model_info(find(name))
+        family, config = info.family, info.config
     try:
-        rate = int(config["sample_rate"])
-        seconds = config.get("segment")
-        length = int(seconds * rate) if seconds else 0
-        stride = max(1, int((1 - config.get("overlap", 0.0)) * length))
-        return Shape(
-            sample_rate=rate,
-            channels=int(config.get("channels", 1)),
-            hop=_hop(config),
-            codebooks=int(config["codebooks"]),
-            bins=int(config["bins"] if "bins" in config else config["cardinality"]),
-            segment=(length, stride) if seconds else None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{name}: its files cannot be converted ({error!r})") from error
-
-
-def _hop(config: Mapping[str, Any]) -> int:
-    if "hop" in config:
-        return int(config["hop"])
-    return prod(config["ratios"]) * int(config.get("frame_stride", 1))
+        return find_family(family).config.from_dict(config).shape()
+    except ArgumentError as error:
+        raise CheckpointError(f"{name}: its files cannot be converted ({error})") from error
 
 
 @dataclass

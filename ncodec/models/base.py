@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from ncodec.arguments import whole
 from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
 from ncodec.models import checks
+from ncodec.models.families import known
 from ncodec.quantize import ResidualVQ
 from ncodec.streaming import State, join_all
 
@@ -98,6 +99,23 @@ class Quantizer(Protocol):
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries of any number of codebooks."""
         ...
+
+
+class Trainable(NamedTuple):
+    """What training needs of a codec.
+
+    Attributes:
+        encode: Audio `[B, C, T]` to latents `[B, D, F]`, with gradients.
+        quantizer: Of the latents.
+        decode: Latents to audio, at least T samples.
+        start: Starts the weights from batches of audio, without gradients; None where only chance
+            does.
+    """
+
+    encode: Callable[[Tensor], Tensor]
+    quantizer: ResidualVQ
+    decode: Callable[[Tensor], Tensor]
+    start: Callable[[Iterable[Tensor]], None] | None = None
 
 
 class CompressionModel(nn.Module, ABC):
@@ -267,6 +285,15 @@ class CompressionModel(nn.Module, ABC):
             digest.update(f"{key} {values.dtype} {list(values.shape)}".encode())
             digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
         return digest.digest()
+
+    def trainable(self) -> Trainable:
+        """Return the parts that training drives.
+
+        Raises:
+            ArgumentError: Models of this kind can be run but not trained.
+        """
+        able = ", ".join(family.name for family in known() if family.task == "codec")
+        raise ArgumentError(f"{self.name} cannot be trained; the families {able} can, unsegmented")
 
     @staticmethod
     def get_pretrained(name: str, device: torch.device | str = "cpu") -> CompressionModel:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ncodec.config import EncodecConfig
 from ncodec.dsp.overlap_add import OverlapAdd
 from ncodec.models import seanet
-from ncodec.models.base import CompressionModel, Latents, ready
+from ncodec.models.base import CompressionModel, Latents, Trainable, ready
 from ncodec.quantize import ResidualVQ
 from ncodec.relay import Relay
 from ncodec.streaming import State, join_time
@@ -56,11 +56,9 @@ class EncodecModel(CompressionModel):
         self._describe(config)
 
     def _describe(self, config: EncodecConfig) -> None:
-        if config.segment is not None:
-            length = int(config.segment * config.sample_rate)
-            stride = max(1, int((1 - config.overlap) * length))
-            self.segment = (length, stride)
-            self.latency_samples = self.receptive_field = length
+        self.segment = config.shape().segment
+        if self.segment is not None:
+            self.latency_samples = self.receptive_field = self.segment[0]
             self.preroll_frames = self.postroll_frames = 0
             return
         lag = seanet.decoder_lag(config)
@@ -72,6 +70,13 @@ class EncodecModel(CompressionModel):
         if config.lstm_layers:
             self.preroll_frames += round(_LSTM_MEMORY * self.frame_rate)
             self.receptive_field = 0
+
+    def trainable(self) -> Trainable:
+        """Return the parts; a model of segments has none, as their scales are no latents."""
+        if self.segment is not None:
+            return super().trainable()
+        assert isinstance(self.quantizer, ResidualVQ)
+        return Trainable(self.encoder, self.quantizer, self.decoder)
 
     def _nets(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]

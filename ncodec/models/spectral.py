@@ -14,6 +14,7 @@ decoder ends where its newest code's samples end, so the look-ahead is its overl
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -24,8 +25,9 @@ from ncodec.config import SpectralConfig
 from ncodec.dsp.erb import erb_bands
 from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.overlap_add import overlap_add
-from ncodec.models.base import CompressionModel, Latents
+from ncodec.models.base import CompressionModel, Latents, Trainable
 from ncodec.models.spectral_net import FrameNet
+from ncodec.models.spectral_start import start_linear_path
 from ncodec.nn.linear import Linear
 from ncodec.quantize import ResidualVQ
 from ncodec_formats.bitrate import kbps_steps
@@ -115,6 +117,12 @@ class SpectralCodec(CompressionModel):
         self.preroll_frames = c.decoder_depth * (c.kernel - 1)
         frames = c.encoder_depth * (c.kernel - 1) + self.preroll_frames + 2 * _OVERLAP
         self.receptive_field = frames * c.hop
+
+    def trainable(self) -> Trainable:
+        """Return the parts; the linear path can start from data."""
+        assert isinstance(self.quantizer, ResidualVQ)
+        start = partial(start_linear_path, self)
+        return Trainable(self.to_latent, self.quantizer, self.from_latent, start)
 
     def _nets(self) -> list[nn.Module]:
         nets = (*self.encoder.modules(), *self.decoder.modules())

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncodec.errors import NcodecError
+from ncodec.models.base import Trainable
 from ncodec.quantize import ResidualVQ
 from ncodec.train.config import QuantizerSection
-from ncodec.train.families import Parts
 from ncodec.train.task import Place
 
 
@@ -34,10 +35,15 @@ def draw_counts(options: QuantizerSection, total: int, batch: int, seed: tuple[i
     return torch.from_numpy(np.random.default_rng(seed).choice(choices, batch)).long()
 
 
-def run_codec(parts: Parts, audio: Tensor, counts: Tensor | None, most: int, place: Place) -> Coded:
+def run_codec(
+    parts: Trainable, audio: Tensor, counts: Tensor | None, most: int, place: Place
+) -> Coded:
     """Code a batch with `counts[b]` codebooks for item b, or without a quantizer if None.
 
     `most` codebooks learn, the same number in all processes that share the run.
+
+    Raises:
+        NcodecError: A latent is not finite; the codebooks are as before.
     """
     with place.autocast():
         latent = parts.encode(audio)
@@ -45,6 +51,8 @@ def run_codec(parts: Parts, audio: Tensor, counts: Tensor | None, most: int, pla
     if counts is None:
         quantized, commitment = latent, latent.new_zeros(())
     else:
+        if not latent.isfinite().all():
+            raise NcodecError("latents are not finite")
         codes = parts.quantizer(latent.detach(), most).codes
         chosen = decode_counts(parts.quantizer, codes, counts)
         commitment = (latent - chosen).square().sum(1).mean()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncodec.errors import NcodecError
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.runtime import has_bf16
 from ncodec.train.checkpoint import latest_checkpoint, save_checkpoint
 from ncodec.train.config import OptimSection, TrainConfig, home
@@ -176,8 +176,13 @@ class Trainer:
         torch.manual_seed(self._step_seed())
         module = self.task.module
         module.train()
-        losses = self.task.step(batch, self.step)
-        losses.backward()
+        try:
+            losses = self.task.step(batch, self.step)
+            losses.backward()
+        except ArgumentError:  # a setting that does not fit
+            raise
+        except NcodecError as error:
+            raise NcodecError(f"step {self.step}: {error}; {self._way_back()}") from error
         values = mean_over_processes(losses.values)
         self._check(values)
         average_gradients(module.parameters())

@@ -24,7 +24,7 @@ class Found:
 
     Attributes:
         layout: The layout's description.
-        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        family: Name of a `ncodec.models.families.Family`.
         config: The family's configuration; no `sample_rate` if nothing in the file tells it.
         tensors: The weights under ncodec's keys.
     """
@@ -42,7 +42,7 @@ class Layout:
     Attributes:
         name: Short name, as `ncodec models export --layout` takes it.
         description: For people.
-        family: Key of `ncodec.checkpoints.files.FAMILIES`.
+        family: Name of a `ncodec.models.families.Family`.
         matches: Tells the layout from a checkpoint's content.
         read: From the content and the configuration beside it (empty if there is none) to the
             family's configuration and the weights under ncodec's keys.

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ncodec import checkpoints
-from ncodec.checkpoints.files import ModelInfo, build, family_of
+from ncodec.checkpoints.files import ModelInfo, build
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
-from ncodec.models.spectral import SpectralCodec
+from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
 from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import (
@@ -29,10 +29,9 @@ from ncodec.train.criteria import Criteria
 from ncodec.train.critics import make_critics
 from ncodec.train.data import Segments, batches
 from ncodec.train.distributed import share
-from ncodec.train.families import parts_of
 from ncodec.train.generator import Coded, draw_counts, run_codec
 from ncodec.train.sources import describe, find_clips
-from ncodec.train.start import start_codebooks, start_linear_path
+from ncodec.train.start import start_codebooks
 from ncodec.train.task import Losses, Place, Task, Validation
 from ncodec.train.validation import validate
 
@@ -74,7 +73,7 @@ class CodecTask(Task):
         self.validation_clips = find_clips(data.validation) if data.validation else ()
         self.model = _make_model(config, state).to(place.device)
         self.module = self.model
-        self.parts = parts_of(self.model)
+        self.parts = self.model.trainable()
         self.criteria = Criteria(config.losses, self.model.sample_rate).to(place.device)
         afresh = state is None or state["critics"] is None
         self.critics = make_critics(
@@ -122,11 +121,10 @@ class CodecTask(Task):
         return anew
 
     def _start_from_data(self) -> None:
-        """Start the linear path, where the model has one, from the first batches."""
-        if isinstance(self.model, SpectralCodec) and self.place.rank == 0:
+        """Start the weights, where the family can, from the first batches."""
+        if self.parts.start is not None and self.place.rank == 0:
             audio = self.batches(0)
-            batches_of = (next(audio).to(self.place.device) for _ in range(_START_BATCHES))
-            start_linear_path(self.model, batches_of)
+            self.parts.start(next(audio).to(self.place.device) for _ in range(_START_BATCHES))
         share(self.model)
 
     def _begin_quantizing(self, step: int) -> None:
@@ -208,7 +206,7 @@ class CodecTask(Task):
         """See Task."""
         quantizer, critics = self.parts.quantizer, self.critics
         return {
-            "family": family_of(self.model),
+            "family": family_of(self.model).name,
             "model_config": self.model.config.to_dict(),
             "quantizing": self.quantizing,
             "codebooks": [quantizer.codebook(k).averages() for k in range(quantizer.n_q)],
@@ -274,6 +272,9 @@ def _make_model(config: CodecConfig, state: Mapping[str, Any] | None) -> Compres
         return model
     described: dict[str, Any] = {"family": section.family, "model_config": section.config}
     described |= state or {}
+    if find_family(described["family"]).task != "codec":
+        able = ", ".join(family.name for family in known() if family.task == "codec")
+        raise ArgumentError(f"model.family = {described['family']!r}: must be one of {able}")
     info = ModelInfo(section.name, described["family"], dict(described["model_config"]))
     built: Any = build(info)
     return built

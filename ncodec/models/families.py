@@ -1,0 +1,149 @@
+"""The families of models: one record each, from which all else is found. Needs no PyTorch.
+
+Other packages add theirs by an entry point of the group `ncodec.families` that gives a `Family`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from ncodec.config import (
+    Config,
+    DacConfig,
+    EncodecConfig,
+    EncodecLMConfig,
+    MimiConfig,
+    SpectralConfig,
+)
+from ncodec.errors import CheckpointError
+
+ENTRY_POINTS = "ncodec.families"
+
+Kind = Literal["codec", "language model", "vocoder", "latent model"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one architecture.
+
+    Attributes:
+        name: As model files and configurations have it.
+        kind: What its models are for.
+        config: The dataclass of their configuration.
+        cls: Their class, "module:Class", imported when a model is built: it takes the configuration
+            and `name=`.
+        layouts: Other tools' layouts of its checkpoints (`ncodec.checkpoints.layouts.Layout`),
+            "module:NAME" each, in the order in which they are tried.
+        task: The training task that can make such models, or None.
+    """
+
+    name: str
+    kind: Kind
+    config: type[Config]
+    cls: str
+    layouts: tuple[str, ...] = ()
+    task: str | None = None
+
+    @property
+    def model_class(self) -> Any:
+        """The class of its models."""
+        return resolve(self.cls)
+
+
+_LAYOUTS = "ncodec.checkpoints.layouts"
+
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "encodec_lm",
+            "language model",
+            EncodecLMConfig,
+            "ncodec.models.encodec_lm:EncodecLM",
+            (f"{_LAYOUTS}.encodec:ENCODEC_LM",),
+        ),
+        Family(
+            "encodec",
+            "codec",
+            EncodecConfig,
+            "ncodec.models.encodec:EncodecModel",
+            tuple(f"{_LAYOUTS}.encodec:{x}" for x in ("AUDIOCRAFT", "ENCODEC", "HF_ENCODEC")),
+            task="codec",
+        ),
+        Family(
+            "dac",
+            "codec",
+            DacConfig,
+            "ncodec.models.dac:DacModel",
+            (f"{_LAYOUTS}.dac:DAC", f"{_LAYOUTS}.dac:HF_DAC"),
+        ),
+        Family(
+            "mimi",
+            "codec",
+            MimiConfig,
+            "ncodec.models.mimi:MimiModel",
+            (f"{_LAYOUTS}.mimi:HF_MIMI",),
+        ),
+        Family(
+            "spectral",
+            "codec",
+            SpectralConfig,
+            "ncodec.models.spectral:SpectralCodec",
+            task="codec",
+        ),
+    )
+}
+"""Those that come with the package."""
+
+
+def find_family(name: str) -> Family:
+    """Return a family by its name.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    family = FAMILIES.get(name) or next((f for f in _added() if f.name == name), None)
+    if family is None:
+        names = ", ".join(sorted(family.name for family in known()))
+        raise CheckpointError(f"unknown model family {name!r}; known: {names}")
+    return family
+
+
+def known() -> Iterator[Family]:
+    """Yield all families, those of other packages last."""
+    yield from FAMILIES.values()
+    yield from _added()
+
+
+def family_of(model: object) -> Family:
+    """Return the family whose class, or a class of it, a model is.
+
+    Raises:
+        CheckpointError: It is of none.
+    """
+    ancestors = {f"{base.__module__}:{base.__name__}" for base in type(model).__mro__}
+    for family in known():
+        if family.cls in ancestors:
+            return family
+    names = ", ".join(sorted(family.name for family in known()))
+    raise CheckpointError(f"{type(model).__name__} is of no known family: {names}")
+
+
+def resolve(place: str) -> Any:
+    """Import "module:NAME"."""
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _added() -> Iterator[Family]:
+    for point in entry_points(group=ENTRY_POINTS):
+        family = point.load()
+        if not isinstance(family, Family):
+            raise CheckpointError(
+                f"entry point {point.name} of {ENTRY_POINTS}: must give a Family, not {family!r}"
+            )
+        yield family
