@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncodec_cli import common
-from ncodec_cli.line import meter
+from ncodec_cli.line import meter, put_json
 from ncodec_cli.parameters import Between
 from ncodec_cli.sound import (
     check_model,
@@ -34,6 +34,7 @@ FILE_PACKET_MS, PIPE_PACKET_MS = 1000.0, 80.0
 )
 @click.option("--packet-ms", type=Between(1, 10000, whole=False), metavar="MS",
               help="Length of a packet. [default: 1000, and 80 to a pipe]")  # fmt: skip
+@common.result_json_option
 @duration_option
 @common.force_option
 @running_options
@@ -50,6 +51,7 @@ def record(path: str, **options: Any) -> None:
       ncodec record --duration 1:00 --bw 3 minute.ecdc
       ncodec record - | ssh host ncodec play -
     """
+    common.refuse_json_to_pipe(options, path)
     check_recording(path, options["force"])
     check_model(options["model"])
     with ExitStack() as stack:
@@ -66,7 +68,10 @@ def record(path: str, **options: Any) -> None:
 
         console.run(recorder, f"recording from {recorder.device.name}; q or Ctrl-C ends it", each)
         stats = recorder.stats()
-        name = "standard output" if path == "-" else path
+        if options["as_json"]:
+            put_json({"output": path, "seconds": stats.seconds, "overruns": stats.overruns})
+            return
+        name = common.name_of_output(path)
         console.line.say(f"{name}: {stats.seconds:.2f} s, {stats.overruns} overruns")
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,12 +23,24 @@ from ncodec_cli.parameters import Between
 if TYPE_CHECKING:
     from ncodec.live.running import Running
 
+
+class Renamed(click.Option):
+    """An option that is still taken under its older name, which help does not show."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the columns of the help, of the first name."""
+        shown = copy(self)
+        shown.opts = self.opts[:1]
+        return click.Option.get_help_record(shown, ctx)
+
+
+# Elsewhere --input and --output would be files.
 microphone_option = click.option(
-    "--microphone", "--input", "source", metavar="DEV",
+    "--microphone", "--input", "source", cls=Renamed, metavar="DEV",
     help="Number or part of the name, as `ncodec devices` lists them.",
 )  # fmt: skip
 speaker_option = click.option(
-    "--speaker", "--output", "sink", metavar="DEV",
+    "--speaker", "--output", "sink", cls=Renamed, metavar="DEV",
     help="Number or part of the name, as `ncodec devices` lists them.",
 )  # fmt: skip
 threads_option = click.option(

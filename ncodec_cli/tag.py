@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -61,9 +62,9 @@ def tag(
     """Show the tags of .ecdc files, or change them.
 
     Files are changed in place: a new one takes the old one's place when it is whole (another hard
-    link to the old one keeps the old tags). With - as FILE
-    the changed file goes from standard input to standard output. Keys are those of Vorbis comments
-    (title, artist, album, date, ...), with no regard to case. Links of a chain share the change.
+    link to the old one keeps the old tags). With - as FILE the changed file goes from standard
+    input to standard output. Keys are those of Vorbis comments (title, artist, album, date, ...),
+    with no regard to case. Links of a chain share the change.
 
     \b
     Examples:
@@ -72,33 +73,14 @@ def tag(
       ncodec tag talk.ecdc --remove comment
       ncodec tag - --clear < talk.ecdc > plain.ecdc
     """
-    changes = bool(values or added or removed or clear)
+    changes = _Changes(values, added, removed, clear)
     if changes and as_json:
         raise click.UsageError("--json shows tags: not together with changes")
-    done = _in_words(values, added, removed, clear=clear)
 
     def change(path: str) -> None:
-        from ncodec_formats import set_tags
-
         links = 1 if path == "-" else Path(path).stat().st_nlink
-        gone = {*removed, *(key for key, _ in values)}
-        # The source is closed before the new file takes its place: Windows wants it so.
-        with (
-            open_output(path, force=True) as target,
-            open_input(path) as source,
-            naming(path),
-            damage_told(path, keep_going=keep_going, quiet=quiet) as report,
-        ):
-            set_tags(
-                source,
-                target,
-                () if clear else None,
-                add=values + added,
-                remove=gone,
-                keep_going=keep_going,
-                report=report,
-            )
-        say(f"{name_of(path)}: {done}", quiet=quiet)
+        changes.make(path, keep_going=keep_going, quiet=quiet)
+        say(f"{name_of(path)}: {changes}", quiet=quiet)
         if links > 1:
             kept = "its other name keeps" if links == 2 else f"its {links - 1} other names keep"
             say_error(f"{path}: {kept} the old tags: the file is a new one", "note", quiet=quiet)
@@ -118,16 +100,41 @@ def tag(
     each_file(files, change if changes else show, as_json=as_json)
 
 
-def _in_words(
-    values: tuple[tuple[str, str], ...],
-    added: tuple[tuple[str, str], ...],
-    removed: tuple[str, ...],
-    *,
-    clear: bool,
-) -> str:
-    """Say what is changed."""
-    parts = ["all tags taken off"] if clear else []
-    parts += [f"{key}={value} set" for key, value in values]
-    parts += [f"{key}={value} added" for key, value in added]
-    parts += [f"{key} taken off" for key in removed]
-    return ", ".join(parts)
+@dataclass(frozen=True)
+class _Changes:
+    """What is to be done with the tags of each file."""
+
+    values: tuple[tuple[str, str], ...]
+    added: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...]
+    clear: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.added or self.removed or self.clear)
+
+    def __str__(self) -> str:
+        parts = ["all tags taken off"] if self.clear else []
+        parts += [f"{key}={value} set" for key, value in self.values]
+        parts += [f"{key}={value} added" for key, value in self.added]
+        parts += [f"{key} taken off" for key in self.removed]
+        return ", ".join(parts)
+
+    def make(self, path: str, *, keep_going: bool, quiet: bool) -> None:
+        """Write the file anew; the source is closed before: Windows wants it so."""
+        from ncodec_formats import set_tags
+
+        with (
+            open_output(path, force=True) as target,
+            open_input(path) as source,
+            naming(path),
+            damage_told(path, keep_going=keep_going, quiet=quiet) as report,
+        ):
+            set_tags(
+                source,
+                target,
+                () if self.clear else None,
+                add=self.values + self.added,
+                remove={*self.removed, *(key for key, _ in self.values)},
+                keep_going=keep_going,
+                report=report,
+            )

@@ -9,7 +9,7 @@ from pathlib import Path
 from ncodec.bench.codecs import Codec
 from ncodec.bench.neural import ModelCodec, pulled_models
 from ncodec.bench.tools import TOOLS, missing_programs
-from ncodec.checkpoints import known, stored_names
+from ncodec.checkpoints import canonical, known, stored_names
 from ncodec.errors import ArgumentError, NcodecError
 
 
@@ -33,7 +33,7 @@ def find(names: Sequence[str] | None = None, model: str | None = None) -> Found:
         CheckpointError: the model under test is missing.
     """
     models = list(dict.fromkeys([*(entry.name for entry in known()), *stored_names()]))
-    asked = list(names) if names is not None else [*TOOLS, *pulled_models()]
+    asked = [*TOOLS, *pulled_models()] if names is None else [canonical(name) for name in names]
     codecs: list[Codec] = [] if model is None else [ModelCodec(model)]
     left_out = list[str]()
     for name in dict.fromkeys(name for name in asked if name != model):

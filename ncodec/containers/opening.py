@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from ncodec.checkpoints.registry import canonical
 from ncodec.containers.arrays import read_npz, read_safetensors
 from ncodec.containers.content import NO_HASH, Content, ForeignReader, with_model
 from ncodec.containers.dac import read_dac_content, windowed_as
@@ -50,6 +51,7 @@ def read_content(file: BinaryIO, model: str | None, load: LoadModel) -> Content:
     begin = file.tell()
     kind = sniff(file.read(_HEAD))
     file.seek(begin)
+    model = None if model is None else canonical(model)
     readers: dict[str, Callable[[], Content]] = {
         "ecdc": lambda: read_ecdc1(file),
         "ecdc0": lambda: read_ecdc0(file, load),

@@ -156,3 +156,32 @@ def test_examples_run(name, line, ncodec, files):
         data = ended.data
         if ">" in stage:
             Path(stage[">"]).write_bytes(data)
+
+
+SAME = {
+    "-f": ("--force",),
+    "-o": ("--output",),
+    "-q": ("--quiet",),
+    "-b": ("--bw", "--bitrate"),
+    "-j": ("--jobs",),
+    "-v": ("--verbose",),
+}
+MAKERS = ("compress", "decompress", "peel", "repair", "cut", "cat", "convert")
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("bench ")])
+def test_an_option_is_the_same_in_every_command(name):
+    """A letter stands for one name, and a name for one thing."""
+    for option in ALL[name].params:
+        if isinstance(option, click.Option):
+            for letter, names in SAME.items():
+                if letter in option.opts:
+                    assert option.opts == [letter, *names]
+                else:
+                    assert option.opts[0] not in names, f"ncodec {name}: no {letter}"
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_commands_that_make_files_have_the_same_options(name):
+    names = {option for parameter in ALL[name].params for option in parameter.opts}
+    assert {"--output", "--force", "--quiet", "--json"} <= names

@@ -177,7 +177,8 @@ def test_pull(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_convert_every_way(run) -> None:
-    assert run("compress", "in.wav", "a.ecdc", "--model", "encodec_24khz", "--bw", "3")[0] == 0
+    hub = ("--model", "facebook/encodec_24khz", "--bw", "3")
+    assert run("compress", "in.wav", "a.ecdc", *hub)[0] == 0
     status, _, err = run("convert", "a.ecdc", "zero.ecdc", "--to", "encodec")
     assert status == 0
     assert ".ecdc version 1 to .ecdc version 0; left out: the name of the weights" in err
@@ -223,7 +224,8 @@ def test_plain_codes_of_a_model(run) -> None:
     """What a language model over codes would give: integers [K, F], nothing else."""
     np.savez("mine.npz", codes=np.random.default_rng(0).integers(0, 1024, (8, 20)))
     assert "which model its codes are of: --model NAME" in run("convert", "mine.npz", "a.ecdc")[2]
-    assert run("convert", "mine.npz", "a.ecdc", "--model", "encodec_24khz")[0] == 0
+    assert run("convert", "mine.npz", "a.ecdc", "--model", "facebook/encodec_24khz")[0] == 0
+    assert '"model": "encodec_24khz"' in run("info", "a.ecdc", "--json")[1]
     assert run("decompress", "a.ecdc", "a.wav")[0] == 0
     assert soundfile.info("a.wav").frames == 20 * 320
     np.savez("bad.npz", codes=np.full((8, 20), 1024))

@@ -52,7 +52,7 @@ def run(tmp_path, monkeypatch, capfd):
         ("record folder", "folder: is a folder"),
         ("record nowhere/a.ecdc", "nowhere/a.ecdc: No such file"),
         ("record a.ecdc --model ncodec_24hz", "did you mean 'ncodec_24khz'?"),
-        ("record a.ecdc", "PortAudio is missing"),
+        ("record a.ecdc --input 1", "PortAudio is missing"),
         ("live --record old.ecdc", "old.ecdc: exists already"),
         ("live --latency never", "latency 'never': must be low, medium, high"),
         ("live --model encodec_24khz", "`ncodec models pull encodec_24khz` gets it"),
@@ -188,3 +188,12 @@ def test_no_keys_without_a_terminal(monkeypatch, stdin):
     with keys() as pressed:
         assert isinstance(pressed, NoKeys)
         assert pressed.read() is None
+
+
+@pytest.mark.parametrize("name", ["play", "live", "record"])
+def test_the_older_names_of_devices_are_not_shown(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert "--output" not in out
+    assert "--input" not in out
+    assert ("--speaker" if name == "play" else "--microphone") in out
