@@ -13,7 +13,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 128 + 2
 CLOSED_PIPE = 128 + 13
@@ -30,19 +30,18 @@ def signals_handled() -> Generator[None]:
     """Let Ctrl-C and other signals end the command well; those that are ignored stay so."""
     global _begun  # noqa: PLW0603 - signals are the process's
     _begun = False
-    for name in _ENDING:
+    handlers = dict.fromkeys(_ENDING, _terminate) | {"SIGINT": _interrupt}
+    before: dict[int, Any] = {}
+    for name, handler in handlers.items():
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _terminate)
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # of nohup, or in the background of a shell
-        yield
-        return
-    signal.signal(signal.SIGINT, _interrupt)
+        # nohup, and shells in the background, have them ignored.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def begin() -> None:

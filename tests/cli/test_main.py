@@ -92,7 +92,7 @@ def test_json_of_a_name_that_is_no_text(ncodec, coded):
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT"])
 def test_what_ends_a_process_leaves_no_file(tmp_path, coded, name):
-    process = run(tmp_path, "repair", "-", "b.ecdc", stdin=subprocess.PIPE)
+    process = run(tmp_path, "peel", "-", "b.ecdc", "--bw", "2", stdin=subprocess.PIPE)
     process.stdin.write(coded[:500])
     process.stdin.flush()
     while not os.listdir(tmp_path):

@@ -137,7 +137,7 @@ def test_standard_output_that_is_full(tmp_path, coded):
     assert (process.returncode, errors) == (1, b"ncodec: error: No space left on device\n")
 
 
-@pytest.mark.parametrize("args", ["peel - b.ecdc --bw 2", "repair - b.ecdc", "tag - --clear"])
+@pytest.mark.parametrize("args", ["peel - b.ecdc --bw 2", "tag - --clear"])
 def test_ctrl_c_while_a_pipe_is_read(tmp_path, coded, args):
     process = start([*PYTHON, *args.split()], tmp_path)
     process.stdin.write(coded[:500])
