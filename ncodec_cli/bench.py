@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ncodec_cli.common import jobs_option, json_option, precision_option, quiet_option, say
+from ncodec_cli.common import jobs_option, json_option, precision_option, quiet_option
+from ncodec_cli.line import put, say
+from ncodec_cli.progress import COUNT, Progress
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -91,7 +92,7 @@ def bench() -> None:
     type=click.IntRange(0),
     default=1,
     show_default=True,
-    help="Recordings of each kind to look at and listen to in the report.",
+    help="Recordings of each kind in the report: the median one, the worst, the liveliest, more.",
 )
 @jobs_option
 @quiet_option
@@ -107,7 +108,7 @@ def quality(
     jobs: int | None,
     quiet: bool,
 ) -> None:
-    """Compare codecs on RECORDINGS (files or folders) by bitrate and quality.
+    """Compare codecs on RECORDINGS (files, folders, manifests) by bitrate and quality.
 
     Writes results.csv, results.json, results.md and report.html, one page with curves,
     spectrograms, players and blind listening tests. Recordings in folders (or with names that
@@ -119,23 +120,25 @@ def quality(
       ncodec bench quality talk.flac --bw 3,6 --against opus,mp3 --out compared
     """
     from ncodec.bench.compare import compare
-    from ncodec.bench.tables import to_markdown
+    from ncodec.bench.headline import headlines
 
-    progress = Lines(quiet=quiet)
-    results = compare(
-        recordings,
-        out,
-        bandwidths=bandwidths,
-        against=against,
-        model=None if model == "none" else model,
-        seconds=seconds,
-        clips_per_kind=clips,
-        jobs=jobs,
-        progress=progress,
-    )
-    progress.close()
-    click.echo(to_markdown(results))
-    say(f"{out / 'report.html'}", quiet=quiet)
+    with Progress("jobs", unit=COUNT, quiet=quiet, every=60) as progress:
+        results = compare(
+            recordings,
+            out,
+            bandwidths=bandwidths,
+            against=against,
+            model=None if model == "none" else model,
+            seconds=seconds,
+            clips_per_kind=clips,
+            jobs=jobs,
+            progress=progress,
+            tell=lambda line: say(line, quiet=quiet),
+        )
+    for line in headlines(results.rows):
+        put(line)
+    say(f"{out / 'report.html'}: curves, tables, sounds, blind tests", quiet=quiet)
+    say(f"{out / 'results.md'}: all figures; also as .csv and .json", quiet=quiet)
 
 
 @bench.command()
@@ -266,25 +269,21 @@ def container(
     )
 
 
-class Lines:
-    """Jobs done on one line of a terminal; every tenth part of them as a line elsewhere."""
+@bench.command()
+@click.argument("answers", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def listen(*, answers: tuple[Path, ...], as_json: bool) -> None:
+    """Join the ANSWERS that listeners saved in a report's blind tests.
 
-    def __init__(self, *, quiet: bool) -> None:
-        """Begin."""
-        self._quiet, self._terminal, self._told = quiet, sys.stderr.isatty(), -1
+    MUSHRA: medians and quartiles, listeners screened after ITU-R BS.1534-3, each codec against
+    the first by a sign test. ABX: right answers, and the chance of guessing as well.
 
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """Tell that `done` of `total` jobs are done."""
-        if self._quiet:
-            return
-        if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{done} / {total}  {what}")
-            sys.stderr.flush()
-        elif done * 10 // max(total, 1) > self._told:
-            self._told = done * 10 // max(total, 1)
-            click.echo(f"{done} / {total}", err=True)
+    \b
+    Examples:
+      ncodec bench listen answers/*.json
+      ncodec bench listen mushra-ada.json mushra-bob.json --json
+    """
+    from ncodec.bench.listen import join, to_text
 
-    def close(self) -> None:
-        """Leave the line."""
-        if self._terminal and not self._quiet:
-            sys.stderr.write("\r\x1b[K")
+    heard = join(answers)
+    put(json.dumps(asdict(heard), indent=1) if as_json else to_text(heard))

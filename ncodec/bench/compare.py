@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ncodec.bench import clips, machine, quality, report, tables
@@ -12,6 +13,8 @@ from ncodec.bench.measures import missing_measures
 from ncodec.bench.sources import find_sources
 from ncodec.bench.summary import codebook_use
 from ncodec.errors import ArgumentError, NcodecError
+from ncodec.files import atomic_output
+from ncodec.progress import Progress
 
 BANDWIDTHS = (1.5, 3.0, 6.0, 12.0)
 
@@ -26,7 +29,8 @@ def compare(
     seconds: float = 10.0,
     clips_per_kind: int = 1,
     jobs: int | None = None,
-    progress: quality.Progress | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tables.Results:
     """Compare codecs on recordings; write results.csv, .json, .md and report.html into `out`.
 
@@ -41,7 +45,9 @@ def compare(
         seconds: how much of each recording is used.
         clips_per_kind: recordings of each kind of sound to look at and listen to in the report.
         jobs: processes; one a core by default.
-        progress: called with (done, all, what was done last).
+        progress: called with how many jobs are done, and all.
+        tell: called, before the first job, with a line for each codec, measure and recording that
+            is left out.
 
     Raises:
         ArgumentError: no recording, an unknown codec, or a bandwidth that is not positive.
@@ -50,7 +56,8 @@ def compare(
     """
     if not bandwidths or min(bandwidths) <= 0:
         raise ArgumentError(f"bandwidths {list(bandwidths)}: must be positive, in kbps")
-    sources = find_sources(paths, seconds)
+    unreadable = list[str]()
+    sources = find_sources(paths, seconds, unreadable)
     found = find(against, model)
     work = out / "work"
     planned = quality.plan(sources, found.codecs, bandwidths, work)
@@ -60,18 +67,44 @@ def compare(
         for c in found.codecs
         if c.name not in taking_part
     ]
+    left_out = [*found.left_out, *idle, *missing_measures(), *unreadable]
+    for line in left_out:
+        if tell is not None:
+            tell(f"left out: {line}")
     rows, failures = quality.run(planned, jobs or os.cpu_count() or 1, progress)
-    left_out = [*found.left_out, *idle, *missing_measures(), *failures]
+    left_out += failures
     if not rows:
         raise NcodecError(f"nothing could be measured: {'; '.join(left_out) or 'no codec'}")
-    results = tables.Results(rows, machine.describe(), left_out, codebook_use(rows, work))
-    shown = clips.build(rows, sources, work, clips_per_kind)
-    _write(out / "results.csv", tables.to_csv(results))
+    # Figures first: hours of work must not hang on what is only made of them.
+    _write(out / "results.csv", tables.to_csv(tables.Results(rows, {})))
+    results = tables.Results(
+        rows,
+        machine.describe(),
+        left_out,
+        codebook_use(rows, work),
+        _command(paths, bandwidths, against, model, seconds),
+        {source.name: source.digest() for source in sources},
+    )
     _write(out / "results.json", tables.to_json(results))
     _write(out / "results.md", tables.to_markdown(results))
+    shown = clips.build(rows, sources, work, clips_per_kind)
     _write(out / "report.html", report.to_html(results, shown))
     return results
 
 
+def _command(
+    paths: Sequence[Path],
+    bandwidths: Sequence[float],
+    against: Sequence[str] | None,
+    model: str | None,
+    seconds: float,
+) -> str:
+    words = ["ncodec", "bench", "quality", *map(str, paths)]
+    words += ["--bw", ",".join(f"{rate:g}" for rate in bandwidths), "--model", model or "none"]
+    words += [] if against is None else ["--against", ",".join(against)]
+    return shlex.join([*words, "--seconds", f"{seconds:g}"])
+
+
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    with atomic_output(path, force=True) as file:
+        file.write(text.encode())

@@ -40,7 +40,7 @@ def plot(found: Sequence[Point], measure: Measure, codecs: Sequence[str], ident:
         ident: for the title's id.
     """
     here = [(p, p.values[measure.key]) for p in found if measure.key in p.values]
-    x, y, ticks = _axes(here, -math.inf if measure.floor is None else measure.floor)
+    x, y, ticks = _axes(here, measure)
     series = "".join(
         _series([item for item in here if item[0].codec == codec], index, measure, x, y)
         for index, codec in enumerate(codecs)
@@ -53,20 +53,24 @@ def plot(found: Sequence[Point], measure: Measure, codecs: Sequence[str], ident:
     )
 
 
-def _axes(here: Sequence[tuple[Point, Estimate]], floor: float) -> tuple[Axis, Axis, list[float]]:
+def _axes(
+    here: Sequence[tuple[Point, Estimate]], measure: Measure
+) -> tuple[Axis, Axis, list[float]]:
     rates = [math.log(p.kbps.mean) for p, _ in here]
     spread = max(0.15, 0.06 * (max(rates) - min(rates)))
     x = Axis(min(rates) - spread, max(rates) + spread, LEFT, WIDTH - RIGHT)
-    lows = [v.mean - (v.margin or 0) for _, v in here]
-    highs = [v.mean + (v.margin or 0) for _, v in here]
+    lows = [min(v.mean - (v.margin or 0), *v.values, v.mean) for _, v in here]
+    highs = [max(v.mean + (v.margin or 0), *v.values, v.mean) for _, v in here]
     # A few wild intervals must not flatten the rest: means always show, margins up to their spread.
-    means = [max(v.mean, floor) for _, v in here]
+    means = [max(v.mean, measure.floor) for _, v in here]
     reach = max(max(means) - min(means), 1e-3) * 0.6
-    low = max(min(lows), min(means) - reach, floor)
+    low = max(min(lows), min(means) - reach, measure.floor)
     high = max(min(max(highs), max(means) + reach), low + 1e-3)
     ticks = nice_ticks(low, high)
     step = ticks[1] - ticks[0]
-    y = Axis(min(low, ticks[0]), max(high, ticks[-1]) + step * 0.2, HEIGHT - BOTTOM, TOP)
+    top = min(max(high, ticks[-1]) + step * 0.2, max(measure.ceiling, high))
+    ticks = [tick for tick in ticks if tick <= top + 1e-9 or tick in ticks[:2]]
+    y = Axis(min(low, ticks[0]), max(top, ticks[-1]), HEIGHT - BOTTOM, TOP)
     return x, y, ticks
 
 
@@ -115,6 +119,10 @@ def _series(
         if value.margin:
             top, low = (_inside(y(value.mean + s * value.margin)) for s in (1, -1))
             parts.append(f'<path class="bar" d="M{a:.1f} {top:.1f}V{low:.1f}"/>')
+        parts += [
+            f'<path class="one" d="M{a - 2.5:.1f} {_inside(y(one)):.1f}h5"/>'
+            for one in value.values[: value.count if value.count > 1 else 0]
+        ]
         told = f"{point.title}, {point.kbps.mean:.2f} kbps: {number(value, measure.digits)}"
         shape = marker(index, a, b)
         parts.append(f'<path class="dot" d="{shape}"><title>{escape(told)}</title></path>')
@@ -138,4 +146,5 @@ def marker(index: int, x: float, y: float) -> str:
         "m-5-2.5h10v5h-10z",  # bar
         "m-2.5-5h5v10h-5z",  # pillar
     )
-    return f"M{x:.1f} {y:.1f}{shapes[index % len(shapes)]}"
+    # Colours come again after eight: the next eight codecs have other markers in them.
+    return f"M{x:.1f} {y:.1f}{shapes[(index + index // len(shapes)) % len(shapes)]}"

@@ -27,7 +27,9 @@ class Measure:
         function: of `ncodec.metrics`.
         speech_only: it rates speech and nothing else.
         modules: that the function needs, beyond what ncodec does.
-        floor: plots end here: what is below tells nothing more.
+        floor: plots end here: what is below tells nothing more, or cannot be.
+        ceiling: nor can what is above.
+        main: stands in tables before the others.
     """
 
     key: str
@@ -38,7 +40,9 @@ class Measure:
     function: Function
     speech_only: bool = False
     modules: tuple[str, ...] = ()
-    floor: float | None = None
+    floor: float = -math.inf
+    ceiling: float = math.inf
+    main: bool = False
 
     @property
     def heading(self) -> str:
@@ -59,7 +63,16 @@ def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "visqol_audio", "ViSQOL audio", "", "higher", 2, metrics.visqol_audio, modules=("visqol",)
+        "visqol_audio",
+        "ViSQOL audio",
+        "",
+        "higher",
+        2,
+        metrics.visqol_audio,
+        modules=("visqol",),
+        floor=1,
+        ceiling=5,
+        main=True,
     ),
     Measure(
         "visqol_speech",
@@ -70,16 +83,63 @@ MEASURES: tuple[Measure, ...] = (
         metrics.visqol_speech,
         True,
         ("visqol", "ai_edge_litert"),
+        floor=1,
+        ceiling=5,
+        main=True,
     ),
-    Measure("pesq_wb", "PESQ wideband", "", "higher", 2, metrics.pesq_wb, True, ("pesq",)),
-    Measure("stoi", "STOI", "", "higher", 3, metrics.stoi, True, ("pystoi",)),
-    Measure("si_sdr", "SI-SDR", "dB", "higher", 1, _si_sdr, floor=-20.0),
-    Measure("log_mel", "Log-mel distance", "dB", "lower", 2, metrics.log_mel_distance),
     Measure(
-        "multi_stft", "Multi-res. STFT", "", "lower", 2, metrics.multi_resolution_stft_distance
+        "pesq_wb",
+        "PESQ wideband",
+        "",
+        "higher",
+        2,
+        metrics.pesq_wb,
+        True,
+        ("pesq",),
+        floor=1,
+        ceiling=4.65,
+        main=True,
+    ),
+    Measure(
+        "stoi",
+        "STOI",
+        "",
+        "higher",
+        3,
+        metrics.stoi,
+        True,
+        ("pystoi",),
+        floor=0,
+        ceiling=1,
+        main=True,
+    ),
+    Measure("si_sdr", "SI-SDR", "dB", "higher", 1, _si_sdr, floor=-20),
+    Measure(
+        "log_mel",
+        "Log-mel distance",
+        "dB",
+        "lower",
+        2,
+        metrics.log_mel_distance,
+        floor=0,
+        main=True,
+    ),
+    Measure(
+        "multi_stft",
+        "Multi-res. STFT",
+        "",
+        "lower",
+        2,
+        metrics.multi_resolution_stft_distance,
+        floor=0,
     ),
     Measure("loudness", "Loudness difference", "LU", "zero", 1, metrics.loudness_difference),
 )
+
+
+def leading(kind: str) -> str:
+    """Return the key of the measure that stands for a kind of sound in one sentence."""
+    return "pesq_wb" if kind == "speech" else "visqol_audio"
 
 
 def measures_for(kind: str) -> tuple[Measure, ...]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -22,12 +22,12 @@ from ncodec.bench.measures import measure
 from ncodec.bench.processes import workers
 from ncodec.bench.sources import Source
 from ncodec.errors import NcodecError
+from ncodec.files import atomic_output
 from ncodec.metrics.signal import channels_of, resample
+from ncodec.progress import Progress
 
 SCHEMA = 1
 """Raise when a row's meaning changes: kept results of older schemas are measured anew."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def run(
     Args:
         jobs: from `plan`, all with the same folder, which is made.
         processes: how many work side by side; each uses one thread.
-        progress: called with (done, all, what was done last).
+        progress: called with how many are done, and all.
     """
     for folder in {job.folder for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def run(
     waiting = [job for job in jobs if job.key not in rows]
     failures = list[str]()
     if progress:
-        progress(len(rows), len(jobs), f"{len(rows)} kept from before")
+        progress(len(rows), len(jobs))
     for job, result in _each(waiting, processes):
         what = f"{job.source.name} {job.codec} {job.setting:g} kbps"
         if isinstance(result, Row):
@@ -137,7 +137,7 @@ def run(
         else:
             failures.append(f"{what}: {result}")
         if progress:
-            progress(len(rows) + len(failures), len(jobs), what)
+            progress(len(rows) + len(failures), len(jobs))
     return [rows[job.key] for job in jobs if job.key in rows], failures
 
 
@@ -187,9 +187,8 @@ def execute(job: Job) -> Row:
         coded=kept.name,
     )
     sf.write(job.decoded_path, np.clip(decoded.T, -1, 1), rate, subtype="PCM_16", format="FLAC")
-    part = job.row_path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(row)))
-    part.replace(job.row_path)
+    with atomic_output(job.row_path, force=True) as file:
+        file.write(json.dumps(asdict(row)).encode())
     return row
 
 

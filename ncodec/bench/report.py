@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -10,11 +11,12 @@ from importlib.resources import files
 from typing import Any
 
 from ncodec.bench.curves import marker, plot
-from ncodec.bench.measures import MEASURES
-from ncodec.bench.summary import Point
-from ncodec.bench.tables import Results, measures_in, number
+from ncodec.bench.headline import headlines
+from ncodec.bench.measures import MEASURES, Measure
+from ncodec.bench.summary import FEW, Point
+from ncodec.bench.tables import Results, best, measures_in, number
 
-SCRIPTS = ("dom", "audio", "player", "abx", "mushra", "main")
+SCRIPTS = ("dom", "audio", "zoom", "player", "abx", "mushra", "main")
 
 
 def to_html(results: Results, clips: Sequence[Any]) -> str:
@@ -31,6 +33,7 @@ def to_html(results: Results, clips: Sequence[Any]) -> str:
         "style": (page / "style.css").read_text(encoding="utf-8"),
         "script": "\n".join((page / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
         "about": _about(results),
+        "headlines": "".join(f"<p>{escape(line)}</p>" for line in headlines(results.rows)),
         "legend": _legend(found),
         "curves": "".join(_curves(found, kind) for kind in kinds),
         "tables": "".join(_table(results, found, kind) for kind in kinds),
@@ -43,10 +46,25 @@ def to_html(results: Results, clips: Sequence[Any]) -> str:
         "left_out": "".join(f"<li>{escape(line)}</li>" for line in results.left_out)
         or "<li>Nothing.</li>",
         # "<" would end the script element in the middle of a string.
-        "data": json.dumps({"clips": clips}).replace("<", "\\u003c"),
+        "data": json.dumps({"clips": clips, "page": page_id(clips)}).replace("<", "\\u003c"),
+        "command": _command(results),
     }
     template = (page / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def page_id(clips: Sequence[Any]) -> str:
+    """Return a digest of the sounds: answers from pages with one id are of one test."""
+    hashes = [version["hash"] for clip in clips for version in clip["versions"]]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:12]
+
+
+def _command(results: Results) -> str:
+    """Write what makes this page again: the command, and the recordings by their digests."""
+    if not results.command:
+        return ""
+    digests = ", ".join(f"{name} {digest[:12]}" for name, digest in results.recordings.items())
+    return f"Made by <code>{escape(results.command)}</code> from {escape(digests)}."
 
 
 def _first(text: str | None) -> str:
@@ -54,7 +72,12 @@ def _first(text: str | None) -> str:
 
 
 def _about(results: Results) -> str:
-    facts = {**results.about, "recordings": str(len({row.file for row in results.rows}))}
+    counts = {
+        kind: len({row.file for row in results.rows if row.kind == kind})
+        for kind in dict.fromkeys(row.kind for row in results.rows)
+    }
+    recordings = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    facts = {**results.about, "recordings": recordings}
     return "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
 
 
@@ -74,7 +97,7 @@ def _legend(found: Sequence[Point]) -> str:
 def _curves(found: Sequence[Point], kind: str) -> str:
     here = [point for point in found if point.kind == kind]
     figures = "".join(
-        f"<figure><figcaption>{escape(m.heading)}</figcaption>"
+        f'<figure class="zooms"><figcaption>{escape(m.heading)}</figcaption>'
         f"{plot(here, m, list(_codecs(found)), f'plot-{kind}-{m.key}')}</figure>"
         for m in measures_in(found, kind)
     )
@@ -83,23 +106,39 @@ def _curves(found: Sequence[Point], kind: str) -> str:
 
 def _table(results: Results, found: Sequence[Point], kind: str) -> str:
     measures = measures_in(found, kind)
-    heads = ["codec", "asked (kbps)", "real (kbps)", *(m.heading for m in measures)]
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{escape(p.title)}</th>'
-        f"<td>{p.setting:g}</td><td>{p.kbps.mean:.2f}</td>"
-        + "".join(f"<td>{number(p.values.get(m.key), m.digits)}</td>" for m in measures)
-        + "</tr>"
-        for p in found
-        if p.kind == kind
-    )
     count = len({row.file for row in results.rows if row.kind == kind})
     caption = f"{kind.capitalize()}: means over {count} recording{'s' if count != 1 else ''}"
-    if count > 1:
+    if count >= FEW:
         caption += ", with the half of the 95 % confidence interval (Student's t)"
+    elif count > 1:
+        caption += ": too few for an interval"
+    caption += "; the best at each setting is bold"
+    here = [point for point in found if point.kind == kind]
+    parts = [_cells(here, kind, [m for m in measures if m.main], caption)]
+    if rest := [m for m in measures if not m.main]:
+        other = _cells(here, kind, rest, f"{kind.capitalize()}: other measures")
+        parts.append(f"<details><summary>Other measures</summary>{other}</details>")
+    return "".join(parts)
+
+
+def _cells(here: Sequence[Point], kind: str, measures: Sequence[Measure], caption: str) -> str:
+    heads = ["codec", "set to", "real kbps", *(m.heading for m in measures)]
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    bold = {m.key: best(here, kind, m) for m in measures}
+    body = "".join(
+        f'<tr><th scope="row" title="{escape(p.title)}">{escape(p.codec)}</th>'
+        f"<td>{p.setting:g}</td><td>{p.kbps.mean:.2f}</td>"
+        + "".join(
+            f"<td{' class=best' if (p.codec, p.setting) in bold[m.key] else ''}>"
+            f"{number(p.values.get(m.key), m.digits)}</td>"
+            for m in measures
+        )
+        + "</tr>"
+        for p in here
+    )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(kind)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import re
@@ -56,38 +57,58 @@ class Source:
         return hashlib.sha256(samples.tobytes() + str((rate, samples.shape)).encode()).hexdigest()
 
 
-def find_sources(paths: Sequence[Path], seconds: float = 10.0) -> list[Source]:
-    """Return the recordings among files and, at any depth, in folders, speech first.
+def find_sources(
+    paths: Sequence[Path], seconds: float = 10.0, left_out: list[str] | None = None
+) -> list[Source]:
+    """Return the recordings among files, manifests and, at any depth, in folders, speech first.
 
-    Hidden files are passed over, and files in folders that cannot be opened named in a warning.
+    A manifest is a .csv with a column `path`, relative to it, and perhaps `kind` and `name`. Of
+    folders, what has an ending of audio and is not hidden counts; what cannot be read there is
+    named in a warning and in `left_out`, and the rest is measured.
 
     Raises:
         ArgumentError: a path is missing, or there is no recording at all.
         BadFileError: a file that is named itself cannot be read.
     """
-    found = list[Path]()
-    for path in paths:
-        if path.is_dir():
-            found += [p for p in sorted(path.rglob("*")) if is_audio_name(p) and _opens(p)]
-        elif path.exists():
-            open_audio(path, with_tags=False).close()
-            found.append(path)
-        else:
-            raise ArgumentError(f"{path}: no such file or folder")
-    if not found:
+    listed = [entry for path in paths for entry in _entries(path, left_out)]
+    unique = list({path.resolve(): (path.resolve(), *told) for path, *told in listed}.values())
+    if not unique:
         raise ArgumentError(f"no recordings in {', '.join(map(str, paths))}")
-    unique = list(dict.fromkeys(p.resolve() for p in found))
-    named = zip(unique, _unique_names(unique), strict=True)
-    sources = [Source(path, name, kind_of(path), seconds) for path, name in named]
-    return sorted(sources, key=lambda source: [*KINDS, "other"].index(source.kind))
+    names = _unique_names([path for path, *_ in unique])
+    sources = [
+        Source(path, given or name, kind or kind_of(path), seconds)
+        for (path, kind, given), name in zip(unique, names, strict=True)
+    ]
+    return sorted(sources, key=lambda s: KINDS.index(s.kind) if s.kind in KINDS else len(KINDS))
 
 
-def _opens(path: Path) -> bool:
+def _entries(path: Path, left_out: list[str] | None) -> list[tuple[Path, str, str]]:
+    """Return paths, kinds and names, these two empty where nothing gives them."""
+    if path.is_dir():
+        files = [p for p in sorted(path.rglob("*")) if is_audio_name(p)]
+        return [(file, "", "") for file in files if _opens(file, left_out)]
+    if not path.exists():
+        raise ArgumentError(f"{path}: no such file or folder")
+    if path.suffix.lower() != ".csv":
+        open_audio(path, with_tags=False).close()
+        return [(path, "", "")]
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if rows and "path" not in rows[0]:
+        raise ArgumentError(f"{path}: a manifest needs a column `path`")
+    told = [(path.parent / r["path"], r.get("kind") or "", r.get("name") or "") for r in rows]
+    return [entry for entry in told if _opens(entry[0], left_out)]
+
+
+def _opens(path: Path, left_out: list[str] | None) -> bool:
     try:
         open_audio(path, with_tags=False).close()
     except (NcodecError, OSError) as error:
         text = str(error)
-        log.warning("%s: left out", text if str(path) in text else f"{path}: {text}")
+        text = text if str(path) in text else f"{path}: {text}"
+        log.warning("%s: left out", text)
+        if left_out is not None:
+            left_out.append(text)
         return False
     return True
 

@@ -15,16 +15,33 @@ from ncodec.metrics.signal import Signal, channels_of
 
 RANGE_DB = 80.0
 LEVELS = 64
+DIFFERENCE_DB = 20.0
 # A perceptually even ramp from black over violet and orange to pale yellow, in RGB.
 _RAMP = ((0, 0, 4), (60, 15, 110), (145, 40, 120), (220, 80, 75), (250, 160, 45), (250, 250, 165))
+# From what is missing, blue, over black for what is equal, to what was added, orange.
+_DIFFERENCES = ((90, 180, 255), (30, 80, 160), (0, 0, 4), (170, 70, 20), (255, 170, 70))
 
 
-def spectrogram(signal: Signal, sample_rate: int, width: int = 320, height: int = 80) -> bytes:
+def spectrogram(signal: Signal, sample_rate: int, width: int = 480, height: int = 120) -> bytes:
     """Return a PNG of a signal `[T]` or `[C, T]`: time to the right, mel bands up, 80 dB of range.
 
     0 dB is a full-scale sine, so strips of one recording compare by eye. Channels are mixed.
     """
     return png(_shades(signal, sample_rate, width, height), palette(LEVELS))
+
+
+def difference(
+    signal: Signal, reference: Signal, sample_rate: int, width: int = 480, height: int = 120
+) -> bytes:
+    """Return a PNG of how much louder a signal is than the reference, -20 to 20 dB.
+
+    Blue is missing, orange was added; what is below -80 dB in both counts as equal.
+    """
+    a, b = (
+        np.maximum(_levels(x, sample_rate, width, height), -RANGE_DB) for x in (signal, reference)
+    )
+    shade = np.rint((np.clip((a - b) / DIFFERENCE_DB, -1, 1) + 1) / 2 * (LEVELS - 2))
+    return png(shade[::-1].astype(np.uint8), palette(LEVELS - 1, _DIFFERENCES))
 
 
 def strips(signals: Sequence[Signal], sample_rate: int, width: int = 960) -> bytes:
@@ -38,20 +55,24 @@ def strips(signals: Sequence[Signal], sample_rate: int, width: int = 960) -> byt
 
 
 def _shades(signal: Signal, sample_rate: int, width: int, height: int) -> NDArray[np.uint8]:
-    mono = channels_of(signal).mean(axis=0, keepdims=True)
-    size = 1 << round(np.log2(0.043 * sample_rate))
-    hop = max(1, -(-mono.shape[1] // width))
-    gain = (size / 4) ** 2  # of a full-scale sine in a Hann window
-    filters = mel_filters(sample_rate, size, height, equal_area=False, widen=True)
-    power = filters @ power_spectra(mono, size, hop, size)[0] / gain
-    level = 10 * np.log10(np.maximum(power[:, :width], 1e-12))
+    level = _levels(signal, sample_rate, width, height)
     shade = np.clip(np.rint((level / RANGE_DB + 1) * (LEVELS - 1)), 0, LEVELS - 1)
     return shade[::-1].astype(np.uint8)
 
 
-def palette(levels: int) -> NDArray[np.uint8]:
-    """Return the colours of the ramp, RGB `[levels, 3]`."""
-    ramp = np.array(_RAMP, dtype=np.float64)
+def _levels(signal: Signal, sample_rate: int, width: int, height: int) -> NDArray[np.float64]:
+    """Levels in dB full scale, `[height, width]`, low bands first."""
+    mono = channels_of(signal).mean(axis=0, keepdims=True)
+    size = 1 << round(np.log2(0.043 * sample_rate))
+    hop = max(1, -(-mono.shape[1] // width))
+    gain = (size / 4) ** 2  # of a full-scale sine in a Hann window
+    power = mel_filters(sample_rate, size, height) @ power_spectra(mono, size, hop, size)[0] / gain
+    return 10 * np.log10(np.maximum(power[:, :width], 1e-12))
+
+
+def palette(levels: int, colours: Sequence[tuple[int, int, int]] = _RAMP) -> NDArray[np.uint8]:
+    """Return the colours of a ramp, RGB `[levels, 3]`."""
+    ramp = np.array(colours, dtype=np.float64)
     at = np.linspace(0, len(ramp) - 1, levels)
     steps = np.arange(len(ramp))
     return np.stack([np.interp(at, steps, ramp[:, i]) for i in range(3)], axis=1).astype(np.uint8)

@@ -6,17 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncodec.bench.quality import Row
 from ncodec.metrics import CodebookStatistics, codebook_statistics
 
-# Student's t, 97.5 % quantile, for 1 to 30 degrees of freedom (NIST/SEMATECH, 1.3.6.7.2).
+FEW = 5
+"""Below so many recordings there is no interval: it would say more of chance than of the codec."""
+
+# Student's t, 97.5 % quantile, for 4 to 30 degrees of freedom (NIST/SEMATECH, 1.3.6.7.2).
 _T = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+    *(2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120),
+    *(2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
+    2.042,
 )
 
 
@@ -26,13 +31,15 @@ class Estimate:
 
     Attributes:
         mean: of the finite values.
-        margin: half of the 95 % confidence interval (Student's t); None for a single value.
+        margin: half of the 95 % confidence interval (Student's t); None for fewer than `FEW`.
         count: of the finite values.
+        values: these themselves, where they are fewer than `FEW`.
     """
 
     mean: float
     margin: float | None
     count: int
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,13 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     finite = [v for v in values if math.isfinite(v)]
     if not finite:
         return None
-    count = len(finite)
-    if count == 1:
-        return Estimate(finite[0], None, 1)
-    t = _T[count - 2] if count - 2 < len(_T) else 1.96
-    margin = t * float(np.std(finite, ddof=1)) / math.sqrt(count)
-    return Estimate(float(np.mean(finite)), margin, count)
+    count, mean = len(finite), float(np.mean(finite))
+    if count < FEW:
+        return Estimate(mean, None, count, tuple(finite))
+    freedom = count - 1
+    # Beyond the table, the first term of the quantile's expansion about the normal one.
+    t = _T[freedom - 4] if freedom - 4 < len(_T) else 1.96 + 2.37 / freedom
+    return Estimate(mean, t * float(np.std(finite, ddof=1)) / math.sqrt(count), count)
 
 
 def points(rows: Sequence[Row]) -> list[Point]:
@@ -91,23 +99,30 @@ def _point(rows: Sequence[Row]) -> Point:
 
 
 def codebook_use(rows: Sequence[Row], folder: Path) -> dict[str, CodebookStatistics]:
-    """Return, per model, its codebooks' statistics over all recordings at its highest rate."""
+    """Return, per model, its codebooks' statistics over the files with most codebooks.
+
+    Files with fewer do not count: at one rate of the whole file, stereo has half as many.
+    """
     from ncodec_formats.packets import Packet
     from ncodec_formats.reader import EcdcReader
 
-    highest = dict[str, float]()
+    most = dict[str, tuple[tuple[int, ...], list[NDArray[np.integer[Any]]]]]()
     for row in rows:
-        if row.coded.endswith(".ecdc"):
-            highest[row.codec] = max(row.setting, highest.get(row.codec, 0.0))
-    found = dict[str, CodebookStatistics]()
-    for codec, setting in highest.items():
-        codes, sizes = list[np.ndarray](), ()
-        for row in rows:
-            if (row.codec, row.setting) != (codec, setting):
+        if not row.coded.endswith(".ecdc"):
+            continue
+        with (folder / row.coded).open("rb") as file:
+            reader = EcdcReader(file)
+            sizes = reader.header.codebook_sizes
+            known = most.get(row.codec, ((), []))
+            if len(sizes) < len(known[0]):
                 continue
-            with (folder / row.coded).open("rb") as file:
-                reader = EcdcReader(file)
-                sizes = reader.header.codebook_sizes
-                codes += [p.codes.reshape(len(sizes), -1) for p in reader if isinstance(p, Packet)]
-        found[codec] = codebook_statistics(np.concatenate(codes, axis=1), sizes)
-    return found
+            codes = [] if len(sizes) > len(known[0]) else known[1]
+            for packet in reader:
+                if isinstance(packet, Packet):  # codes [S, K, F]
+                    codes.append(np.moveaxis(packet.codes, 1, 0).reshape(len(sizes), -1))
+        most[row.codec] = sizes, codes
+    return {
+        codec: codebook_statistics(np.concatenate(codes, axis=1), sizes)
+        for codec, (sizes, codes) in most.items()
+        if codes
+    }

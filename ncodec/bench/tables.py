@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from ncodec.bench.headline import headlines
 from ncodec.bench.measures import MEASURES, Measure
 from ncodec.bench.quality import Row
 from ncodec.bench.summary import Estimate, Point, points
@@ -24,12 +25,16 @@ class Results:
         about: date, machine, versions.
         left_out: codecs, metrics and jobs that are missing, and why.
         codebooks: statistics per model.
+        command: that makes the comparison again.
+        recordings: digest of the samples by name.
     """
 
     rows: Sequence[Row]
     about: dict[str, str]
     left_out: Sequence[str] = ()
     codebooks: dict[str, CodebookStatistics] = field(default_factory=dict[str, CodebookStatistics])
+    command: str = ""
+    recordings: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def points(self) -> list[Point]:
@@ -54,6 +59,8 @@ def to_json(results: Results) -> str:
     """Return everything; what is not finite is null."""
     tree = {
         "about": results.about,
+        "command": results.command,
+        "recordings": results.recordings,
         "left_out": list(results.left_out),
         "measures": [
             {"key": m.key, "title": m.title, "unit": m.unit, "better": m.better} for m in MEASURES
@@ -68,7 +75,8 @@ def to_json(results: Results) -> str:
 def to_markdown(results: Results, level: int = 2) -> str:
     """Return one table a kind of sound, headings of the given level, and what was left out."""
     found = results.points
-    parts = list[str]()
+    parts = [f"- {line}" for line in headlines(results.rows)]
+    parts += [""] if parts else []
     for kind in dict.fromkeys(p.kind for p in found):
         files = len({row.file for row in results.rows if row.kind == kind})
         recordings = f"{files} recording{'s' if files != 1 else ''}"
@@ -85,6 +93,17 @@ def measures_in(found: Sequence[Point], kind: str) -> list[Measure]:
     return [m for m in MEASURES if any(m.key in p.values for p in found if p.kind == kind)]
 
 
+def best(found: Sequence[Point], kind: str, measure: Measure) -> set[tuple[str, float]]:
+    """Return which codec is best at each asked rate that several have: (codec, setting)."""
+    groups = dict[float, list[Point]]()
+    for point in found:
+        if point.kind == kind and measure.key in point.values:
+            groups.setdefault(point.setting, []).append(point)
+    sign = {"higher": lambda v: -v, "lower": lambda v: v, "zero": abs}[measure.better]
+    ranked = (sorted(g, key=lambda p: sign(p.values[measure.key].mean)) for g in groups.values())
+    return {(g[0].codec, g[0].setting) for g in ranked if len(g) > 1}
+
+
 def number(value: Estimate | None, digits: int) -> str:
     """Write a mean with its confidence interval's half."""
     if value is None:
@@ -95,7 +114,7 @@ def number(value: Estimate | None, digits: int) -> str:
 
 def _table(found: Sequence[Point], kind: str) -> list[str]:
     measures = measures_in(found, kind)
-    heads = ["codec", "asked (kbps)", "real (kbps)", *(m.heading for m in measures)]
+    heads = ["codec", "set to (kbps)", "real (kbps)", *(m.heading for m in measures)]
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
     for point in found:
         if point.kind != kind:

@@ -111,7 +111,7 @@ def test_a_run_measures_aligned_sound_and_real_bytes(
     found = sources.find_sources([recordings], 2.0)
     jobs = quality.plan(found, [coarse], [4, 8, 12], tmp_path / "work")
     seen: list[tuple[int, int]] = []
-    rows, failures = quality.run(jobs, progress=lambda done, n, _: seen.append((done, n)))
+    rows, failures = quality.run(jobs, progress=lambda done, n: seen.append((done, n)))
     assert not failures
     assert seen[-1] == (4, 4)
     assert [(r.file, r.setting) for r in rows] == [
@@ -182,13 +182,24 @@ def test_real_workers(recordings: Path, tmp_path: Path) -> None:
     assert rows[0].values["stoi"] > 0.7
 
 
-def test_estimates_have_student_intervals() -> None:
-    assert summary.estimate([3.0]) == summary.Estimate(3.0, None, 1)
-    two = summary.estimate([1.0, 3.0])
-    assert two is not None
-    assert two.margin == pytest.approx(12.706, abs=1e-3)  # t = 12.706, standard error 1
-    assert summary.estimate([1.0, float("inf")]) == summary.Estimate(1.0, None, 1)
+def test_estimates_have_student_intervals_from_five_values_on() -> None:
+    assert summary.estimate([3.0]) == summary.Estimate(3.0, None, 1, (3.0,))
+    few = summary.estimate([1.0, 3.0, 2.0, 2.0])
+    assert few == summary.Estimate(2.0, None, 4, (1.0, 3.0, 2.0, 2.0))
+    five = summary.estimate([1.0, 3.0, 2.0, 1.0, 3.0])
+    assert five is not None
+    assert five.margin == pytest.approx(2.776 * 1 / 5**0.5)  # standard deviation 1
+    assert summary.estimate([1.0, float("inf")]) == summary.Estimate(1.0, None, 1, (1.0,))
     assert summary.estimate([float("-inf")]) is None
+
+
+def test_beyond_the_table_the_quantile_goes_on() -> None:
+    values = [(-1.0) ** i for i in range(62)]
+    found = summary.estimate(values)
+    assert found is not None
+    assert found.margin is not None
+    t = found.margin * len(values) ** 0.5 / float(np.std(values, ddof=1))
+    assert t == pytest.approx(1.9996, abs=2e-3)  # scipy.stats.t(61).ppf(0.975)
 
 
 def test_intervals_cover_the_mean_95_times_in_100() -> None:
@@ -200,6 +211,21 @@ def test_intervals_cover_the_mean_95_times_in_100() -> None:
         assert found.margin is not None
         hits += abs(found.mean) < found.margin
     assert 0.935 < hits / 2000 < 0.965
+
+
+def test_codebooks_are_counted_in_files_of_mono_and_stereo(tmp_path: Path) -> None:
+    """At one rate of the whole file, stereo has half as many codebooks."""
+    import ncodec
+
+    rate, rows = 24000, []
+    for name, channels in (("mono", 1), ("stereo", 2), ("more", 1)):
+        samples = 0.1 * np.random.default_rng(channels).standard_normal((rate // 4, channels))
+        ncodec.write(tmp_path / f"{name}.ecdc", samples, rate, bandwidth=6)
+        found = quality.Row(name, "sound", "m", "m", 6.0, 6.0, 0.25, {}, "", f"{name}.ecdc")
+        rows.append(found)
+    use = summary.codebook_use(rows, tmp_path)["m"]
+    assert len(use.usage) == 8
+    assert summary.codebook_use(rows[1:2], tmp_path)["m"].usage[3] > 0
 
 
 def row(file: str, kind: str, setting: float, value: float) -> quality.Row:
@@ -221,7 +247,7 @@ def test_tables_hold_every_point() -> None:
     results = tables.Results(ROWS, {"date": "2030-01-01"}, ["opus: not installed"])
     markdown = tables.to_markdown(results)
     assert "## Speech (2 recordings)" in markdown
-    assert "| X 1 | 3 | 3.50 | 0.500 ± 0.000 | 2.0 ± 12.7 |" in markdown
+    assert "| X 1 | 3 | 3.50 | 0.500 | 2.0 |" in markdown
     assert "| X 1 | 6 | 6.50 | 0.500 |  |" in markdown
     assert "- opus: not installed" in markdown
     lines = list(csv.DictReader(io.StringIO(tables.to_csv(results))))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from ncodec.bench import clips, curves, report, spectrogram, tables
+from ncodec.bench import clips, curves, listen, report, spectrogram, tables
 from ncodec.bench.measures import measures_for
 from ncodec.bench.quality import Row
 from ncodec.bench.sources import find_sources
@@ -40,7 +40,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 name = f"{source.name}-{codec}-{setting:g}.flac"
                 noise = random.standard_normal(samples.shape) / setting / 50
                 sf.write(folder / name, np.clip(samples + noise, -1, 1).T, rate)
-                values = {m.key: i + setting / 10 for m in measures_for(source.kind)}
+                values = {m.key: 1 + i + setting / 10 for m in measures_for(source.kind)}
                 kbps = setting + 0.1
                 rows.append(
                     Row(
@@ -81,8 +81,8 @@ def test_every_series_and_every_row_is_in_the_page(page: Path) -> None:
     for plot in plots:
         assert re.findall(r'data-codec="(\w+)"', plot) == list(CODECS)
         assert plot.count('class="dot"') == len(CODECS) * len(SETTINGS)
-    rows = re.findall(r'<tr><th scope="row">', text)
-    assert len(rows) == 2 * len(CODECS) * len(SETTINGS) + 1  # and the codebooks
+    rows = re.findall(r'<tr><th scope="row"', text)
+    assert len(rows) == 4 * len(CODECS) * len(SETTINGS) + 1  # main and other measures, codebooks
     assert "codec2: not installed" in text
 
 
@@ -92,13 +92,13 @@ def test_points_stand_where_their_values_are(page: Path) -> None:
     spots = re.findall(r'class="dot" d="M([\d.]+) ([\d.]+)', plot)
     across = [float(x) for x, _ in spots]
     down = [float(y) for _, y in spots]
-    # Values are codec + setting / 10, so higher ones come later and stand higher up.
+    # Values are 1 + codec + setting / 10, so higher ones come later and stand higher up.
     assert down == sorted(down, reverse=True)
     assert across[0] == across[2] < across[1] == across[3]
     ticks = re.findall(r'y="([\d.]+)" class="yt">([\d.-]+)<', plot)
     (y0, v0), (y1, v1) = ((float(y) - 4, float(v)) for y, v in (ticks[0], ticks[-1]))
     first = v0 + (down[0] - y0) / (y1 - y0) * (v1 - v0)
-    assert first == pytest.approx(0.3, abs=0.02)
+    assert first == pytest.approx(1.3, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,30 @@ def test_the_anchor_is_a_low_pass_of_the_whole_length() -> None:
     spectrum = np.abs(np.fft.rfft(low[0])) ** 2
     assert spectrum[3700:].sum() < 1e-3 * spectrum[:3300].sum()
     assert spectrum[:3300].mean() == pytest.approx(24000, rel=0.1)
+
+
+def test_the_liveliest_part_is_where_the_sound_is() -> None:
+    samples = np.zeros((1, 10_000))
+    samples[0, 100] = 1.0  # a bang is not it
+    samples[0, 6000:7000] = 0.1 * np.random.default_rng(0).standard_normal(1000)
+    assert 5800 <= clips.liveliest_part(samples, 1200) <= 6000
+    assert clips.liveliest_part(samples, 20_000) == 0
+
+
+def test_what_is_missing_is_blue_and_what_was_added_orange() -> None:
+    tone = np.sin(2 * np.pi * 3000 * np.arange(24000) / 24000)
+    colours = {}
+    for name, (signal, reference) in {
+        "more": (tone, 0.1 * tone),
+        "less": (0.1 * tone, tone),
+    }.items():
+        data = spectrogram.difference(signal, reference, 24000)
+        palette = np.frombuffer(data[data.index(b"PLTE") + 4 :][: 63 * 3], np.uint8).reshape(-1, 3)
+        colours[name] = palette[0 if name == "less" else -1]
+        used = read_png(data)
+        assert used.max() > palette[31].sum() / 255
+    assert colours["less"][2] > colours["less"][0]
+    assert colours["more"][0] > colours["more"][2]
 
 
 def read_png(data: bytes) -> np.ndarray:
@@ -238,7 +262,28 @@ def test_pictures_are_decoded(browser) -> None:
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('.strip img')].map(e => e.naturalHeight)"
     )
-    assert sizes == [80] * 2 * (2 + len(CODECS) * len(SETTINGS))
+    assert sizes == [120] * 2 * (3 + len(CODECS) * len(SETTINGS))
+
+
+@pytest.mark.browser
+def test_a_spectrogram_enlarges_with_axes_and_what_differs(browser) -> None:
+    find(browser, ".player button.enlarge")[4].click()
+    assert browser.execute_script(
+        "const d = document.getElementById('zoom');"
+        "return [d.open, d.querySelectorAll('img').length, [...d.querySelectorAll('.hz span')]"
+        ".slice(0, 4).map(e => e.textContent),"
+        " [...d.querySelectorAll('img')].every(e => e.complete)]"
+    ) == [True, 2, ["1 kHz", "2 kHz", "4 kHz", "8 kHz"], True]
+    places = browser.execute_script(
+        "const f = document.querySelector('#zoom .field').getBoundingClientRect();"
+        "return [...document.querySelectorAll('#zoom .chart:first-of-type .field hr')]"
+        ".map(e => (f.bottom - e.getBoundingClientRect().bottom) / f.height)"
+    )
+    assert places[:2] == pytest.approx([15 / 51.14, 25.08 / 51.14], abs=0.01)  # Slaney's mel
+    press(browser, "#zoom button", "Close")
+    find(browser, "figure.zooms")[0].click()
+    assert len(find(browser, "#zoom svg.plot")) == 1
+    press(browser, "#zoom button", "Close")
 
 
 @pytest.mark.browser
@@ -288,8 +333,8 @@ def test_players_work_by_keyboard(browser) -> None:
     radio.send_keys(Keys.SPACE)
     wait_until(lambda: browser.execute_script(f"{deck}.sounding"))
     radio.send_keys(Keys.ARROW_DOWN)
-    assert browser.execute_script(f"{deck}.version.role") == "anchor"
-    radio.send_keys("4")
+    assert browser.execute_script(f"{deck}.version.role") == "low"
+    radio.send_keys("5")
     assert browser.execute_script(f"{deck}.version.setting") == 6
     radio.send_keys(Keys.SPACE)
     wait_until(lambda: not browser.execute_script(f"{deck}.sounding"))
@@ -298,7 +343,7 @@ def test_players_work_by_keyboard(browser) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("right", [5, 3])
 def test_abx_scores_a_scripted_run(browser, page: Path, right: int) -> None:
-    browser.execute_script("document.querySelector('#abx-test input').value = 5")
+    browser.execute_script("document.querySelector('#abx-test input[type=number]').value = 5")
     press(browser, "#abx-test button", "Start")
     for trial in range(5):
         for name in "ABX":
@@ -318,41 +363,59 @@ def test_abx_scores_a_scripted_run(browser, page: Path, right: int) -> None:
     folder = page.parent / "downloads"
     shutil.rmtree(folder, ignore_errors=True)
     press(browser, "#abx-test button", "Save answers")
-    wait_until((folder / "abx.json").exists)
-    saved = json.loads((folder / "abx.json").read_text())
-    assert sum(a["x"] == a["answer"] for a in saved["answers"]) == saved["right"] == right
-    assert saved["p"] == pytest.approx(p)
-    press(browser, "#abx-test button", "New test")
+    wait_until(lambda: list(folder.glob("abx-*.json")))
+    saved = json.loads(next(folder.glob("abx-*.json")).read_text())
+    last = saved["tests"][-1]
+    assert sum(a["x"] == a["answer"] for a in last["answers"]) == last["right"] == right
+    assert last["p"] == pytest.approx(p)
+    assert len(saved["page"]) == 12
+    press(browser, "#abx-test button", "Forget them")
 
 
 @pytest.mark.browser
-def test_mushra_hides_reference_and_anchor_and_saves_ratings(browser, page: Path) -> None:
+def test_mushra_hides_reference_and_anchors_and_saves_ratings(browser, page: Path) -> None:
+    name = find(browser, "#mushra-test input[type=text]")[0]
+    name.clear()
+    name.send_keys("Ada L")
     press(browser, "#mushra-test button", "Start")
+    press(browser, "#mushra-test button", "Low anchor")
+    press(browser, "#mushra-test button", "Begin to rate")
     for number in range(2):
         sliders = find(browser, "#mushra-test input[type=range]")
-        assert len(sliders) == 2 + len(CODECS)
+        assert len(sliders) == 3 + len(CODECS)
         proceed = find(browser, "#mushra-test .main")[0]
-        assert not proceed.is_enabled()
+        assert "speech" not in find(browser, "#mushra-test p")[0].text
         for i in range(len(sliders)):
             press(browser, "#mushra-test button", f"Sound {i + 1}")
             wait_until(lambda: browser.execute_script("return report.mushra.deck.sounding"))
+            assert not proceed.is_enabled()  # heard, but not rated
             label = browser.execute_script("return report.mushra.deck.version.label")
-            rating = {"Original": 100, "3.5 kHz anchor": 20}.get(label, 50 + i)
+            rating = {"Original": 100, "3.5 kHz anchor": 20, "7 kHz anchor": 40}.get(label, 50 + i)
             browser.execute_script(
                 "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
                 *(sliders[i], rating),
             )
         assert proceed.is_enabled()
         assert proceed.text == ("Next recording", "Finish")[number]
-        proceed.click()
+        if number == 0:
+            proceed.click()
+            browser.refresh()  # what was rated is kept
+            press(browser, "#mushra-test button", "Go on at recording 2 of 2")
+        else:
+            proceed.click()
     assert "was found" in find(browser, "#mushra-test .result")[0].text
     folder = page.parent / "downloads"
     press(browser, "#mushra-test button", "Save answers")
-    wait_until((folder / "mushra.json").exists)
-    ratings = json.loads((folder / "mushra.json").read_text())["ratings"]
+    wait_until(lambda: list(folder.glob("mushra-Ada_L-*.json")))
+    saved = next(folder.glob("mushra-Ada_L-*.json"))
+    ratings = json.loads(saved.read_text())["ratings"]
+    assert len(ratings) == 2 * (3 + len(CODECS))
     assert {r["rating"] for r in ratings if r["role"] == "original"} == {100}
-    assert {r["rating"] for r in ratings if r["role"] == "anchor"} == {20}
+    assert {r["rating"] for r in ratings if r["role"] == "low"} == {20}
     assert {r["codec"] for r in ratings} == {"", *CODECS}
+    joined = listen.join([saved, saved])
+    assert joined.conditions[0].name == "Original"
+    assert {c.count for c in joined.conditions} == {4}
 
 
 @pytest.mark.browser

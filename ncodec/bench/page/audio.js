@@ -29,6 +29,7 @@ class Deck {
     this.start = 0; // position at which it started ...
     this.since = 0; // ... and the context's time then
     this.loop = true;
+    this.range = [0, duration]; // what is looped
     this.wish = 0; // counts requests, so that a slow decoder cannot answer an old one
   }
 
@@ -37,7 +38,9 @@ class Deck {
   position() {
     if (!this.sounding) return this.start;
     const at = this.start + Math.max(0, audio.context.currentTime - this.since);
-    return this.loop ? at % this.duration : Math.min(at, this.duration);
+    const [from, to] = this.range;
+    if (this.loop && at >= to) return from + (at - to) % (to - from);
+    return Math.min(at, this.duration);
   }
 
   async play(version = this.version, position = null) {
@@ -48,7 +51,7 @@ class Deck {
     if (audio.playing && audio.playing !== this) audio.playing.pause();
     audio.playing = this;
     let at = position ?? this.position();
-    if (at >= this.duration) at = 0;
+    if (at >= this.range[1] || at < this.range[0]) at = this.range[0];
     const context = audio.open();
     this.silence();
     const when = context.currentTime;
@@ -56,7 +59,7 @@ class Deck {
     gain.gain.setValueAtTime(0, when);
     gain.gain.linearRampToValueAtTime(1, when + FADE);
     const source = new AudioBufferSourceNode(context, {
-      buffer, loop: this.loop, loopStart: 0, loopEnd: this.duration,
+      buffer, loop: this.loop, loopStart: this.range[0], loopEnd: this.range[1],
     });
     source.connect(gain).connect(context.destination);
     source.onended = () => {
@@ -77,6 +80,23 @@ class Deck {
     this.version = version;
     if (this.sounding) return this.play(version);
     this.changed();
+  }
+
+  /* A row to choose which part is looped: differences are heard in half a second, not in eight. */
+  part() {
+    const number = (value, label) => el("input", {
+      type: "number", min: 0, max: this.duration.toFixed(1), step: 0.1, value, "aria-label": label,
+    });
+    const [from, to] = [number("0.0", "Loop from, seconds"), number(this.duration.toFixed(1), "Loop to, seconds")];
+    const set = () => {
+      const low = Math.min(Math.max(0, Number(from.value) || 0), this.duration - 0.1);
+      const high = Math.min(this.duration, Math.max(low + 0.1, Number(to.value) || this.duration));
+      this.range = [low, high];
+      if (this.sounding) this.play(this.version, low);
+      else this.start = low;
+    };
+    for (const input of [from, to]) input.addEventListener("change", set);
+    return el("div", { class: "row" }, el("label", {}, "Loop from", from), el("label", {}, "to", to), "seconds");
   }
 
   pause() {

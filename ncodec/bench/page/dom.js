@@ -34,6 +34,37 @@ function below(n) {
   return draw % n;
 }
 
+/* What a session's end or a reload would lose; a browser that keeps nothing is no error. */
+const kept = {
+  get(key) {
+    try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
+  },
+  set(key, value) {
+    try {
+      if (value === null) localStorage.removeItem(key);
+      else localStorage.setItem(key, JSON.stringify(value));
+    } catch { /* private windows */ }
+  },
+};
+
+/* Who listens, with what: asked once for both tests. */
+class Listener {
+  constructor() {
+    const known = kept.get("ncodec-listener") ?? {};
+    this.name = el("input", { type: "text", value: known.name ?? "", autocomplete: "off" });
+    this.gear = el("input", { type: "text", value: known.gear ?? "", placeholder: "headphones, model" });
+    this.row = el("div", { class: "row" }, el("label", {}, "Listener", this.name), el("label", {}, "Played over", this.gear));
+    for (const input of [this.name, this.gear]) input.addEventListener("change", () => kept.set("ncodec-listener", this.value));
+  }
+
+  get value() { return { name: this.name.value.trim(), gear: this.gear.value.trim() }; }
+
+  file(test) {
+    const who = this.value.name.replace(/[^\w-]+/g, "_") || "listener";
+    return `${test}-${who}-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}.json`;
+  }
+}
+
 function save(name, tree) {
   const blob = new Blob([JSON.stringify(tree, null, 1)], { type: "application/json" });
   const link = el("a", { href: URL.createObjectURL(blob), download: name });

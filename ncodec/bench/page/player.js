@@ -22,7 +22,7 @@ class Player {
       el("input", { type: "radio", name: `version-${index}`, checked: i === 0 }));
     const cards = clip.versions.map((version, i) => this.card(version, i));
     this.root = el("div", { class: "card player" },
-      el("h3", {}, `${clip.name} (${clip.kind})`),
+      el("h3", {}, `${clip.name} (${clip.kind}${clip.why ? `, ${clip.why}` : ""})`),
       el("div", { class: "row" }, this.button, this.slider, this.time,
         el("label", {}, loop, "Loop")),
       el("fieldset", { class: "versions" },
@@ -46,7 +46,9 @@ class Player {
       this.deck.choose(version);
       this.deck.seek((event.clientX - box.left) / box.width * this.clip.seconds);
     });
-    return el("label", { class: "version" }, el("span", { class: "name" }, radio, version.label), picture);
+    const enlarge = el("button", { type: "button", class: "enlarge", "aria-label": `Enlarge: ${version.label}` }, "\u2922");
+    enlarge.addEventListener("click", () => zoom.spectrogram(this.clip, version));
+    return el("label", { class: "version" }, el("span", { class: "name" }, radio, version.label, enlarge), picture);
   }
 
   toggle() {
@@ -60,6 +62,8 @@ class Player {
     if (event.key === " " && event.target.tagName !== "BUTTON" && event.target.type !== "checkbox") {
       event.preventDefault();
       this.toggle();
+    } else if (event.key.toLowerCase() === "e") {
+      zoom.spectrogram(this.clip, this.deck.version);
     } else if (digit >= 0 && digit < this.radios.length) {
       this.radios[digit].checked = true;
       this.radios[digit].focus();
