@@ -124,9 +124,9 @@ class RawLink:
 
     def finish(self, writer: LinkWriter) -> None:
         """Ends what was written of the whole link, with its own totals."""
-        end, layers = self.end, len(writer.layout.bits)
+        end, layers = self.end, writer.layout.layers
         copied = None if self.reader.end is None else HEADER_KEY in end.extra
-        if copied and layers < len(self.layout.bits):
+        if copied and layers < self.layout.layers:
             copied = None  # as coding with so few layers would decide
         if self._keep_going:
             end = replace(writer.end(end.source_samples), extra=end.extra)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import limits
-from .arithmetic import ArithmeticDecoder, ArithmeticEncoder
-from .bits import Packer, unpack
+from .entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder
+from .entropy.packed import Packer, unpack
 from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
 from .header import PREFIX
 from .wire import MAGIC

@@ -121,12 +121,12 @@ class Follower:
     def __init__(
         self,
         source: Source,
-        header: Header,
+        layout: Layout,
         begin: int,
         keep_going: bool,
         max_seconds: float | None,
     ) -> None:
-        self.layout = Layout(header)
+        self.layout, header = layout, layout.header
         self.scanner = Scanner(source, self.layout, begin)
         self.losses = Losses()
         self.problems: list[str] = []
@@ -324,7 +324,7 @@ class Follower:
             self._fault("the file is cut short: it has no end packet")
             return
         try:
-            end = self.end = End.parse(payload, len(self.layout.bits))
+            end = self.end = End.parse(payload, self.layout.layers)
         except BadFileError as error:
             self.losses.truncated = True
             self._fault(str(error))

@@ -115,7 +115,8 @@ def _scanned_links(src: BinaryIO) -> list[dict[str, Any]]:
 def _link(header: Header, packets: int, end_frame: int, samples: int, size: int) -> dict[str, Any]:
     frames = end_frame - header.first_frame
     rate = Timeline(header).frame_rate
-    codes = frames * sum(map(bits_of, header.codebook_sizes)) * header.streams / 8
+    bits = sum(map(bits_of, header.codebook_sizes)) * header.streams
+    codes = 0 if any(header.kinds) else frames * bits / 8  # what others take is not known here
     return {
         "model": header.model,
         "model_hash": header.model_hash.hex(),

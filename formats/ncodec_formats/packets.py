@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import limits
-from .bitrate import bits_of
 from .bounds import scale_fault
-from .errors import BadFileError, DamageError
+from .entropy import CODINGS, Codings
+from .errors import ArgumentError, BadFileError, DamageError, LimitError
 from .header import Header
 from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
 
@@ -48,17 +48,24 @@ class Packet:
             f"codes=[{shape}], scale={scale})"
         )
 
-    def to_bytes(self, header: Header) -> bytes:
+    def to_bytes(self, header: Header, codings: Codings = CODINGS) -> bytes:
         """Returns the packet as it stands in a file, for a sender that has its own transport.
 
         Raises:
-            ArgumentError: it does not fit the header.
+            ArgumentError: it does not fit the header, or there is no coding for one of its layers.
         """
         header.check_packet(self)
-        return Layout(header).put_packet(self)
+        return Layout(header, codings).put_packet(self)
 
     @classmethod
-    def from_bytes(cls, data: bytes, header: Header, *, keep_going: bool = False) -> "Packet":
+    def from_bytes(
+        cls,
+        data: bytes,
+        header: Header,
+        *,
+        keep_going: bool = False,
+        codings: Codings = CODINGS,
+    ) -> "Packet":
         """Reads what `to_bytes` gave.
 
         With `keep_going` a packet with damage gives its layers below the damage.
@@ -67,7 +74,7 @@ class Packet:
             DamageError: a layer is damaged, and `keep_going` is off.
             BadFileError: it is no packet of codes of such a file, or its head is damaged.
         """
-        layout = Layout(header)
+        layout = Layout(header, codings)
         try:
             head = layout.get_head(data, 0)
         except (IndexError, ValueError) as error:
@@ -112,20 +119,30 @@ class Head:
 
 
 class Layout:
-    """Sizes that follow from a header."""
+    """How the packets of a link are laid out: what follows from its header and the codings."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, codings: Codings = CODINGS) -> None:
+        """Prepares for a header; layers of a kind not in `codings` can be copied, not decoded."""
         self.header = header
-        self.bits = tuple(map(bits_of, header.codebook_sizes))
-        self.kinds = header.kinds or (0,) * len(self.bits)
-        self.exact = all(size & (size - 1) == 0 for size in header.codebook_sizes)
-        self.readable = next((k for k, kind in enumerate(self.kinds) if kind), len(self.kinds))
-        self._regular = self.lengths(header.packet_frames, len(self.bits))
+        self.layers = len(header.codebook_sizes)
+        self.kinds = header.kinds or (0,) * self.layers
+        self._sizes = header.codebook_sizes
+        self._codings = tuple(codings.get(kind) or CODINGS.get(kind) for kind in self.kinds)
+        found = enumerate(self._codings)
+        self.readable = next((k for k, coding in found if coding is None), self.layers)
+        """Layers that can be decoded, from the first on."""
+        self.exact = all(size & (size - 1) == 0 for size in self._sizes) and not any(self.kinds)
+        """Any bytes are codes, and lengths follow from the header."""
+        self._regular = self.lengths(header.packet_frames, self.layers)
+        self._decoded: tuple[Head, NDArray[np.uint16]] | None = None
 
     def lengths(self, frames: int, layers: int) -> tuple[int, ...]:
-        """Returns the bytes of each of `layers` layers of packed bits."""
-        codes = frames * self.header.streams
-        return tuple((codes * bits + 7) // 8 for bits in self.bits[:layers])
+        """Returns the bytes of each of `layers` layers, 0 for those whose length heads have."""
+        streams = self.header.streams
+        return tuple(
+            0 if coding is None else coding.size(frames, streams, size) or 0
+            for coding, size in zip(self._codings[:layers], self._sizes, strict=False)
+        )
 
     def put_head(self, head: Head) -> bytes:
         """Returns a packet's head; what follows from the header and the sequence is left out."""
@@ -138,7 +155,7 @@ class Layout:
         if head.frames != header.packet_frames:
             kind |= HAS_FRAMES
             out += put_varint(head.frames)
-        if layers != len(self.bits):
+        if layers != self.layers:
             kind |= HAS_LAYERS
             out += put_varint(layers)
         for k in range(layers):
@@ -167,7 +184,7 @@ class Layout:
         kind = data[pos + 2]
         sequence, pos = get_varint(data, pos + 3, limits.MAX_SEQUENCE)
         first_frame, frames = sequence * header.packet_frames, header.packet_frames
-        layers, scale = len(self.bits), b""
+        layers, scale = self.layers, b""
         if kind & HAS_FIRST_FRAME:
             first_frame, pos = get_varint(data, pos, limits.MAX_COUNT)
         if kind & HAS_FRAMES:
@@ -199,30 +216,41 @@ class Layout:
         return head
 
     def put_packet(self, packet: Packet) -> bytes:
-        """Returns a packet of codes, with all its layers as packed bits."""
-        from .bits import pack
+        """Returns a packet of codes.
 
-        layers = [pack(packet.codes[k], self.bits[k]) for k in range(packet.codes.shape[0])]
+        Raises:
+            ArgumentError: there is no coding for one of its layers.
+            LimitError: it is longer than packets may be.
+        """
+        codes = packet.codes
+        if len(codes) > self.readable:
+            raise ArgumentError(f"no coding for layers of kind {self.kinds[self.readable]}")
+        layers = [
+            coding.encode(codes[k], codes[:k], self._sizes[k])
+            for k, coding in enumerate(self._codings[: len(codes)])
+            if coding is not None
+        ]
         scale = b"" if packet.scale is None else packet.scale.astype(">f4").tobytes()
         lengths = tuple(len(layer) for layer in layers)
         head = Head(packet.sequence, packet.first_frame, packet.frames, lengths, scale)
-        return self.put_head(head) + put_layers(layers)
+        data = self.put_head(head) + put_layers(layers)
+        if len(data) > limits.MAX_PACKET:
+            raise LimitError(f"a packet of {len(data)} bytes; at most {limits.MAX_PACKET}")
+        return data
 
     def count_good(self, head: Head, body: bytes) -> int:
         """Returns how many layers of a packet are good.
 
-        A layer that is damaged, or has a code beyond its codebook, takes those above it along.
+        A layer that is damaged, or has a code beyond its codebook, takes those above it along. What
+        can't be decoded is judged by its check alone.
         """
         if self.scale_fault(head):
             return 0
         good = count_good_layers(body, head.lengths)
         if self.exact:
             return good
-        codes = self.get_packet(head, body, good).codes
-        for k, size in enumerate(self.header.codebook_sizes[: len(codes)]):
-            if int(codes[k].max()) >= size:
-                return k
-        return good
+        decoded = len(self._decode(head, body, good))
+        return good if decoded == min(good, self.readable) else decoded
 
     def scale_fault(self, head: Head) -> str:
         """Returns what is wrong with a packet's scale; nothing if it is right."""
@@ -237,26 +265,42 @@ class Layout:
         """Returns the codes of the first `good` layers, as far as their payload kind is known."""
         import numpy as np
 
-        from .bits import unpack
-
-        shape = (self.header.streams, head.frames)
-        codes = np.empty((min(good, self.readable), *shape), np.uint16)
-        pos = 0
-        for k in range(len(codes)):
-            length = head.lengths[k]
-            layer = unpack(body[pos : pos + length], self.bits[k], shape[0] * shape[1])
-            codes[k] = layer.reshape(shape)
-            pos += length + 1
+        known, self._decoded = self._decoded, None
+        if known is not None and known[0] is head:
+            codes = known[1][:good]  # decoded when they were judged
+        else:
+            codes, self._decoded = self._decode(head, body, good), None
         scale = np.frombuffer(head.scale, ">f4").astype(np.float32) if head.scale else None
         return Packet(head.sequence, head.first_frame, codes, scale)
 
+    def _decode(self, head: Head, body: bytes, good: int) -> "NDArray[np.uint16]":
+        """Returns codes `[k, S, F]` of at most `good` layers, up to the first that is damaged."""
+        import numpy as np
 
-def encode_packet(header: Header, packet: Packet) -> bytes:
-    """Returns `packet.to_bytes(header)`.
+        codes = np.empty((min(good, self.readable), self.header.streams, head.frames), np.uint16)
+        pos = 0
+        for k, coding in enumerate(self._codings[: len(codes)]):
+            assert coding is not None
+            size, data = self._sizes[k], body[pos : pos + head.lengths[k]]
+            try:
+                codes[k] = coding.decode(data, codes[:k], head.frames, size)
+                sound = size & (size - 1) == 0 or int(codes[k].max()) < size
+            except ValueError:
+                sound = False
+            if not sound:
+                codes = codes[:k]
+                break
+            pos += head.lengths[k] + 1
+        self._decoded = head, codes
+        return codes
+
+
+def encode_packet(header: Header, packet: Packet, codings: Codings = CODINGS) -> bytes:
+    """Returns `packet.to_bytes(header, codings)`.
 
     A receiver that hands such packets to an `EcdcReader`, after the header's bytes, reads them too.
     """
-    return packet.to_bytes(header)
+    return packet.to_bytes(header, codings)
 
 
 def put_other(kind: int, payload: bytes) -> bytes:

@@ -14,14 +14,14 @@ def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) 
 
     `head` is that of a packet of codes, None for a packet of any other type.
     """
-    if len(source.bits) == len(target.bits):
+    if source.layers == target.layers:
         return data
     if head is None:
         return _peel_copies(data, source, target) if data[2] == REDUNDANCY else data
     if head.plain:
-        lengths = head.lengths[: len(target.bits)]
+        lengths = head.lengths[: target.layers]
         return data[: head.size + sum(lengths) + len(lengths)]
-    return target.put_lower(head, data, len(target.bits))
+    return target.put_lower(head, data, target.layers)
 
 
 def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
@@ -46,7 +46,7 @@ def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
 def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:
     begin, length = get_other(data, 0)
     kept = [
-        target.put_lower(head, copy, len(target.bits))[len(SYNC) :]
+        target.put_lower(head, copy, target.layers)[len(SYNC) :]
         for head, copy in copies(data[begin : begin + length], source)
     ]
     return put_other(REDUNDANCY, b"".join(kept))
@@ -56,7 +56,7 @@ class Digests:
     """Running digests of all layer prefixes of a link: truncated SHA-256 over its packets."""
 
     def __init__(self, layout: Layout) -> None:
-        count = len(layout.bits)
+        count = layout.layers
         self._source = layout
         self._targets = [Layout(layout.header.peel(k + 1)) for k in range(count)]
         self._hashes = [hashlib.sha256() for _ in range(count)]

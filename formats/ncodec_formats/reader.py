@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from . import limits
 from .ending import End, Index
+from .entropy import CODINGS, Codings
 from .errors import ArgumentError, BadFileError, NcodecError
 from .follow import Coded, Event, Follower, Losses, Other
 from .header import Header
@@ -30,6 +31,7 @@ class EcdcReader:
             fewer layers where upper ones are damaged, and count both in `losses`. Otherwise the
             first fault raises `BadFileError`.
         max_seconds: longest timeline accepted; None lifts the limit.
+        codings: of layers, by payload kind; layers of other kinds, and those above, are left out.
         spare_header: to go on with where the header is damaged and has no copy at the end.
 
     Raises:
@@ -44,6 +46,7 @@ class EcdcReader:
         max_seconds: float | None = limits.DEFAULT_MAX_SECONDS,
         source: Source | None = None,
         spare_header: Header | None = None,
+        codings: Codings = CODINGS,
     ) -> None:
         self._file = file
         self._source = source or Source(file)
@@ -57,7 +60,8 @@ class EcdcReader:
                 raise
             self.header = found
         self._area = self._source.offset
-        self._follower = Follower(self._source, self.header, begin, keep_going, max_seconds)
+        layout = Layout(self.header, codings)
+        self._follower = Follower(self._source, layout, begin, keep_going, max_seconds)
         self._keep_going = keep_going
         self._followed: bool | None = None
         if fault:
@@ -215,6 +219,7 @@ def open_links(
     keep_going: bool = False,
     *,
     max_seconds: float | None = limits.DEFAULT_MAX_SECONDS,
+    codings: Codings = CODINGS,
 ) -> Iterator[EcdcReader]:
     """Yields a reader for each link of a chained file; what one leaves unread is passed over.
 
@@ -223,7 +228,9 @@ def open_links(
     """
     source = Source(file)
     while True:
-        reader = EcdcReader(file, keep_going, max_seconds=max_seconds, source=source)
+        reader = EcdcReader(
+            file, keep_going, max_seconds=max_seconds, source=source, codings=codings
+        )
         yield reader
         if not reader.next_link():
             return

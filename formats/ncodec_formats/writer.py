@@ -3,8 +3,10 @@
 from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
+from .bounds import is_count, plain
 from .bulk import Run
 from .ending import FOOTER, End, Index, wants_header_copy, with_header_copy
+from .entropy import CODINGS, Codings
 from .errors import ArgumentError
 from .header import Header
 from .packets import REDUNDANCY, Head, Layout, Packet, put_other
@@ -84,13 +86,19 @@ class EcdcWriter:
         header: written at once.
         redundancy: `(layers, packets)`: before each packet go copies of the lowest `layers` of
             the `packets` before it; a reader that has lost one of those uses them.
+        codings: of layers, by payload kind; the header's kinds say which are used.
 
     Raises:
-        ArgumentError: redundancy is out of range.
+        ArgumentError: redundancy is out of range, or there is no coding for a kind of the header.
     """
 
     def __init__(
-        self, file: BinaryIO, header: Header, *, redundancy: tuple[int, int] | None = None
+        self,
+        file: BinaryIO,
+        header: Header,
+        *,
+        redundancy: tuple[int, int] | None = None,
+        codings: Codings = CODINGS,
     ) -> None:
         if redundancy is not None and not (
             1 <= redundancy[0] <= len(header.codebook_sizes) and 1 <= redundancy[1] <= 16
@@ -99,8 +107,14 @@ class EcdcWriter:
                 f"redundancy is {redundancy}; it must be (layers, packets) with 1 to "
                 f"{len(header.codebook_sizes)} layers and 1 to 16 packets"
             )
-        self._layout = Layout(header)
+        self._layout = Layout(header, codings)
+        if (readable := self._layout.readable) < self._layout.layers:
+            kind = self._layout.kinds[readable]
+            raise ArgumentError(
+                f"layer {readable + 1} is of kind {kind}: there is no coding for it"
+            )
         self._writer = LinkWriter(file, header, Digests(self._layout))
+        self._finished = False
         self._sequence = header.first_frame // header.packet_frames
         self._layers = redundancy[0] if redundancy else 0
         self._recent: deque[bytes] = deque(maxlen=redundancy[1] if redundancy else 0)
@@ -126,8 +140,10 @@ class EcdcWriter:
             first_frame: where it stands; by default its number times `packet_frames`.
 
         Raises:
-            ArgumentError: shapes or codes do not fit the header.
+            ArgumentError: shapes or codes do not fit the header, or the end has been written.
+            LimitError: the packet is longer than packets may be.
         """
+        self._check_open()
         packet = self._check(codes, scale, first_frame)
         data = self._layout.put_packet(packet)
         head = self._layout.get_head(data, 0)
@@ -146,8 +162,20 @@ class EcdcWriter:
 
         Args:
             source_samples: where the source ends on its timeline, in samples at its own rate.
+
+        Raises:
+            ArgumentError: that was done before, or it is no whole number from 0.
         """
-        self._writer.finish(self._writer.end(source_samples))
+        self._check_open()
+        samples = plain(source_samples)
+        if not is_count(samples):
+            raise ArgumentError(f"source_samples is {samples!r}; it must be a whole number from 0")
+        self._writer.finish(self._writer.end(samples))
+        self._finished = True
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise ArgumentError("the writer has written its end: no packets can follow")
 
     def _check(
         self,

@@ -16,9 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgpack
 
 from ncodec_formats import EcdcWriter, Header
+from ncodec_formats.entropy import PackedBits
 
 Packets = list[tuple[int, np.ndarray, np.ndarray | None]]
 Entry = tuple[bytes, dict[str, Any]]
+
+
+class Kind7(PackedBits):
+    """A kind that no reader knows: packed bits by another number."""
+
+    kind = 7
 
 
 def header(**changes: Any) -> Header:
@@ -70,7 +77,7 @@ def samples_of(head: Header, packets: Packets) -> int:
 def write(head: Header, packets: Packets, redundancy: tuple[int, int] | None = None) -> bytes:
     """Returns a link."""
     out = io.BytesIO()
-    writer = EcdcWriter(out, head, redundancy=redundancy)
+    writer = EcdcWriter(out, head, redundancy=redundancy, codings={7: Kind7()})
     for first_frame, codes, scale in packets:
         writer.write(codes, scale, first_frame=first_frame)
     writer.finish(samples_of(head, packets))

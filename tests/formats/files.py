@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ncodec_formats import EcdcReader, EcdcWriter, Header, Loss, Packet
+from ncodec_formats.entropy import CODINGS
+from ncodec_formats.wire import get_varint, put_varint
 
 
 class Pipe:
@@ -36,6 +38,38 @@ class Sink:
     def write(self, data: bytes) -> int:
         self._pieces.append(data)
         return len(data)
+
+
+class Varints:
+    """A toy layer coding: differences from the layer below, as variable-length integers."""
+
+    kind = 5
+
+    def size(self, frames, streams, codebook_size):
+        return None
+
+    def encode(self, codes, below, codebook_size):
+        lower = below[-1] if len(below) else np.zeros_like(codes)
+        steps = (codes.astype(int) - lower) % codebook_size
+        return b"".join(map(put_varint, steps.reshape(-1).tolist()))
+
+    def decode(self, data, below, frames, codebook_size):
+        streams = below.shape[1]
+        steps, pos = [], 0
+        try:
+            for _ in range(streams * frames):
+                step, pos = get_varint(data, pos, codebook_size - 1)
+                steps.append(step)
+        except IndexError as error:
+            raise ValueError("cut short") from error
+        if pos != len(data):
+            raise ValueError("too long")
+        lower = below[-1] if len(below) else 0
+        return (np.array(steps).reshape(streams, frames) + lower) % codebook_size
+
+
+CODED = {"kinds": (0, 5, 5, 5), "codings": {5: Varints()}}
+"""Options of `make` for a file with layers of the toy coding."""
 
 
 def make_header(**changes) -> Header:
@@ -79,9 +113,10 @@ def write(header: Header, codes: Iterable[np.ndarray], samples: int | None = Non
     return out.data
 
 
-def make(packets: int = 6, *, redundancy=None, seed: int = 0, **changes) -> bytes:
+def make(packets: int = 6, *, redundancy=None, seed: int = 0, codings=CODINGS, **changes) -> bytes:
     header = make_header(**changes)
-    return write(header, random_codes(header, packets, seed), redundancy=redundancy)
+    codes = random_codes(header, packets, seed)
+    return write(header, codes, redundancy=redundancy, codings=codings)
 
 
 def read(data: bytes, **options) -> list[Packet | Loss]:

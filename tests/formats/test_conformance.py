@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ncodec_formats import Packet, repair, verify
-from ncodec_formats.bits import unpack
+from ncodec_formats.entropy.packed import unpack
 from ncodec_formats.errors import BadFileError, NcodecError
 from ncodec_formats.selftest import check_vector, selftest
 from tests.formats.files import apply, make, read

@@ -35,6 +35,7 @@ from ncodec_formats.peeling import Digests
 from ncodec_formats.scanner import Scanner, Source, read_header
 from ncodec_formats.writer import LinkWriter
 from tests.formats.files import (
+    CODED,
     Pipe,
     apply,
     headers,
@@ -54,6 +55,8 @@ SHAPES = [
     {"codebook_sizes": (1000, 16, 300, 2)},
     {"segment": (4800, 4700)},
     {"packet_frames": 1, "preroll_frames": 0},
+    CODED,
+    {**CODED, "kinds": (5, 0, 5, 5), "streams": 2, "redundancy": (3, 2)},
     {"packets": 4200, "codebook_sizes": (16,) * 3, "streams": 2},
 ]
 """The last one is large enough to be handled many packets at once."""
@@ -83,6 +86,8 @@ def test_peeling_is_coding_with_fewer_codebooks(changes):
     whole = shape(**changes)
     for layers in range(1, len(sizes)):
         fewer = dict(changes, codebook_sizes=sizes[:layers])
+        if "kinds" in fewer:
+            fewer["kinds"] = fewer["kinds"][:layers] if any(fewer["kinds"][:layers]) else ()
         if "redundancy" in fewer:
             fewer["redundancy"] = (min(layers, 3), 2)
         expected = shape(**fewer, peeled=True)

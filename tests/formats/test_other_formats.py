@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec_formats import info
-from ncodec_formats.arithmetic import ArithmeticDecoder, ArithmeticEncoder, quantize_cdf
 from ncodec_formats.dac import DacFile, read_dac, write_dac
 from ncodec_formats.ecdc0 import Ecdc0Reader, Ecdc0Writer, Header0
+from ncodec_formats.entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder, quantize_cdf
 from ncodec_formats.errors import (
     ArgumentError,
     BadFileError,

@@ -13,6 +13,7 @@ from ncodec_formats.packets import put_other
 from tests.formats.files import (
     Pipe,
     Sink,
+    Varints,
     headers,
     make,
     make_header,
@@ -94,9 +95,33 @@ def test_unknown_packet_types_are_passed_over():
 def test_layers_of_an_unknown_kind_are_left_out():
     plain = make(2)
     header = make_header(kinds=(0, 0, 5, 0))
-    data = write(header, random_codes(header, 2))
+    data = write(header, random_codes(header, 2), codings={5: Varints()})
     assert [item.codes.shape[0] for item in read(data)] == [2, 2]
     assert np.array_equal(read(data)[1].codes, read(plain)[1].codes[:2])
+
+
+def test_a_writer_refuses_kinds_that_it_has_no_coding_for():
+    header = make_header(kinds=(0, 7, 5, 0))
+    out = Sink()
+    with pytest.raises(ArgumentError, match="layer 2 is of kind 7"):
+        EcdcWriter(out, header, codings={5: Varints()})
+    assert out.data == b""
+    with pytest.raises(ArgumentError, match="kind 7"):
+        encode_packet(header, Packet(0, 0, random_codes(header, 1)[0]))
+
+
+def test_a_writer_that_has_ended():
+    out = Sink()
+    writer = EcdcWriter(out, make_header())
+    for wrong in (-1, 1.5, None, "7"):
+        with pytest.raises(ArgumentError, match="source_samples"):
+            writer.finish(wrong)
+    writer.finish(np.int64(0))
+    before = out.data
+    for action in (lambda: writer.write(np.zeros((4, 1, 15), int)), lambda: writer.finish(0)):
+        with pytest.raises(ArgumentError, match="end"):
+            action()
+    assert out.data == before
 
 
 def test_chained_links():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncodec_formats.bits import Packer, pack, unpack
+from ncodec_formats.entropy.packed import Packer, pack, unpack
 from ncodec_formats.wire import count_good_layers, crc16, get_varint, put_layers, put_varint
 
 

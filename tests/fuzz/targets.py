@@ -29,9 +29,9 @@ from ncodec_formats import (
     verify,
 )
 from ncodec_formats import bulk as bulk_packets
-from ncodec_formats.arithmetic import quantize_cdf
 from ncodec_formats.dac import read_dac, write_dac
 from ncodec_formats.ecdc0 import Ecdc0Reader
+from ncodec_formats.entropy.arithmetic import quantize_cdf
 
 UNIFORM = quantize_cdf(np.full(1024, 1 / 1024, np.float32))
 

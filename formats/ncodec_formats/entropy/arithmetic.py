@@ -5,7 +5,7 @@ After the `encodec` package, release 0.1.1, so that its files are read and writt
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from .errors import BadFileError
+from ..errors import BadFileError
 
 if TYPE_CHECKING:
     import numpy as np

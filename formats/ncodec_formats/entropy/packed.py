@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from ..bitrate import bits_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -50,3 +52,36 @@ class Packer:
 
         rest, self._rest = self._rest, []
         return pack(np.asarray(rest, np.int64), self._bits) if rest else b""
+
+
+class PackedBits:
+    """Kind 0: each code in as many bits as its codebook needs."""
+
+    kind = 0
+
+    def size(self, frames: int, streams: int, codebook_size: int) -> int:
+        """Returns the bytes of a layer."""
+        return (frames * streams * bits_of(codebook_size) + 7) // 8
+
+    def encode(
+        self, codes: "NDArray[np.integer]", below: "NDArray[np.integer]", codebook_size: int
+    ) -> bytes:
+        """Packs codes `[S, F]`, stream by stream."""
+        return pack(codes, bits_of(codebook_size))
+
+    def decode(
+        self, data: bytes, below: "NDArray[np.uint16]", frames: int, codebook_size: int
+    ) -> "NDArray[np.uint16]":
+        """Unpacks codes `[S, F]`.
+
+        Raises:
+            ValueError: it takes another number of bytes.
+        """
+        streams = below.shape[1]
+        if len(data) != self.size(frames, streams, codebook_size):
+            raise ValueError(f"{len(data)} bytes for {streams} x {frames} codes")
+        codes = unpack(data, bits_of(codebook_size), streams * frames)
+        return codes.reshape(streams, frames)
+
+
+PACKED = PackedBits()
