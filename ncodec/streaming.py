@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncodec.derived import parts_of
 from ncodec.errors import ArgumentError
+from ncodec.kernels import parts_of
 from ncodec.relay import Relay
 
 State = Any

@@ -26,8 +26,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT 
 FLOORS = (
     ("ncodec_formats",),
     ("ncodec", "ncodec.errors"),
-    ("ncodec.arguments", "ncodec.derived", "ncodec.files", "ncodec.progress", "ncodec.quiet"),
-    ("ncodec.config", "ncodec.dsp", "ncodec.relay", "ncodec.runtime"),
+    ("ncodec.arguments", "ncodec.files", "ncodec.progress", "ncodec.quiet"),
+    ("ncodec.config", "ncodec.dsp", "ncodec.kernels", "ncodec.relay", "ncodec.runtime"),
     ("ncodec.streaming",),
     ("ncodec.nn", "ncodec.quantize"),
     ("ncodec.models",),

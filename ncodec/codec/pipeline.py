@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import threading
 from collections import deque
@@ -48,7 +49,8 @@ class Workers:
         """Begin a work as soon as all before it have begun and a thread is free."""
         if self._pool is None:
             self._pool = self._begin()
-        return self._pool.submit(_infer, work)
+        context = contextvars.copy_context()  # portable there if it is portable here
+        return self._pool.submit(context.run, _infer, work)
 
     def _begin(self) -> ThreadPoolExecutor:
         """Start all threads; `set_num_threads` is for the thread that calls it and for new ones."""

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ncodec import runtime
 from ncodec.arguments import whole
-from ncodec.derived import Derived
 from ncodec.errors import ArgumentError
+from ncodec.kernels import Derived
 from ncodec.models import checks
 from ncodec.models.families import known
 from ncodec.quantize import ResidualVQ

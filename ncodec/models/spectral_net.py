@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncodec.derived import parts_of
+from ncodec.kernels import parts_of
 from ncodec.nn.linear import Linear
 
 

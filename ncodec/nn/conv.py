@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ncodec.derived import Derived, parts_of
 from ncodec.errors import ArgumentError
+from ncodec.kernels import Convolution, Derived, convolve_groups, parts_of
 from ncodec.nn.padding import PadMode, pad_left, pad_right, pad_short, samples_to_start
-from ncodec.nn.products import Kernel, convolve_groups, new_weight
 from ncodec.streaming import State, Streamable
 
 
@@ -157,8 +157,18 @@ class Conv1d(Streamable):
             1, 2
         )
 
-    def _laid_out(self, weight: Tensor, bias: Tensor | None = None) -> Kernel:
-        return Kernel(weight, bias, self.stride, self.dilation)
+    def _laid_out(self, weight: Tensor, bias: Tensor | None = None) -> Convolution:
+        return Convolution(weight, bias, self.stride, self.dilation)
+
+
+def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Parameter:
+    """Return a weight `[out, in, taps]` that lies in memory as `[taps, in, out]`.
+
+    Its values are PyTorch's usual ones: uniform within 1 / sqrt(in * taps).
+    """
+    bound = 1 / math.sqrt(in_channels * kernel_size)
+    values = torch.empty(kernel_size, in_channels, out_channels).uniform_(-bound, bound)
+    return nn.Parameter(values.permute(2, 1, 0))
 
 
 def seanet_padding(

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ncodec.derived import Derived, parts_of
 from ncodec.errors import ArgumentError
+from ncodec.kernels import Convolution, Derived, convolve_groups, parts_of
 from ncodec.nn.conv import join
-from ncodec.nn.products import Kernel, convolve_groups
 from ncodec.streaming import State, Streamable
 
 
@@ -121,7 +120,7 @@ class ConvTranspose1d(Streamable):
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return `windows` groups of `stride` samples, `[B, windows * stride, out]`."""
         kernel = self._kernel(*parts_of(self))
-        if isinstance(kernel, Kernel):
+        if isinstance(kernel, Convolution):
             y = kernel.convolve(x, windows)
         else:
             y = convolve_groups(x, *kernel, windows=windows, groups=self.groups)
@@ -130,10 +129,10 @@ class ConvTranspose1d(Streamable):
 
     def _as_convolution(
         self, weight: Tensor, bias: Tensor | None = None
-    ) -> Kernel | tuple[Tensor, Tensor | None]:
+    ) -> Convolution | tuple[Tensor, Tensor | None]:
         weight = self._convolution_weight(weight)
         bias = None if bias is None else self._phase_bias(bias)
-        return Kernel(weight, bias) if self.groups == 1 else (weight, bias)
+        return Convolution(weight, bias) if self.groups == 1 else (weight, bias)
 
     def _convolution_weight(self, weight: Tensor) -> Tensor:
         weight = functional.pad(weight, (0, self.taps * self.stride - self.kernel_size))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ncodec.quantize.argmax import argmax_rows
+from ncodec.kernels import argmax_rows
 from ncodec.quantize.codebook import Codebook
 
 

@@ -6,8 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ncodec.derived import Derived
-from ncodec.quantize.argmax import argmax_rows
+from ncodec.kernels import Derived, argmax_rows
 from ncodec.quantize.kmeans import cluster_sums, kmeans, sample_rows
 
 

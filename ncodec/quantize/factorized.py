@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncodec.arguments import check_whole
-from ncodec.derived import Derived
-from ncodec.quantize.argmax import argmax_rows
+from ncodec.kernels import Derived, argmax_rows
 from ncodec.quantize.quantized import Quantized, check_count
 from ncodec.quantize.stages import ResidualQuantizer, rows_of
 

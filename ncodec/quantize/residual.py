@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError
+from ncodec.kernels import is_portable
 from ncodec.quantize.beam import beam_search
 from ncodec.quantize.codebook import Codebook
 from ncodec.quantize.quantized import Quantized, check_count
@@ -35,7 +36,7 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
 
     def encode(self, z: Tensor, n_q: int | None = None, beam: int = 1) -> Tensor:
         """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy."""
-        single = z.shape[0] == z.shape[2] == 1 and z.is_cpu
+        single = z.shape[0] == z.shape[2] == 1 and z.is_cpu and not is_portable()
         if (beam == 1 and not single) or not z.shape[0] * z.shape[2]:
             return super().encode(z, n_q)
         books = list(self)[: check_count(n_q, self.n_q)]

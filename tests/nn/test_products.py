@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ncodec.kernels import Convolution
 from ncodec.nn import Conv1d, ConvTranspose1d
-from ncodec.nn.products import Kernel
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_windows_are_read_from_the_middle_of_a_signal() -> None:
     x = torch.randn(1, 6001, 32)
     weight = torch.randn(16, 32, 3)
     for stride in (1, 3):
-        kernel = Kernel(weight, None, stride)
+        kernel = Convolution(weight, None, stride)
         windows = 5000 // stride
         y = kernel.convolve(x[:, 7:], windows)
         expected = F.conv1d(x[:, 7:].transpose(1, 2), weight, None, stride)[..., :windows]

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ncodec.kernels.switch import is_portable
+
 T = TypeVar("T")
 
 
@@ -32,7 +34,8 @@ class Derived(Generic[T]):
         if torch.is_grad_enabled() and any(source.requires_grad for source in given):
             return self._compute(*given)
         try:
-            seen = [(source.data_ptr(), source._version) for source in given]
+            seen = [(is_portable(), 0)]
+            seen += [(source.data_ptr(), source._version) for source in given]
         except RuntimeError:  # of inference mode, or a stand-in without memory while tracing
             return self._compute(*given)
         kept = self._kept
@@ -49,7 +52,7 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-_Seen = list[tuple[int, int]]  # addresses and versions
+_Seen = list[tuple[int, int]]  # addresses and versions; whether portable stands before them
 
 
 def lasting(compute: Callable[[Any], T]) -> cached_property[T]:

@@ -7,48 +7,36 @@ is one row of memory, and every convolution is a product with a weight that is k
 
 from __future__ import annotations
 
-import math
-from functools import cache
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ncodec.derived import lasting
 from ncodec.errors import ArgumentError
-from ncodec.nn.linear import Product, row_product
+from ncodec.kernels.cached import lasting
+from ncodec.kernels.plain import Product, Windows
+from ncodec.kernels.table import choose, pack
 
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
-_TYPICAL = 4096  # samples that packed kernels are laid out for; others take as long
 _MANY = 128  # windows from which oneDNN takes the packed layout: others it lays out on each call
 _WIDE = 16  # channels from which oneDNN's convolution beats a product over copied windows
 
 
-def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Parameter:
-    """Return a weight `[out, in, taps]` that lies in memory as `[taps, in, out]`.
-
-    Its values are PyTorch's usual ones: uniform within 1 / sqrt(in * taps).
-    """
-    bound = 1 / math.sqrt(in_channels * kernel_size)
-    values = torch.empty(kernel_size, in_channels, out_channels).uniform_(-bound, bound)
-    return nn.Parameter(values.permute(2, 1, 0))
-
-
-class Factor:
-    """A matrix `[k, out]` that rows are multiplied by, packed once for oneDNN where that pays."""
+class Matrix:
+    """A matrix `[k, out]` that rows are multiplied by, packed once where that pays."""
 
     def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
         self.matrix, self.bias = matrix, bias
+        self._low = matrix.dtype == torch.bfloat16
+        self._packs = choose("rows", matrix.dtype) is not None
 
     def times(self, rows: Tensor) -> Tensor:
         """Return `rows` `[n, k]` multiplied, and the bias added."""
         count = rows.shape[0]  # `len` of a tensor takes longer than this function
-        if count == 1 and rows.dtype == torch.bfloat16 and _packs(rows, 0):
-            return self._row(rows.float()).to(rows.dtype)
-        if _packs(rows, count * self.matrix.numel()):
-            return torch.ops.mkldnn._linear_pointwise.default(
-                rows, self._packed, self.bias, "none", [], ""
-            )
+        if self._packs and _no_gradient(rows):
+            if self._low and count == 1:
+                return self._row(rows.float()).to(rows.dtype)
+            if self._low or count * self.matrix.numel() >= _LARGE:
+                return self._rows(rows)
         if self.bias is None:
             return rows @ self.matrix
         return torch.addmm(self.bias, rows, self.matrix)
@@ -56,14 +44,14 @@ class Factor:
     @lasting
     def _row(self) -> Product:
         bias = self.matrix.new_zeros(self.matrix.shape[1]) if self.bias is None else self.bias
-        return row_product(self.matrix.t().float().contiguous(), bias.float())
+        return pack("row", torch.float32)(self.matrix.t().float().contiguous(), bias.float())
 
     @lasting
-    def _packed(self) -> Tensor:
-        return torch.ops.mkldnn._reorder_linear_weight(self.matrix.t().contiguous())
+    def _rows(self) -> Product:
+        return pack("rows", self.matrix.dtype)(self.matrix.t().contiguous(), self.bias)
 
 
-class Kernel:
+class Convolution:
     """A convolution's weight `[out, in, taps]` and bias, as the products need them.
 
     Args:
@@ -81,9 +69,8 @@ class Kernel:
         self._span = (self.taps - 1) * dilation + 1
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
         self._shifts = stride == 1 < self.taps and self.taps * self.out <= self.channels
-        self._slides = self.taps > 1 and self.channels >= _WIDE
-        # Where windows are whole strides, `stride` samples are one of as many times the channels.
-        self._merged = stride if dilation == 1 and self.taps % stride == 0 else 1
+        wide = self.taps > 1 and self.channels >= _WIDE
+        self._slides = wide and choose("windows", weight.dtype) is not None
 
     def convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return the first `windows` outputs for samples `x` `[B, L, C]`: `[B, windows, out]`.
@@ -102,24 +89,12 @@ class Kernel:
         if self._shifts:
             return self._shifted(x, windows)
         work = batch * windows * self._matrix.numel()
-        if self._slides and windows >= _MANY and work >= _LARGE and _packs(x, work):
-            return self._slid(x, windows)
+        if self._slides and windows >= _MANY and work >= _LARGE and _no_gradient(x):
+            return self._sliding(x, windows)
         strides = (x.stride(0), self.stride * channels, self.dilation * channels, 1)
         rows = x.as_strided((batch, windows, self.taps, channels), strides)
         rows = rows.reshape(-1, self.taps * channels)
         return self._whole.times(rows).view(-1, windows, self.out)
-
-    def _slid(self, x: Tensor, windows: int) -> Tensor:
-        """Let oneDNN's convolution read the windows where they are: no copy, one sum."""
-        width = self._merged * self.channels
-        length = ((windows - 1) * self.stride + self._span) // self._merged
-        batch = x.stride(0)
-        image = x.as_strided((len(x), width, 1, length), (batch, 1, batch, width))
-        steps = (1, self.stride // self._merged), (1, self.dilation)
-        y = torch.ops.mkldnn._convolution_pointwise.default(
-            image, self._sliding, self.bias, (0, 0), *steps, 1, "none", [], ""
-        )
-        return y.squeeze(2).transpose(1, 2)
 
     def _shifted(self, x: Tensor, windows: int) -> Tensor:
         """Multiply each sample by all taps at once, and add up what meets in one output."""
@@ -131,22 +106,18 @@ class Kernel:
         return y if self.bias is None else y + self.bias
 
     @lasting
-    def _whole(self) -> Factor:
-        return Factor(self._matrix, self.bias)
+    def _whole(self) -> Matrix:
+        return Matrix(self._matrix, self.bias)
 
     @lasting
-    def _sliding(self) -> Tensor:
-        width = self._merged * self.channels
-        weight = self._matrix.t().reshape(self.out, 1, -1, width).permute(0, 3, 1, 2)
-        steps = (1, self.stride // self._merged), (1, self.dilation)
-        return torch.ops.mkldnn._reorder_convolution_weight(
-            weight, (0, 0), *steps, 1, (1, width, 1, _TYPICAL)
-        )
+    def _sliding(self) -> Windows:
+        shape = (self.channels, self.stride, self.dilation)
+        return pack("windows", self._matrix.dtype)(self._matrix, self.bias, *shape)
 
     @lasting
-    def _across(self) -> Factor:
+    def _across(self) -> Matrix:
         taps = self._matrix.view(self.taps, self.channels, self.out).transpose(0, 1)
-        return Factor(taps.reshape(self.channels, -1), None)
+        return Matrix(taps.reshape(self.channels, -1), None)
 
 
 def convolve_groups(
@@ -159,7 +130,7 @@ def convolve_groups(
     stride: int = 1,
     dilation: int = 1,
 ) -> Tensor:
-    """As `Kernel.convolve`, the channels in groups that do not mix."""
+    """As `Convolution.convolve`, the channels in groups that do not mix."""
     if windows == 0:
         return x.new_zeros(x.shape[0], 0, weight.shape[0])
     needed = (windows - 1) * stride + (weight.shape[2] - 1) * dilation + 1
@@ -167,19 +138,5 @@ def convolve_groups(
     return y.transpose(1, 2).contiguous()
 
 
-def _packs(x: Tensor, work: int) -> bool:
-    """Return whether oneDNN's packed weights pay for `work` multiplications of `x`."""
-    return (
-        (work >= _LARGE if x.dtype == torch.float32 else x.dtype == torch.bfloat16)
-        and x.is_cpu
-        and not torch.is_grad_enabled()
-        and _has_mkldnn(x.dtype)
-    )
-
-
-@cache
-def _has_mkldnn(dtype: torch.dtype) -> bool:
-    low = dtype == torch.bfloat16
-    return torch.backends.mkldnn.is_available() and (
-        not low or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+def _no_gradient(x: Tensor) -> bool:
+    return x.is_cpu and not torch.is_grad_enabled()

@@ -1,0 +1,40 @@
+"""A linear layer's weights, packed once for the processor where no gradient is wanted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ncodec.kernels.cached import lasting
+from ncodec.kernels.plain import Product
+from ncodec.kernels.table import pack
+
+
+class PackedLinear:
+    """A weight `[out, in]` and bias as the products of one and of many rows read them best.
+
+    A product with one row takes as long as its weights take to read. Where float16 holds them
+    exactly, as those of a model file in half precision, they are packed as float16: half the bytes,
+    and the products and sums stay float32. One row is multiplied so with bfloat16 weights too.
+    Each is packed when it is first needed.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias, self.width = weight, bias, weight.shape[1]
+
+    @lasting
+    def one(self) -> Product:
+        """Multiply one row, `[..., 1, in]` of float32."""
+        if self.weight.dtype == torch.bfloat16 or self._exact:
+            return pack("row", torch.float32)(self.weight.float(), self.bias.float())
+        return self.many
+
+    @lasting
+    def many(self) -> Product:
+        """Multiply any rows, of the weight's type."""
+        operation = "half rows" if self._exact else "rows"
+        return pack(operation, self.weight.dtype)(self.weight, self.bias)
+
+    @lasting
+    def _exact(self) -> bool:
+        return self.weight.dtype == torch.float32 and torch.equal(self.weight.half(), self.weight)

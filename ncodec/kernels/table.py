@@ -1,0 +1,180 @@
+"""Which code computes each operation here: the first entry that is there and right, portable last.
+
+An entry is tried before its first use, by calling it on a few values: where an operator is missing,
+has another signature or gives something else, the next entry takes over, and one line of the log
+says why. What is chosen is chosen when weights are packed, not at each step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ncodec.kernels import fbgemm, onednn, plain, pointwise
+from ncodec.kernels.switch import is_portable
+
+_LOG = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """A way to compute an operation.
+
+    Attributes:
+        name: Whose code it is.
+        there: Says whether it can compute in a type here.
+        make: Packs weights, and returns what is called at each step.
+    """
+
+    name: str
+    there: Callable[[torch.dtype], bool]
+    make: Callable[..., Any]
+
+
+class Operation(NamedTuple):
+    """An operation, its ways in the order of preference, and values to try them on.
+
+    Attributes:
+        entries: The ways but the portable one.
+        make: The portable one.
+        weights: Give the arguments of `make` for the trial.
+        inputs: And those of what it returns.
+        types: That it is asked for in.
+    """
+
+    entries: tuple[Entry, ...]
+    make: Callable[..., Any]
+    weights: Callable[[torch.dtype], tuple[Any, ...]]
+    inputs: Callable[[torch.dtype], tuple[Any, ...]]
+    types: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16)
+
+
+def _values(dtype: torch.dtype, *shape: int) -> Tensor:
+    """Return values between -1 and 1 that float16 and bfloat16 hold exactly."""
+    count = torch.Size(shape).numel()
+    return ((torch.arange(count) * 7 % 17 - 8) / 8).view(shape).to(dtype)
+
+
+def _affine(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return _values(dtype, 16, 32), _values(dtype, 16)
+
+
+def _recurrent(dtype: torch.dtype) -> tuple[Tensor, ...]:
+    return (*(_values(dtype, 64, 16) for _ in range(2)), *(_values(dtype, 64) for _ in range(2)))
+
+
+def _anywhere(dtype: torch.dtype) -> bool:
+    return True
+
+
+_ONEDNN = Entry("oneDNN", onednn.there, onednn.linear)
+OPERATIONS = {
+    "row": Operation(
+        (
+            Entry("FBGEMM", fbgemm.there, fbgemm.row),
+            Entry("FBGEMM (newer call)", fbgemm.there, fbgemm.linear),
+        ),
+        plain.linear,
+        _affine,
+        lambda dtype: (_values(dtype, 1, 32),),
+        (torch.float32,),
+    ),
+    "half rows": Operation(
+        (Entry("FBGEMM", fbgemm.there, fbgemm.linear), _ONEDNN),
+        plain.linear,
+        _affine,
+        lambda dtype: (_values(dtype, 3, 32),),
+        (torch.float32,),
+    ),
+    "rows": Operation((_ONEDNN,), plain.linear, _affine, lambda dtype: (_values(dtype, 3, 32),)),
+    "windows": Operation(
+        (Entry("oneDNN", onednn.there, onednn.windows),),
+        plain.windows,
+        lambda dtype: (_values(dtype, 64, 8), _values(dtype, 8), 16, 2, 1),
+        lambda dtype: (_values(dtype, 2, 12, 16), 5),
+    ),
+    "lstm": Operation(
+        (Entry("oneDNN", onednn.there, onednn.lstm),),
+        plain.lstm,
+        _recurrent,
+        lambda dtype: (_values(dtype, 3, 2, 16), _values(dtype, 2, 16), _values(dtype, 2, 16)),
+    ),
+    "elu": Operation(
+        (Entry("tiles", _anywhere, lambda: pointwise.elu),),
+        lambda: plain.elu,
+        lambda dtype: (),
+        lambda dtype: (_values(dtype, 2, 3, 50),),
+    ),
+    "snake": Operation(
+        (Entry("tiles", _anywhere, lambda: pointwise.snake),),
+        lambda: plain.snake,
+        lambda dtype: (),
+        lambda dtype: (_values(dtype, 2, 3, 50), torch.ones(1, 3, 1, dtype=dtype)),
+    ),
+    "argmax": Operation(
+        (Entry("NumPy", lambda dtype: dtype == torch.float32, lambda: pointwise.argmax),),
+        lambda: plain.argmax,
+        lambda dtype: (),
+        lambda dtype: (_values(dtype, 3, 50),),
+        (torch.float32,),
+    ),
+}
+
+
+def choose(operation: str, dtype: torch.dtype) -> Entry | None:
+    """Return the entry that computes an operation in a type here; None for the portable one."""
+    return None if is_portable() else _found(operation, dtype)
+
+
+def pack(operation: str, dtype: torch.dtype) -> Callable[..., Any]:
+    """Return what packs weights for an operation in a type, and returns what computes it."""
+    entry = choose(operation, dtype)
+    return OPERATIONS[operation].make if entry is None else entry.make
+
+
+def function(operation: str, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """Return what computes an operation that has no weights to pack."""
+    return pack(operation, dtype)()
+
+
+@cache
+def _found(operation: str, dtype: torch.dtype) -> Entry | None:
+    for entry in OPERATIONS[operation].entries:
+        if _works(operation, entry, dtype):
+            return entry
+    return None
+
+
+def _works(operation: str, entry: Entry, dtype: torch.dtype) -> bool:
+    """Try an entry against the portable one."""
+    try:
+        if not entry.there(dtype):
+            return False
+        error = _error(OPERATIONS[operation], entry, dtype)
+        fault = f"results differ by {error:g}"
+        right = error <= (1e-4 if dtype == torch.float32 else 0.25)
+    except Exception as failure:  # noqa: BLE001 - whatever is wrong with it, there are other ways
+        right, fault = False, str(failure).splitlines()[0] if str(failure) else repr(failure)
+    if not right:
+        _LOG.warning("%s of %s in %s is not used: %s", operation, entry.name, dtype, fault)
+    return right
+
+
+def _error(tried: Operation, entry: Entry, dtype: torch.dtype) -> float:
+    with torch.inference_mode(False), torch.no_grad():
+        weights, inputs = tried.weights(dtype), tried.inputs(dtype)
+        found, meant = entry.make(*weights)(*inputs), tried.make(*weights)(*inputs)
+    pairs = [(found, meant)] if isinstance(found, Tensor) else zip(found, meant, strict=True)
+    return max(float((a.float() - b.float()).abs().max()) for a, b in pairs)
+
+
+def describe() -> Iterator[tuple[str, str, str]]:
+    """Yield each operation, a type, and whose code computes it here."""
+    for operation, about in OPERATIONS.items():
+        for dtype in about.types:
+            entry = choose(operation, dtype)
+            yield operation, str(dtype).removeprefix("torch."), entry.name if entry else "PyTorch"
