@@ -16,7 +16,9 @@ def selftest(verbose: bool, as_json: bool) -> None:
     """Check that this installation reads files as it must.
 
     Runs the conformance kit of the format: valid, unusual and faulty files, each with what a reader
-    must find in it. The exit status is 0 if all is as it must be. With --json each file is a line.
+    must find in it. The exit status is 0 if all is as it must be. Then it says whose code computes
+    each operation of the models on this processor; NCODEC_PORTABLE=1 leaves PyTorch's own, for all
+    commands. With --json each file and each operation is a line.
 
     \b
     Examples:
@@ -36,3 +38,10 @@ def selftest(verbose: bool, as_json: bool) -> None:
         raise NcodecError(f"{failed} of {count} files were not read as they must be")
     if not as_json:
         put(f"{count} files read as they must be")
+    from ncodec.kernels.table import describe
+
+    for operation, kind, code in describe():
+        if as_json:
+            put_json({"operation": operation, "type": kind, "code": code})
+        else:
+            put(f"{operation:9} in {kind:8}  {code}")
