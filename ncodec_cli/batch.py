@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec.errors import ArgumentError, NcodecError, OutputExistsError
 from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
 from ncodec_cli.common import refuse_json_to_pipe, usable_cores
@@ -119,7 +119,7 @@ class Batch:
             ways = f"--skip-existing passes over, {ways}"
         others = f" and {len(there) - 1} more" if len(there) > 1 else ""
         verb = "exist" if others else "exists"
-        error = ArgumentError(f"{first}{others}: {verb} already ({ways})")
+        error = OutputExistsError(f"{first}{others}: {verb} already ({ways})")
         if self.single:
             raise error
         self._fail(first, error, len(there))

@@ -22,18 +22,18 @@ from ncodec_cli.common import (
     file_size,
     model_option,
     name_of,
-    name_of_output,
     open_input,
     open_output,
     output_option,
     precision_option,
     raw_options,
     result_json_option,
+    say_made,
     threads_option,
     use_threads,
 )
 from ncodec_cli.completing import AUDIO
-from ncodec_cli.line import Once, put_json, result, say, say_error
+from ncodec_cli.line import Once, say_error
 from ncodec_cli.parameters import Between, Pair
 from ncodec_cli.plan import Job, Kind
 from ncodec_cli.progress import ratio, size, times
@@ -102,7 +102,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
 
     \b
     Examples:
-      ncodec compress in.wav                         # in.ecdc, 6 kbps for each channel
+      ncodec compress in.wav                # in.ecdc, 6 kbps for each channel
       ncodec compress in.wav out.ecdc --bw 3
       ncodec compress music/ coded/ --bw 12 --jobs 4
       arecord -f S16_LE -r 24000 - | ncodec compress - talk.ecdc
@@ -195,31 +195,25 @@ def _tell(
     job: Job, done: Compressed, options: dict[str, Any], took: float, *, single: bool
 ) -> None:
     """Say what was made of a file."""
-    before, speed = file_size(job.source), done.seconds / max(took, 1e-9)
-    if options["as_json"]:
-        put_json(
-            {
-                "file": name_of(job.source),
-                "output": job.target,
-                "model": done.model,
-                "codebooks": done.codebooks,
-                "kbps": done.kbps,
-                "real_kbps": done.real_kbps,
-                "seconds": done.seconds,
-                "sample_rate": done.sample_rate,
-                "channels": done.channels,
-                "source_bytes": before,
-                "bytes": done.bytes,
-                "took": took,
-                "notes": done.notes,
-            }
-        )
+    before, asked = file_size(job.source), options["bw"]
     sizes = size(done.bytes) if before is None else ratio(before, done.bytes)
-    asked = options["bw"]
     wanted = "" if asked in (None, done.kbps) else f" ({done.kbps:g} coded, {asked:g} asked)"
-    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {times(speed)} real time"
-    said = result(name_of(job.source), name_of_output(job.target), text, single=single)
-    say(said, quiet=options["quiet"] or options["as_json"])
+    speed = times(done.seconds / max(took, 1e-9))
+    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {speed} real time"
+    fields = {
+        "model": done.model,
+        "codebooks": done.codebooks,
+        "kbps": done.kbps,
+        "real_kbps": done.real_kbps,
+        "seconds": done.seconds,
+        "sample_rate": done.sample_rate,
+        "channels": done.channels,
+        "source_bytes": before,
+        "bytes": done.bytes,
+        "took": took,
+        "notes": done.notes,
+    }
+    say_made(job.source, job.target, text, fields, options, single=single)
     for note in done.notes:
         say_error(f"{name_of(job.source)}: {note}", "note", quiet=options["quiet"])
 

@@ -28,11 +28,12 @@ from ncodec_cli.common import (
     output_option,
     precision_option,
     result_json_option,
+    say_made,
     threads_option,
     use_threads,
 )
 from ncodec_cli.completing import CODED
-from ncodec_cli.line import put_json, result, say, say_error
+from ncodec_cli.line import say_error
 from ncodec_cli.parameters import Between
 from ncodec_cli.plan import Job, Kind, is_special
 from ncodec_cli.progress import clock
@@ -191,29 +192,22 @@ def _look(path: str) -> dict[str, Any]:
 
 def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool) -> None:
     """Say what was made of a file."""
-    name, quiet = name_of(job.source), options["quiet"]
+    quiet, target = options["quiet"], name_of_output(job.target)
     seconds = done.samples / done.sample_rate
-    if options["as_json"]:
-        put_json(
-            {
-                "file": name,
-                "output": job.target,
-                "seconds": seconds,
-                "samples": done.samples,
-                "sample_rate": done.sample_rate,
-                "channels": done.channels,
-                "source_bytes": file_size(job.source),
-                "bytes": file_size(job.target),
-                "clipped": done.clipped,
-                "notes": done.notes,
-                "damage": [str(damage) for damage in done.damage],
-            }
-        )
     channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
     text = f"{clock(seconds, digits=3)}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
-    target = name_of_output(job.target)
-    said = result(name, target, text, single=single)
-    say(said, quiet=quiet or options["as_json"])
+    fields = {
+        "seconds": seconds,
+        "samples": done.samples,
+        "sample_rate": done.sample_rate,
+        "channels": done.channels,
+        "source_bytes": file_size(job.source),
+        "bytes": file_size(job.target),
+        "clipped": done.clipped,
+        "notes": done.notes,
+        "damage": [str(damage) for damage in done.damage],
+    }
+    say_made(job.source, job.target, text, fields, options, single=single)
     for note in done.notes:
         say_error(f"{target}: {note}", "note", quiet=quiet)
     if done.clipped:
@@ -221,4 +215,4 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool
         count = f"{done.clipped} sample{'s' if done.clipped > 1 else ''}"
         say_error(f"{target}: {count} clipped: {rule}", "note", quiet=quiet)
     for damage in done.damage:
-        say_error(f"{name}: damaged: {damage}", "warning")
+        say_error(f"{name_of(job.source)}: damaged: {damage}", "warning")

@@ -48,7 +48,8 @@ def _prepare() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Threads that wait for each other look a moment whether the wait is over, then sleep: on cores
     # that are busy, looking on takes the time of the one that is waited for. GNU's and LLVM's.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
     _speak_for_libraries()
 

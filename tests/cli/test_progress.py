@@ -9,6 +9,8 @@ import pytest
 from ncodec_cli import line
 from ncodec_cli.line import cells, cut, put, say, say_error, shorten, show
 from ncodec_cli.progress import BYTES, COUNT, Progress, clock, size, times
+from tests.cli.audio import wav
+from tests.cli.test_pipes import WITH_TOY, start
 
 pty = pytest.importorskip("pty")
 fcntl = pytest.importorskip("fcntl")
@@ -223,6 +225,25 @@ def test_a_name_does_not_command_the_terminal(terminal):
     put("a\x1b[2Jb\x07.ecdc")
     show("c\nd")
     assert screen.look() == [r"a\x1b[2Jb\x07.ecdc", "c d"]
+
+
+def test_a_command_in_a_terminal(terminal, tmp_path):
+    """Line, result and sum of a real process, at 50 columns, next to an error."""
+    for name in ("one recording of many that have long names.wav", "two.wav"):
+        wav(tmp_path / "in" / name, 60)
+    (tmp_path / "in" / "bad.wav").write_text("no sound")
+    screen = terminal(50)
+    done = start([*WITH_TOY, "compress", "in", "out", "--jobs", "2"], tmp_path, stdin=None,
+                 stdout=sys.stdout, stderr=sys.stderr)  # fmt: skip
+    assert done.wait(120) == 1
+    shown = screen.look()
+    sums = [text for text in shown if text.startswith("3 files: 2 done, 1 failed")]
+    assert len(sums) == 1
+    assert any(text.startswith(("two.wav", "in/two.wav")) for text in shown)
+    assert "2/3" in screen.text
+    written = [text for text in screen.text.split("\r") if "left" in text]
+    assert written
+    assert all(cells(text.split("\n")[0].rstrip()) < 50 for text in written)
 
 
 def test_widths():
