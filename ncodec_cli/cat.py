@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from ncodec_cli.common import (
     clock,
+    file_size,
     name_of,
     name_of_output,
     open_input,
@@ -52,12 +53,21 @@ def _join(sources: tuple[str, ...], target: str, options: dict[str, Any]) -> tup
     from ncodec_formats import cat
 
     quiet, keep_going = options["quiet"], options["keep_going"]
+    sizes = [file_size(path) for path in sources]
+    whole = None if None in sizes else sum(size or 0 for size in sizes)
+    done = [0.0] * len(sources)
+    label = f"{len(sources)} files"
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(files=len(sources), unit=BYTES, quiet=quiet))
-        files = [
-            watched(stack.enter_context(open_input(path)), progress.part(name_of(path), 1.0))
-            for path in sources
-        ]
+        progress = stack.enter_context(Progress(label, unit=BYTES, quiet=quiet))
+
+        def watch(number: int, path: str) -> BinaryIO:
+            def report(read: float, _size: float | None) -> None:
+                done[number] = read
+                progress(sum(done), whole)
+
+            return watched(stack.enter_context(open_input(path)), report)
+
+        files = [watch(number, path) for number, path in enumerate(sources)]
         out = stack.enter_context(open_output(target, force=options["force"], inputs=sources))
         report = stack.enter_context(
             damage_told(name_of_output(target), keep_going=keep_going, quiet=quiet)

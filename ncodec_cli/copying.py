@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
@@ -45,15 +46,25 @@ def damage_told(path: str, *, keep_going: bool, quiet: bool = False) -> Generato
 
 
 class _Watched:
-    """A file that tells how much of it has been read."""
+    """A file that tells how much of it has been read, one byte after the other.
+
+    Whoever reads packets does so by `read1`, and by `read` what stands elsewhere.
+    """
 
     def __init__(self, file: BinaryIO, progress: Progress) -> None:
         self._file, self._progress = file, progress
         self._size = os.fstat(file.fileno()).st_size if file.seekable() else None
-        self._done = 0
+        self._done, self._in_pieces = 0, False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
+        return data if self._in_pieces else self._told(data)
+
+    def read1(self, size: int = -1) -> bytes:
+        self._in_pieces = True
+        return self._told(cast(BufferedReader, self._file).read1(size))
+
+    def _told(self, data: bytes) -> bytes:
         self._done += len(data)
         self._progress(self._done, self._size)
         return data

@@ -12,7 +12,7 @@ from .follow import Coded, Event, Follower, Losses, Other
 from .header import Header
 from .packets import Layout, Loss, Packet
 from .scanner import Source, read_header
-from .tail import Tail, find_header, find_tail
+from .tail import Tail, Tails, find_header
 from .wire import SYNC
 
 
@@ -209,7 +209,9 @@ class EcdcReader:
         if self._source.origin is None:
             return None
         position = self._file.tell()
-        tail = find_tail(self._file, self._source.origin + self._area)
+        if self._source.tails is None:
+            self._source.tails = Tails(self._file)
+        tail = self._source.tails.find(self._source.origin + self._area)
         self._file.seek(position)
         return tail
 

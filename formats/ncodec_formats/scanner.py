@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import limits
 from .bulk import WORTH_IT, Run, find_run
@@ -13,6 +13,9 @@ from .errors import BadFileError, DamageError, NcodecError
 from .header import PREFIX, Header, header_size
 from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
+
+if TYPE_CHECKING:
+    from .tail import Tails
 
 FIRST_CHUNK, CHUNK = 1 << 16, 1 << 20
 """Bytes of the first read and the most: a seek wants few, a whole file goes faster by many."""
@@ -37,6 +40,8 @@ class Source:
         self._ended, self._chunk = False, FIRST_CHUNK
         self.origin = file.tell() if _can_seek(file) else None
         """Where in the file reading began; None if it can't seek."""
+        self.tails: Tails | None = None
+        """What closes its links, once one of them has been looked for."""
 
     @property
     def offset(self) -> int:

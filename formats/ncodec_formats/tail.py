@@ -58,12 +58,30 @@ def tails(file: BinaryIO) -> Iterator[Tail]:
         stop = tail.start
 
 
-def find_tail(file: BinaryIO, area: int) -> Tail | None:
-    """Returns the tail of the link whose packets begin at byte `area`; None if there is none."""
-    for tail in tails(file):
-        if tail.area <= area:
-            return tail if tail.area == area else None
-    return None
+class Tails:
+    """The tails of a file's links, found from the last one on back, each link passed once.
+
+    Where each stands is kept, and no more of it: a chain may have thousands of links.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._walk = tails(file)
+        self._stops: dict[int, int] = {}
+        """Where a link ends, by where its packets begin."""
+
+    def find(self, area: int) -> Tail | None:
+        """Returns the tail of the link whose packets begin at byte `area`; None if there is none.
+
+        The file is left anywhere.
+        """
+        if area in self._stops:
+            return _read_tail(self._file, self._stops[area])
+        for tail in self._walk:
+            self._stops[tail.area] = tail.stop
+            if tail.area <= area:
+                return tail if tail.area == area else None
+        return None
 
 
 def _read_tail(file: BinaryIO, stop: int) -> Tail | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ncodec_cli.copying import watched
 from ncodec_formats import selftest
 
 
@@ -376,3 +377,17 @@ def test_cut_from_the_end(ncodec, talk):
     assert Path("a.ecdc").read_bytes() == Path("b.ecdc").read_bytes()
     said = ncodec("cut", "-", "c.ecdc", "--start", "-1", stdin=talk)
     assert (said.status, "a pipe's end is not known beforehand" in said.err) == (1, True)
+
+
+def test_progress_counts_what_is_read_in_order(tmp_path):
+    """Not what is looked up elsewhere in between."""
+    (tmp_path / "a").write_bytes(bytes(1000))
+    told = []
+    with (tmp_path / "a").open("rb") as file:
+        seen = watched(file, lambda done, total: told.append((done, total)))
+        assert len(seen.read1(400)) == 400
+        seen.seek(900)
+        seen.read(100)
+        seen.seek(400)
+        assert len(seen.read1(600)) == 600
+    assert told == [(400, 1000), (1000, 1000)]

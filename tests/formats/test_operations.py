@@ -25,6 +25,7 @@ from ncodec_formats import (
     peel,
     repair,
     set_tags,
+    tail,
     verify,
 )
 from ncodec_formats.copying import copy_item, raw_links
@@ -188,6 +189,20 @@ def test_a_pipe_s_reader_knows_where_a_cut_ends():
     part = apply(cut, make(40), 100000, 300000)
     assert EcdcReader(Pipe(part)).total_samples == 300000
     assert EcdcReader(Pipe(joined([part, make(1)]))).total_samples == 300000
+
+
+def test_a_chain_of_many_links_is_searched_once(monkeypatch):
+    """What closes its links is read a few times for each, not for each and each."""
+    reads = []
+    real = tail._read_tail
+    monkeypatch.setattr(tail, "_read_tail", lambda *args: (reads.append(1), real(*args))[1])
+    chain = make(2) * 40
+    apply(cut, chain, 0, None)
+    assert len(reads) <= 3 * 40
+    reads.clear()
+    for reader in open_links(io.BytesIO(chain)):
+        assert reader.total_samples is not None
+    assert len(reads) <= 3 * 40
 
 
 def test_cut_reads_from_a_pipe():
