@@ -5,6 +5,7 @@ import torch
 
 from ncodec.errors import ArgumentError
 from ncodec.models.spectral import SpectralCodec
+from ncodec.models.spectral_start import start_linear_path
 from ncodec.quantize import ResidualVQ
 from ncodec.train.criteria import CRITERIA, Criteria
 from ncodec.train.perceptual import (
@@ -15,7 +16,7 @@ from ncodec.train.perceptual import (
     PhaseLoss,
     SpectrumLoss,
 )
-from ncodec.train.start import start_codebooks, start_linear_path
+from ncodec.train.start import start_codebooks
 
 RATE = 24000
 
