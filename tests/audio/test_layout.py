@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+import ncodec
 from ncodec.audio import open_audio
 from ncodec.audio.layout import FLAC_MASKS, from_vorbis, to_vorbis
-from ncodec.codec import compress, decompress
 from ncodec_formats import EcdcReader
 from tests.audio.sounds import Pipe, noise, written
 
@@ -90,11 +90,11 @@ def test_speakers_that_ogg_does_not_know_are_told():
 def test_speakers_travel_through_a_coded_file(tmp_path, tiny_model):
     source, coded, back = (tmp_path / name for name in ("a.wav", "a.ecdc", "b.wav"))
     source.write_bytes(written(noise(4, 3000), "wav", mask=0x107)[0])
-    compress(source, coded, model=tiny_model)
+    ncodec.compress(source, coded, model=tiny_model)
     with coded.open("rb") as file:
         assert EcdcReader(file).header.channel_mask == 0x107
-    decompress(coded, back, model=tiny_model)
+    ncodec.decompress(coded, back, model=tiny_model)
     assert open_audio(back).mask == 0x107
-    compress(source, coded, model=tiny_model, mono=True, force=True)
-    decompress(coded, back, model=tiny_model, force=True)
+    ncodec.compress(source, coded, model=tiny_model, mono=True, force=True)
+    ncodec.decompress(coded, back, model=tiny_model, force=True)
     assert open_audio(back).mask is None

@@ -9,9 +9,9 @@ from mutagen import File, id3
 from mutagen.apev2 import APEv2
 from mutagen.flac import FLAC, Picture
 
+import ncodec
 from ncodec.audio import open_audio
 from ncodec.audio.tags import MAX_VALUE
-from ncodec.codec import compress, decompress
 from ncodec_formats import EcdcReader
 from tests.audio.sounds import Pipe, sound_bytes, tone, written
 
@@ -131,17 +131,19 @@ def test_broken_tags_do_not_keep_the_sound_from_being_read():
 def test_tags_travel_through_a_coded_file(tmp_path, tiny_model):
     source, coded, back = (tmp_path / name for name in ("a.flac", "a.ecdc", "b.mp3"))
     source.write_bytes(written(tone(9000), "flac", tags=TAGS)[0])
-    done = compress(source, coded, model=tiny_model, tags=(("Genre", "speech"), ("who", "me")))
+    done = ncodec.compress(
+        source, coded, model=tiny_model, tags=(("Genre", "speech"), ("who", "me"))
+    )
     kept = [tag for tag in TAGS if tag[0] != "genre"]
     with coded.open("rb") as file:
         assert list(EcdcReader(file).header.tags) == [("Genre", "speech"), ("who", "me"), *kept]
     assert done.notes == ()
-    decompress(coded, back, model=tiny_model)
+    ncodec.decompress(coded, back, model=tiny_model)
     assert str(File(back)["TIT2"]) == "Über Maschinen"
     assert str(File(back)["TRCK"]) == "3/9"
-    decompress(coded, back, model=tiny_model, tags=False, force=True)
+    ncodec.decompress(coded, back, model=tiny_model, tags=False, force=True)
     assert File(back).tags is None
     for options in ({"source_tags": False}, {"tags": False}):
-        compress(source, coded, model=tiny_model, force=True, **options)
+        ncodec.compress(source, coded, model=tiny_model, force=True, **options)
         with coded.open("rb") as file:
             assert EcdcReader(file).header.tags == ()
