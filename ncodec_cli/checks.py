@@ -41,6 +41,18 @@ def refuse_audio(path: str, head: bytes) -> None:
         )
 
 
+def check_model(name: str | None) -> None:
+    """Raise if there is no such model here, before a device is asked or a library loaded.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if name is not None:
+        from ncodec.checkpoints import find
+
+        find(name)
+
+
 def check_source(path: str, refuse: Refuse | None) -> None:
     """Raise what opening the input would raise; pipes and devices are not touched."""
     if path == "-":

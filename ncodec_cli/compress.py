@@ -10,7 +10,7 @@ import click
 
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
-from ncodec_cli.checks import refuse_coded
+from ncodec_cli.checks import check_model, refuse_coded
 from ncodec_cli.common import (
     KEY_VALUE,
     batch_options,
@@ -112,6 +112,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     settings = _settings(options)
     batch = Batch.of(paths, output, _kind(options["kind"]), options, refuse_coded)
     if batch.jobs:
+        check_model(options["model"] or _DEFAULTS.get(options["kind"]))
         use_threads(options["threads"], batch.workers)
         settings["model"] = model = coding_model(options, _DEFAULTS.get(options["kind"]))
         if options["packet_ms"] is not None:

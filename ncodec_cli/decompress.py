@@ -10,7 +10,7 @@ import click
 from ncodec.errors import DamageError
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
-from ncodec_cli.checks import refuse_audio
+from ncodec_cli.checks import check_model, refuse_audio
 from ncodec_cli.common import (
     TIME,
     batch_options,
@@ -101,6 +101,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     settings = _settings(options)
     batch = Batch.of(paths, output, _kind(options["container"]), options, refuse_audio)
     if batch.jobs:
+        check_model(options["model"])
         use_threads(options["threads"], batch.workers)
         settings["device"] = _load(options["device"])
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncodec_cli import common
+from ncodec_cli.checks import check_model
 from ncodec_cli.line import meter, put_json
 from ncodec_cli.parameters import Between
 from ncodec_cli.sound import (
-    check_model,
     check_recording,
     coding_options,
     duration_option,

@@ -101,18 +101,6 @@ def open_console(*, quiet: bool) -> Generator[Console]:
         yield Console(line, pressed)
 
 
-def check_model(name: str | None) -> None:
-    """Raise if there is no such model here, before a device is asked.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if name is not None:
-        from ncodec.checkpoints import find
-
-        find(name)
-
-
 def check_recording(path: str, force: bool) -> None:
     """Refuse what `open_recording` would refuse, before a device is asked or a model loaded.
 

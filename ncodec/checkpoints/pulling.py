@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from ncodec.checkpoints import hub
 from ncodec.checkpoints.cache import cache_folder, lookup, model_path
 from ncodec.checkpoints.fetch import Progress, fetch, file_sha256, locked
-from ncodec.checkpoints.imports import take_in
 from ncodec.checkpoints.model_info import ModelInfo, read_model_info
 from ncodec.checkpoints.registry import Entry, Source
 from ncodec.errors import CheckpointError
@@ -127,6 +126,8 @@ def _from_one(
         "sha256": digest,
         "published": bool(published) and digest.startswith(published),
     }
+    from ncodec.checkpoints.imports import take_in  # PyTorch; there is something to convert now
+
     try:
         return take_in(file, entry, notes).info
     finally:

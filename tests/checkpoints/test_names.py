@@ -161,3 +161,22 @@ def stored(name: str) -> Path:
     path = Path("cache/models").resolve() / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@pytest.mark.parametrize(
+    "line", ["compress a.wav b.ecdc --model ncodec_24hz", "decompress a.ecdc b.wav --model mimi"]
+)
+def test_a_model_that_is_not_here_is_said_before_torch_is_loaded(line: str) -> None:
+    Path("a.wav").write_bytes(b"RIFF")
+    Path("a.ecdc").write_bytes(b"ECDC\1")
+    code = (
+        "import sys\n"
+        "from ncodec_cli.commands import cli\n"
+        f"try: cli.main({line.split()!r}, 'ncodec', standalone_mode=False)\n"
+        "except Exception as error: print(error)\n"
+        "print('torch' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said, loaded = ran.stdout.splitlines()
+    assert said.startswith(("unknown model 'ncodec_24hz': did you mean", "mimi is not on this"))
+    assert loaded == "False"
