@@ -16,7 +16,7 @@ import click
 from ncodec.errors import ArgumentError, NcodecError, OutputExistsError
 from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
-from ncodec_cli.common import refuse_json_to_pipe, usable_cores
+from ncodec_cli.common import name_of, refuse_json_to_pipe, usable_cores
 from ncodec_cli.line import clear, in_lines, put_json, say, say_error, show
 from ncodec_cli.plan import Job, Kind, Plan, find_files, plan_jobs
 from ncodec_cli.progress import TIME, Progress, Unit, clock, ratio
@@ -62,6 +62,8 @@ class Batch:
             with suppress(OSError):  # what an input is says better what is wrong
                 check_source(paths[0], refuse)
             raise
+        if output is None and len(paths) == len(plan.jobs) == 2 and os.path.isfile(paths[0]):
+            check_source(paths[0], refuse)  # IN OUT, but the wrong way round
         for job in plan.jobs if "as_json" in options else ():
             refuse_json_to_pipe(options, job.target)
         batch = cls(plan, options)
@@ -142,7 +144,7 @@ class Batch:
         try:
             if self.single:
                 for job in self.jobs:
-                    name = "" if job.source == "-" else Path(job.source).name
+                    name = Path(name_of(job.source)).name
                     with Progress(name, unit=unit, quiet=self._options["quiet"]) as progress:
                         work(job, progress)
                     self._made.append(job)
@@ -248,7 +250,9 @@ def _size(path: str) -> int:
 
 
 def _duration(seconds: float) -> str:
-    return clock(seconds) if seconds >= 100 else f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+    if seconds >= 99.5:
+        return clock(seconds)
+    return f"{seconds:.0f} s" if seconds >= 9.95 else f"{max(seconds, 0.1):.1f} s"
 
 
 def each_file(

@@ -11,6 +11,7 @@ import click
 
 from ncodec_cli.common import jobs_option, json_option, precision_option, quiet_option
 from ncodec_cli.line import put, say
+from ncodec_cli.parameters import Between
 from ncodec_cli.progress import COUNT, Progress
 
 
@@ -82,14 +83,16 @@ def bench() -> None:
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.5),
+    type=Between(0.5, whole=False),
+    metavar="SECONDS",
     default=10.0,
     show_default=True,
     help="How much of each recording is used.",
 )
 @click.option(
     "--clips",
-    type=click.IntRange(0),
+    type=Between(0),
+    metavar="N",
     default=1,
     show_default=True,
     help="Recordings of each kind in the report: the median one, the worst, the liveliest, more.",
@@ -154,7 +157,8 @@ def quality(
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1.0),
+    type=Between(1, whole=False),
+    metavar="SECONDS",
     default=10.0,
     show_default=True,
     help="Length of the audio.",
@@ -176,7 +180,12 @@ def quality(
     help="Frames a block: 1 to 4 as in live streams, 75 (a second) as in files.",
 )
 @click.option(
-    "--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns; the median counts."
+    "--runs",
+    type=Between(1),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Turns; the median counts.",
 )
 @precision_option
 @json_option
@@ -210,10 +219,10 @@ def speed(
     about = machine.describe()
     if as_json:
         found = [asdict(one) for one in speeds]
-        click.echo(json.dumps({"about": about, "speeds": found, "left_out": left_out}, indent=1))
+        put(json.dumps({"about": about, "speeds": found, "left_out": left_out}, indent=1))
         return
-    click.echo(", ".join(f"{key} {value}" for key, value in about.items()) + "\n")
-    click.echo(to_markdown(speeds), nl=False)
+    put(", ".join(f"{key} {value}" for key, value in about.items()) + "\n")
+    put(to_markdown(speeds).rstrip("\n"))
     for line in left_out:
         say(f"left out: {line}", quiet=False)
 
@@ -237,7 +246,8 @@ def speed(
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1),
+    type=Between(0.1, whole=False),
+    metavar="SECONDS",
     default=600.0,
     show_default=True,
     help="Length of the stream.",
@@ -264,9 +274,7 @@ def container(
         for count in codebooks
         for frames in packet_frames
     ]
-    click.echo(
-        json.dumps([asdict(one) for one in found], indent=1) if as_json else to_markdown(found)
-    )
+    put(json.dumps([asdict(one) for one in found], indent=1) if as_json else to_markdown(found))
 
 
 @bench.command()

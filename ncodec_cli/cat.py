@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 import click
 
 from ncodec_cli.common import (
-    clock,
     file_size,
     name_of,
     name_of_output,
@@ -19,7 +18,7 @@ from ncodec_cli.common import (
 )
 from ncodec_cli.completing import ECDC
 from ncodec_cli.copying import copy_options, damage_told, split_output, watched
-from ncodec_cli.progress import BYTES, Progress
+from ncodec_cli.progress import BYTES, Progress, clock
 
 
 @click.command()

@@ -14,16 +14,13 @@ import click
 from ncodec import errors
 from ncodec.errors import ArgumentError
 from ncodec.files import atomic_output, same_file, spooled
-from ncodec_cli import line, parameters, progress
+from ncodec_cli import line, parameters
 from ncodec_cli.completing import complete_models
 from ncodec_cli.parameters import Between
 from ncodec_cli.signals import output_open
 
 if TYPE_CHECKING:
     from ncodec.models.base import CompressionModel
-
-say, clock = line.say, progress.clock
-SECONDS, TIME, KEY_VALUE = parameters.SECONDS, parameters.TIME, parameters.KEY_VALUE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -132,7 +129,8 @@ beam_option = click.option(
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
     """Load the model that --model, --device, --precision and --beam ask for, to code with."""
-    line.show(f"loading {options['model'] or default or 'the model'}")
+    if not options["quiet"]:
+        line.show(f"loading {options['model'] or default or 'the model'}")
     try:
         from ncodec.checkpoints.loading import find_model
         from ncodec.runtime import pick_device
@@ -254,7 +252,7 @@ def say_made(
     if options["as_json"]:
         line.put_json({"file": name_of(source), "output": target, **fields})
     said = line.result(name_of(source), name_of_output(target), text, single=single)
-    say(said, quiet=options["quiet"] or options["as_json"])
+    line.say(said, quiet=options["quiet"] or options["as_json"])
 
 
 def refuse_json_to_pipe(options: dict[str, Any], target: str) -> None:

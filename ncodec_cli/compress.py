@@ -12,7 +12,6 @@ from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.checks import check_model, refuse_coded
 from ncodec_cli.common import (
-    KEY_VALUE,
     batch_options,
     beam_option,
     bw_option,
@@ -33,8 +32,8 @@ from ncodec_cli.common import (
     use_threads,
 )
 from ncodec_cli.completing import AUDIO
-from ncodec_cli.line import Once, say_error
-from ncodec_cli.parameters import Between, Pair
+from ncodec_cli.line import Once, fits, say_error
+from ncodec_cli.parameters import KEY_VALUE, Between, Pair
 from ncodec_cli.plan import Job, Kind
 from ncodec_cli.progress import ratio, size, times
 
@@ -199,8 +198,8 @@ def _tell(
     before, asked = file_size(job.source), options["bw"]
     sizes = size(done.bytes) if before is None else ratio(before, done.bytes)
     wanted = "" if asked in (None, done.kbps) else f" ({done.kbps:g} coded, {asked:g} asked)"
-    speed = times(done.seconds / max(took, 1e-9))
-    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {speed} real time"
+    speed = times(done.seconds / max(took, 1e-9)) + (" real time" if fits(64) else "")
+    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {speed}"
     fields = {
         "model": done.model,
         "codebooks": done.codebooks,

@@ -22,8 +22,8 @@ from ncodec_cli.common import (
     output_option,
     quiet_option,
     result_json_option,
-    say,
 )
+from ncodec_cli.line import say
 from ncodec_cli.plan import refuse_sound_name
 
 if TYPE_CHECKING:

@@ -7,19 +7,12 @@ from typing import Any
 
 import click
 
-from ncodec_cli.common import (
-    TIME,
-    clock,
-    file_size,
-    from_start,
-    naming,
-    refuse_json_to_pipe,
-    say_made,
-)
+from ncodec_cli.common import file_size, from_start, naming, refuse_json_to_pipe, say_made
 from ncodec_cli.completing import ECDC
 from ncodec_cli.copying import copy_options, copying, split_output
 from ncodec_cli.line import say_error
-from ncodec_cli.progress import BYTES, Progress
+from ncodec_cli.parameters import TIME
+from ncodec_cli.progress import BYTES, Progress, clock
 
 
 @click.command()

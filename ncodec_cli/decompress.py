@@ -12,7 +12,6 @@ from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.checks import check_model, refuse_audio
 from ncodec_cli.common import (
-    TIME,
     batch_options,
     device_option,
     file_model_option,
@@ -33,8 +32,8 @@ from ncodec_cli.common import (
     use_threads,
 )
 from ncodec_cli.completing import CODED
-from ncodec_cli.line import say_error
-from ncodec_cli.parameters import Between
+from ncodec_cli.line import say_error, show
+from ncodec_cli.parameters import TIME, Between
 from ncodec_cli.plan import Job, Kind, is_special
 from ncodec_cli.progress import clock
 
@@ -102,6 +101,8 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     batch = Batch.of(paths, output, _kind(options["container"]), options, refuse_audio)
     if batch.jobs:
         check_model(options["model"])
+        if not options["quiet"]:
+            show("loading the model")
         use_threads(options["threads"], batch.workers)
         settings["device"] = _load(options["device"])
 

@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from ncodec_cli.batch import each_file
-from ncodec_cli.common import clock, json_option, name_of, naming, open_seekable
+from ncodec_cli.common import json_option, name_of, naming, open_seekable
 from ncodec_cli.completing import CODED
 from ncodec_cli.line import put, put_json
-from ncodec_cli.progress import size
+from ncodec_cli.progress import clock, size
 
 
 @click.command()

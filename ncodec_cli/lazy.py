@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
         if name not in self._lazy and not name.startswith("-"):
             import difflib
 
-            near = difflib.get_close_matches(name, self._lazy, 1)
+            near = difflib.get_close_matches(name, [*self._lazy, *self._aliases], 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)

@@ -107,6 +107,12 @@ def room() -> int | None:
     return width() if sys.stderr.isatty() else None
 
 
+def fits(columns: int) -> bool:
+    """Say whether a line that stays may be so long."""
+    there = room()
+    return there is None or columns <= there
+
+
 def cells(text: str) -> int:
     """Return how many columns a terminal gives to a text.
 

@@ -13,6 +13,7 @@ from ncodec_cli.checks import check_model
 from ncodec_cli.keys import Keys, told
 from ncodec_cli.line import Line, meter, put_json
 from ncodec_cli.parameters import Between
+from ncodec_cli.progress import clock
 from ncodec_cli.sound import (
     check_recording,
     coding_options,
@@ -129,7 +130,7 @@ def _describe(stats: LiveStats) -> str:
     codec = "BYPASS" if stats.bypass else f"{stats.kbps:g} kbps"
     # As short as it can be: the whole line should fit 80 columns.
     return (
-        f"{common.clock(stats.seconds)} in {heard} out {meter(stats.output_db)}"
+        f"{clock(stats.seconds)} in {heard} out {meter(stats.output_db)}"
         f" {codec} ({stats.codebooks}) x{stats.realtime_factor:.2f}"
         f" fill {1000 * stats.fill:.0f} late {late} xrun {stats.underruns}/{stats.overruns}"
     )

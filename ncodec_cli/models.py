@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncodec.errors import CheckpointError
-from ncodec_cli.common import force_option, json_option, quiet_option, say
+from ncodec_cli.common import force_option, json_option, quiet_option
 from ncodec_cli.completing import complete_known, complete_models, complete_stored
-from ncodec_cli.line import put
+from ncodec_cli.line import put, say
 from ncodec_cli.parameters import Between
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from ncodec_cli import common
 from ncodec_cli.batch import report_failure
 from ncodec_cli.completing import SOUND
 from ncodec_cli.keys import Keys, told
-from ncodec_cli.parameters import Between
+from ncodec_cli.parameters import SECONDS, Between
+from ncodec_cli.progress import clock
 from ncodec_cli.sound import Console, open_console, running_options, speaker_option
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ HELP_KEYS = "keys: left/right 5 s, ,/. 30 s, up/down volume, space pause, n/p fi
 @common.kept_codebooks_option
 @common.file_model_option
 @speaker_option
-@click.option("--start", type=common.SECONDS, default=0.0, metavar="TIME",
+@click.option("--start", type=SECONDS, default=0.0, metavar="TIME",
               help="Where to begin in the first file: 90, 1:30.")  # fmt: skip
 @click.option("--volume", type=Between(-60, 20, whole=False), default=0.0, metavar="DB",
               help="Gain in dB, -60 to 20. [default: 0]")  # fmt: skip
@@ -200,9 +201,9 @@ def _react(player: Player, pressed: Keys, count: int) -> bool:
 
 def _describe(player: Player, paths: tuple[str, ...]) -> str:
     here = player.position()
-    total = "" if here.length is None else f" / {common.clock(here.length)}"
+    total = "" if here.length is None else f" / {clock(here.length)}"
     number = f"[{here.track + 1}/{len(paths)}] " if len(paths) > 1 else ""
     flags = "  PAUSED" if player.paused else ""
     lost = f"  underruns {here.underruns}" if here.underruns else ""
     lost += f"  skipped {here.skipped:.1f} s" if here.skipped else ""
-    return f"{number}{paths[here.track]}  {common.clock(here.seconds)}{total}{flags}{lost}"
+    return f"{number}{paths[here.track]}  {clock(here.seconds)}{total}{flags}{lost}"

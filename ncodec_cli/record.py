@@ -11,6 +11,7 @@ from ncodec_cli import common
 from ncodec_cli.checks import check_model
 from ncodec_cli.line import meter, put_json
 from ncodec_cli.parameters import Between
+from ncodec_cli.progress import clock
 from ncodec_cli.sound import (
     check_recording,
     coding_options,
@@ -96,4 +97,4 @@ def _recorder(path: str, options: dict[str, Any]) -> Recorder:
 
 def _describe(stats: RecorderStats) -> str:
     lost = f"  overruns {stats.overruns}" if stats.overruns else ""
-    return f"{common.clock(stats.seconds)}  {meter(stats.input_db)} {stats.input_db:3.0f} dB{lost}"
+    return f"{clock(stats.seconds)}  {meter(stats.input_db)} {stats.input_db:3.0f} dB{lost}"

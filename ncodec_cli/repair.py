@@ -11,7 +11,6 @@ from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
     batch_options,
-    clock,
     naming,
     open_input,
     open_output,
@@ -23,7 +22,7 @@ from ncodec_cli.common import (
 from ncodec_cli.completing import ECDC
 from ncodec_cli.copying import watched
 from ncodec_cli.plan import COPIES, Job
-from ncodec_cli.progress import BYTES
+from ncodec_cli.progress import BYTES, clock
 
 
 @click.command()

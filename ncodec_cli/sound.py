@@ -18,7 +18,7 @@ from ncodec.quiet import quiet_libraries
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
 from ncodec_cli.line import Line, say
-from ncodec_cli.parameters import Between
+from ncodec_cli.parameters import SECONDS, Between
 
 if TYPE_CHECKING:
     from ncodec.live.running import Running
@@ -48,7 +48,7 @@ threads_option = click.option(
     help="CPU threads of the model.",
 )  # fmt: skip
 duration_option = click.option(
-    "--duration", type=common.SECONDS, metavar="TIME", help="Stop by itself: after 90, or 1:30."
+    "--duration", type=SECONDS, metavar="TIME", help="Stop by itself: after 90, or 1:30."
 )
 
 

@@ -9,7 +9,6 @@ import click
 
 from ncodec_cli.batch import each_file
 from ncodec_cli.common import (
-    KEY_VALUE,
     copy_damaged_option,
     json_option,
     name_of,
@@ -18,11 +17,11 @@ from ncodec_cli.common import (
     open_output,
     open_seekable,
     quiet_option,
-    say,
 )
 from ncodec_cli.completing import ECDC
 from ncodec_cli.copying import damage_told
-from ncodec_cli.line import put, put_json, say_error
+from ncodec_cli.line import put, put_json, say, say_error
+from ncodec_cli.parameters import KEY_VALUE
 
 
 @click.command()

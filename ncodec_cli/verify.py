@@ -10,11 +10,11 @@ import click
 
 from ncodec.errors import BadFileError, NcodecError, UnsupportedVersionError
 from ncodec_cli.batch import described, each_file
-from ncodec_cli.common import clock, json_option, name_of, naming, open_input, quiet_option
+from ncodec_cli.common import json_option, name_of, naming, open_input, quiet_option
 from ncodec_cli.completing import CODED
 from ncodec_cli.copying import watched
 from ncodec_cli.line import put, put_json, say_error
-from ncodec_cli.progress import BYTES, Progress
+from ncodec_cli.progress import BYTES, Progress, clock
 
 if TYPE_CHECKING:
     from ncodec_formats import Losses, Report

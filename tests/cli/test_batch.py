@@ -35,6 +35,8 @@ def no_model(monkeypatch):
         ("compress a.wav --force --skip-existing", "only one of them can be given"),
         ("compress there.ecdc talk.wav", "there.ecdc: is an ECDC file; did you mean `ncodec decom"),
         ("decompress a.wav", "a.wav: is audio (WAV), not an ECDC file; did you mean"),
+        ("compress there.ecdc a.wav", "there.ecdc: is an ECDC file; did you mean `ncodec decom"),
+        ("decompress a.wav there.ecdc", "did you mean `ncodec compress a.wav`?"),
         ("decompress a.wav b.ecdc", "did you mean `ncodec compress a.wav`?"),
         ("decompress there.ecdc a.wav", "a.wav: exists already (--force overwrites)"),
     ],
