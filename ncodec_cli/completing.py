@@ -82,11 +82,14 @@ def _files(incomplete: str, endings: Container[str]) -> list[CompletionItem]:
     folder, begun = os.path.split(incomplete)
     place = Path(folder).expanduser()
     try:
-        names = sorted(path.name for path in place.iterdir() if path.suffix.lower() in endings)
+        there = [path for path in place.iterdir() if path.name.startswith(begun)]
     except OSError:
-        names = []
-    found = [name for name in names if name.startswith(begun) and (begun or name[0] != ".")]
-    items = [CompletionItem(os.path.join(folder, name)) for name in found]
+        there = []
+    if not there:
+        return [CompletionItem(incomplete, type="file")]  # the shell may know more of it
+    names = sorted(path.name for path in there if path.suffix.lower() in endings)
+    shown = [name for name in names if begun or not name.startswith(".")]
+    items = [CompletionItem(os.path.join(folder, name)) for name in shown]
     # First, since bash's code begins anew at a "dir".
     return [CompletionItem(incomplete, type="dir"), *items]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import UnknownModelError, find, is_path, model_path, stored_names
+from ncodec.checkpoints.cache import find, model_path, stored_names
 from ncodec.checkpoints.files import load_model_file
 from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
@@ -74,41 +74,34 @@ def find_model(
     """
     if isinstance(model, CompressionModel):
         return model
-    place = (named or DEFAULT_MODEL) if model is None else model
     if model is None and named is not None and fingerprint is not None and any(fingerprint):
-        place = _made_with(named, fingerprint.hex())
-    return in_precision(load(place, device), precision, device)
+        loaded = _load_made_with(named, fingerprint.hex(), device)
+    else:
+        loaded = load(os.fspath(model or named or DEFAULT_MODEL), device)
+    return in_precision(loaded, precision, device)
 
 
-def _made_with(name: str, fingerprint: str) -> str | os.PathLike[str]:
-    """Return the name or else the path of the model that a file was made with.
-
-    A file's word is never taken for a path.
+def _load_made_with(named: str, fingerprint: str, device: str) -> CompressionModel:
+    """Load the model that a file was made with, by its weights or else by its name.
 
     Raises:
-        CheckpointError: It is not on this machine, and no other has its weights.
+        CheckpointError: It is not on this machine.
     """
     try:
-        if is_path(name):
-            raise UnknownModelError(name)
-        if _fingerprint(find(name)) in (fingerprint, None):
-            return name
+        return load(os.fspath(_with_weights(fingerprint) or named), device)
     except CheckpointError as error:
-        missing = error
-    else:
-        missing = None
-    for other in stored_names():
-        path = model_path(other)
-        if _fingerprint(path) == fingerprint:
-            return path
-    if missing is None:
-        return name  # whoever compares the weights says what differs
-    if name in REGISTRY:
-        raise missing
-    raise CheckpointError(
-        f"made with weights {fingerprint[:12]} named {name!r}, which are not on this machine: "
-        "model=FILE, or `ncodec models import FILE`"
-    )
+        if named in REGISTRY or named in stored_names():
+            raise
+        raise CheckpointError(
+            f"made with weights {fingerprint[:12]} named {named!r}, which are not on this machine: "
+            "--model FILE, or `ncodec models import FILE`"
+        ) from error
+
+
+def _with_weights(fingerprint: str) -> Path | None:
+    """Return the file of an imported model that has these weights, whatever its name."""
+    paths = map(model_path, stored_names())
+    return next((path for path in paths if _fingerprint(path) == fingerprint), None)
 
 
 def _fingerprint(path: Path) -> str | None:

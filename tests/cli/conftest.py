@@ -54,7 +54,6 @@ def ncodec(monkeypatch, capsysbinary, tmp_path, toy_model):
     """Run a command line in a temporary folder, the toy in place of any model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ncodec.checkpoints.loading.load", lambda name, device: toy_model)
-    monkeypatch.setattr("ncodec.checkpoints.loading._made_with", lambda name, fingerprint: name)
 
     def call(*args, stdin=b""):
         monkeypatch.setattr(sys, "stdin", Input(stdin))

@@ -41,7 +41,7 @@ def offered(*words):
         ("tag ./|", ["./talk.ecdc"]),
         ("verify coded/|", ["coded/deep one.ecdc"]),
         ("verify .h|", [".hidden.ecdc"]),
-        ("tag nothing|", []),
+        ("tag ta|", ["talk.ecdc"]),
         ("play t|", ["talk.ecdc", "talk.wav"]),
         ("train r|", ["run.toml"]),
         ("train s|", ["small_seanet"]),

@@ -182,6 +182,8 @@ def test_completion(tmp_path):
     assert "plain,mps" in complete(["ncodec", "compress", "--device", "m"], tmp_path)
     assert complete(["ncodec", "verify", "a"], tmp_path) == ["file,a"]
     assert complete(["ncodec", "compress", "a"], tmp_path) == ["file,a"]
+    (tmp_path / "a.txt").touch()
+    assert complete(["ncodec", "compress", "a"], tmp_path) == ["dir,a"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
