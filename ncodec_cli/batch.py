@@ -85,7 +85,7 @@ class Batch:
         for text in self._left_out.lines(verbose=self._options["verbose"]):
             say(text, quiet=quiet)
         for error in self._left_out.closed:
-            self._fail(str(error.filename), error)
+            self._fail([str(error.filename)], error)
         there = set[Job]()
         if not self._options["force"]:
             there = {job for job in self.jobs if exists(job)}
@@ -107,9 +107,7 @@ class Batch:
             check_source(job.source, refuse)
             check_target(job)
         except (NcodecError, OSError) as error:
-            if self.single:
-                raise
-            self._fail(job.source, error)
+            self._fail([job.source], error)
             return False
         return True
 
@@ -122,16 +120,19 @@ class Batch:
         others = f" and {len(there) - 1} more" if len(there) > 1 else ""
         verb = "exist" if others else "exists"
         error = OutputExistsError(f"{first}{others}: {verb} already ({ways})")
-        if self.single:
-            raise error
-        self._fail(first, error, len(there))
+        self._fail([job.source for job in self.jobs if job in there], error)
         self.jobs = [job for job in self.jobs if job not in there]
 
-    def _fail(self, name: str, error: BaseException, count: int = 1) -> None:
-        self._failed += count
-        if self._options.get("as_json"):
-            put_json({"file": name, "error": described(error)})
-        report_failure(name, error)
+    def _fail(self, sources: list[str], error: BaseException) -> None:
+        """Tell of jobs that cannot be done, or raise what keeps the only one from it."""
+        if isinstance(error, BrokenPipeError):  # nobody listens any more
+            raise error
+        self._failed += len(sources)
+        for source in sources if self._options.get("as_json") else ():
+            put_json({"file": name_of(source), "error": described(error)})
+        if self.single:
+            raise error
+        report_failure(sources[0], error)
 
     def run(self, work: Work, unit: Unit = TIME) -> None:
         """Do the jobs, whose progress is told in `unit`.
@@ -142,12 +143,8 @@ class Batch:
         began, folders = time.monotonic(), _make_folders(self.jobs)
         seconds = 0.0
         try:
-            if self.single:
-                for job in self.jobs:
-                    name = Path(name_of(job.source)).name
-                    with Progress(name, unit=unit, quiet=self._options["quiet"]) as progress:
-                        work(job, progress)
-                    self._made.append(job)
+            if self.single and self.jobs:
+                self._run_one(work, unit)
             elif self.jobs:
                 done = self._run_several(work, unit)
                 seconds = done if unit is TIME else 0.0
@@ -164,6 +161,16 @@ class Batch:
     def workers(self) -> int:
         """How many jobs are done at once."""
         return max(1, min(self._options["jobs"] or usable_cores(), len(self.jobs)))
+
+    def _run_one(self, work: Work, unit: Unit) -> None:
+        (job,) = self.jobs
+        name = Path(name_of(job.source)).name
+        with Progress(name, unit=unit, quiet=self._options["quiet"]) as progress:
+            try:
+                work(job, progress)
+            except (NcodecError, OSError) as error:
+                self._fail([job.source], error)
+        self._made.append(job)
 
     def _run_several(self, work: Work, unit: Unit) -> float:
         """Return how much was done, in the unit."""
@@ -203,7 +210,7 @@ class Batch:
                         if error is None:
                             self._made.append(job)
                         else:
-                            self._fail(job.source, error)
+                            self._fail([job.source], error)
             except BaseException:
                 stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)

@@ -9,7 +9,13 @@ from typing import Any
 
 import click
 
-from ncodec_cli.common import jobs_option, json_option, precision_option, quiet_option
+from ncodec_cli.common import (
+    jobs_option,
+    json_option,
+    precision_option,
+    quiet_option,
+    usable_cores,
+)
 from ncodec_cli.line import put, say
 from ncodec_cli.parameters import Between
 from ncodec_cli.progress import COUNT, Progress
@@ -134,7 +140,7 @@ def quality(
             model=None if model == "none" else model,
             seconds=seconds,
             clips_per_kind=clips,
-            jobs=jobs,
+            jobs=jobs or usable_cores(),
             progress=progress,
             tell=lambda line: say(line, quiet=quiet),
         )

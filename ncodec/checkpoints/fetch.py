@@ -10,15 +10,13 @@ import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
 
 from ncodec.errors import CheckpointError
-
-Progress = Callable[[int, "int | None"], None]
-"""Called with the bytes had so far and the whole size, None where the server does not say it."""
+from ncodec.progress import Progress
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _BLOCK = 1 << 18
@@ -41,7 +39,7 @@ def fetch(url: str, destination: Path, sha256: str = "", progress: Progress | No
         url: http, https or file address.
         destination: Path of the file; its folder is made.
         sha256: Digest that the file must have, or its first hex digits; empty if none is known.
-        progress: Told of every block.
+        progress: Told of every block: the bytes had so far, and the whole size.
 
     Raises:
         CheckpointError: The address can't be reached, the file does not match, or the disk is full.

@@ -88,6 +88,8 @@ def test_what_exists_is_passed_over_or_told_in_one_line(ncodec):
     assert "out/a.ecdc and 1 more: exist already (--skip-existing passes over, --force" in ended.err
     assert "3 files: 1 done, 2 failed; 0:01 of sound, 16 kB -> " in ended.err
     assert ended.err.endswith("ncodec: error: 2 of 3 files failed\n")
+    objects = ncodec("compress", "in", "out", "--json").out.splitlines()
+    assert ["error" in json.loads(line) for line in objects] == [True, True, True]
     before = Path("out/a.ecdc").stat().st_mtime_ns
     ended = ncodec("compress", "in", "out", "--skip-existing")
     assert (ended.status, ended.err) == (0, "3 files: 0 done, 3 existed\n")
@@ -164,6 +166,8 @@ def test_json_of_what_was_done(ncodec):
     }  # fmt: skip
     back = json.loads(ncodec("decompress", "a.ecdc", "b.wav", "--json").out)
     assert (back["samples"], back["damage"], back["bytes"]) == (12000, [], os.stat("b.wav").st_size)
+    failed = ncodec("compress", "bad.wav", "--json")
+    assert json.loads(failed.out)["error"] in failed.err
     both = ncodec("compress", "bad.wav", "a.wav", "out/", "--json")
     objects = [json.loads(line) for line in both.out.splitlines()]
     assert [one.get("error", "")[:22] for one in objects] == ["bad.wav: not readable ", ""]
