@@ -27,7 +27,7 @@ FLOORS = (
     ("ncodec_formats",),
     ("ncodec", "ncodec.errors"),
     ("ncodec.arguments", "ncodec.files", "ncodec.progress", "ncodec.quiet"),
-    ("ncodec.config", "ncodec.dsp", "ncodec.kernels", "ncodec.relay", "ncodec.runtime"),
+    ("ncodec.config", "ncodec.dsp", "ncodec.kernels", "ncodec.runtime"),
     ("ncodec.streaming",),
     ("ncodec.nn", "ncodec.quantize"),
     ("ncodec.models",),

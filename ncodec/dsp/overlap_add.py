@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,7 @@ class OverlapAdd:
     """
 
     total: Tensor
-    weight: Tensor
+    weight: Tensor = field(metadata={"row": None})  # all streams share it
     stride: int
     length: int
 

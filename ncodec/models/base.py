@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from ncodec.kernels import Derived
 from ncodec.models import checks
 from ncodec.models.families import known
 from ncodec.quantize import ResidualVQ
-from ncodec.streaming import State, join_all
+from ncodec.streaming import State, join_all, stack_rows, take_rows
 
 MAX_BEAM = 32
 """Widest search: by then the gain is long flat, and the work linear."""
@@ -87,6 +87,9 @@ class DecoderState:
 
     streams: Streams
     net: State
+
+
+S = TypeVar("S", EncoderState, DecoderState)
 
 
 class Quantizer(Protocol):
@@ -458,6 +461,37 @@ class CompressionModel(nn.Module, ABC):
         streams = self._streams(state, DecoderState)
         return self._decode_flush(state.net, streams.batch)
 
+    # Streams together
+
+    def take_rows(self, state: S, rows: Sequence[int]) -> S:
+        """Return the state of some of a batch's streams, in the order in which they are named."""
+        streams = self._streams(state, type(state))
+        for row in rows:
+            checks.check_row(row, streams.batch)
+        return type(state)(replace(streams, batch=len(rows)), take_rows(state.net, rows))
+
+    def stack_rows(self, states: Sequence[S]) -> S:
+        """Return one state of the streams of several, which may have begun at different times.
+
+        Each stream then gives what it would give alone. Streams can be stacked once they are past
+        what their beginning needs; until then they run alone: `SpectralCodec` 3 frames, EnCodec
+        about 7, Mimi the context of its attention. The encoder's must have had whole frames.
+
+        Raises:
+            ArgumentError: There are none, or they are in different phases, or use different
+                numbers of codebooks or beams.
+        """
+        if not states:
+            raise ArgumentError("no states: at least one is needed")
+        kind = type(states[0])
+        known = [self._streams(state, kind) for state in states]
+        for what in ("codebooks", "beam"):
+            found = sorted({getattr(streams, what) for streams in known})
+            if len(found) > 1:
+                raise ArgumentError(f"streams of {what} {found}: must be of one")
+        batch = sum(streams.batch for streams in known)
+        return kind(replace(known[0], batch=batch), stack_rows([state.net for state in states]))
+
     # What the checks need
 
     @property
@@ -470,7 +504,7 @@ class CompressionModel(nn.Module, ABC):
 
     def _streams(self, state: Any, kind: type[EncoderState | DecoderState]) -> Streams:
         """Return what a state's streams are, if it is one of this model's."""
-        if type(state) is not kind:
+        if type(state) is not kind or kind not in (EncoderState, DecoderState):
             way = "encoder_state" if kind is EncoderState else "decoder_state"
             raise ArgumentError(f"state of type {type(state).__name__}: must come from {way}")
         streams: Streams = state.streams

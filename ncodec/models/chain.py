@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ncodec.models.base import CompressionModel, Latents, ready
-from ncodec.streaming import Sequential, State, join_time
+from ncodec.streaming import State, TiledSequential, join_time
 
 
 class Incoming(NamedTuple):
@@ -29,8 +29,8 @@ class Outgoing(NamedTuple):
 class ChainCodec(CompressionModel):
     """A codec whose parts stream by themselves; families set the parts and describe themselves."""
 
-    encoder: Sequential
-    decoder: Sequential
+    encoder: TiledSequential
+    decoder: TiledSequential
     overlaps = True
     fills_last_frame = True
     """Whether zeros complete the last frame before the encoder's own padding follows."""

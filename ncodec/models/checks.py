@@ -136,6 +136,11 @@ def check_batch(what: str, found: int, batch: int) -> None:
         raise ArgumentError(f"{what} of a batch of {found}: the state is of a batch of {batch}")
 
 
+def check_row(row: Any, batch: int) -> None:
+    """Check the number of one of a batch's streams."""
+    check_whole("row", row, 0, batch - 1)
+
+
 def check_streams(batch: Any, device: Any, own: torch.device, name: str) -> int:
     """Return the number of streams that a state is asked for, of a model on device `own`."""
     if device is not None:

@@ -26,7 +26,7 @@ from ncodec.models.chain import ChainCodec, Outgoing
 from ncodec.models.reach import reach_of
 from ncodec.nn import Conv1d, ConvTranspose1d, Snake, Tanh
 from ncodec.quantize import FactorizedVQ
-from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec.streaming import Residual, Sequential, Streamable, TiledSequential
 from ncodec_formats.bitrate import kbps_steps
 
 DILATIONS = (1, 3, 9)
@@ -122,7 +122,7 @@ def window_samples(config: DacConfig, frames: int) -> int:
     return length - (KERNEL - 1)
 
 
-def _encoder(config: DacConfig) -> Sequential:
+def _encoder(config: DacConfig) -> TiledSequential:
     channels = config.encoder_dim
     layers: list[Streamable] = [_conv(1, channels, KERNEL)]
     for stride in config.ratios:
@@ -131,10 +131,10 @@ def _encoder(config: DacConfig) -> Sequential:
         layers.append(Sequential(*_units(channels), Snake(channels), down))
         channels *= 2
     layers += [Snake(channels), _conv(channels, config.latent_dim, 3)]
-    return Sequential(*layers, tiles=((slice(3), TILE), (slice(3, None), 0)))
+    return TiledSequential(*layers, tiles=((slice(3), TILE), (slice(3, None), 0)))
 
 
-def _decoder(config: DacConfig) -> Sequential:
+def _decoder(config: DacConfig) -> TiledSequential:
     channels = config.decoder_dim
     layers: list[Streamable] = [_conv(config.latent_dim, channels, KERNEL)]
     for stride in reversed(config.ratios):
@@ -150,7 +150,7 @@ def _decoder(config: DacConfig) -> Sequential:
     layers += [Snake(channels), _conv(channels, 1, KERNEL), Tanh()]
     split = max(1, len(config.ratios) - 1)
     tile = max(1, TILE // math.prod(config.ratios[:2]))
-    return Sequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
+    return TiledSequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
 
 
 def _units(channels: int) -> list[Residual]:

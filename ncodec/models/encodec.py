@@ -18,8 +18,7 @@ from ncodec.dsp.overlap_add import OverlapAdd
 from ncodec.models import seanet
 from ncodec.models.base import CompressionModel, Latents, Trainable, ready
 from ncodec.quantize import ResidualVQ
-from ncodec.relay import Relay
-from ncodec.streaming import State, join_time
+from ncodec.streaming import Relay, State, join_time
 
 _LSTM_MEMORY = 1.0
 """Seconds of frames to decode before a seek target; a choice: the LSTM's memory has no end."""

@@ -19,7 +19,7 @@ from ncodec.nn.attention import Transformer
 from ncodec.nn.conv import seanet_padding
 from ncodec.quantize import ResidualVQ
 from ncodec.quantize.quantized import check_codes, check_count
-from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec.streaming import Residual, Sequential, Streamable, TiledSequential
 from ncodec_formats.bitrate import kbps_steps
 
 KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
@@ -47,9 +47,9 @@ class MimiModel(ChainCodec):
             bias=False,
             trim=(0, stride),
         )
-        self.encoder = Sequential(_seanet_encoder(config), _transformer(config), down)
+        self.encoder = TiledSequential(_seanet_encoder(config), _transformer(config), down)
         self.quantizer = SplitVQ(config)
-        self.decoder = Sequential(up, _transformer(config), _seanet_decoder(config))
+        self.decoder = TiledSequential(up, _transformer(config), _seanet_decoder(config))
         self._describe(config)
 
     def _describe(self, config: MimiConfig) -> None:

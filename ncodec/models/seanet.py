@@ -12,7 +12,7 @@ from ncodec.config import EncodecConfig
 from ncodec.nn import ELU, LSTM, Conv1d, ConvTranspose1d, SegmentNorm
 from ncodec.nn.conv import seanet_padding
 from ncodec.nn.padding import PadMode
-from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec.streaming import Residual, Sequential, Streamable, TiledSequential
 
 EDGE_KERNEL = 7  # of the first and the last convolution
 RESIDUAL_KERNEL = 3
@@ -20,7 +20,7 @@ TILE = 4800
 """Samples of audio fed at once to all but the innermost stride; 600 to 96000 were tried."""
 
 
-def encoder(config: EncodecConfig) -> Sequential:
+def encoder(config: EncodecConfig) -> TiledSequential:
     """Return the stack from audio `[B, channels, T]` to latents `[B, D, ceil(T / hop)]`."""
     width = config.filters
     layers: list[Streamable] = [_conv(config, config.channels, width, EDGE_KERNEL)]
@@ -34,10 +34,10 @@ def encoder(config: EncodecConfig) -> Sequential:
     split = 3 * (len(config.ratios) - 1)
     if config.norm == "time_group_norm":
         split = 1  # the first norm holds back the whole segment; it makes the tiles that follow
-    return Sequential(*layers, tiles=((slice(split), TILE), (slice(split, None), 0)))
+    return TiledSequential(*layers, tiles=((slice(split), TILE), (slice(split, None), 0)))
 
 
-def decoder(config: EncodecConfig) -> Sequential:
+def decoder(config: EncodecConfig) -> TiledSequential:
     """Return the stack from latents `[B, D, F]` to audio `[B, channels, F * hop]`."""
     width = config.filters * 2 ** len(config.ratios)
     layers: list[Streamable] = [_conv(config, config.latent_dim, width, EDGE_KERNEL)]
@@ -54,7 +54,7 @@ def decoder(config: EncodecConfig) -> Sequential:
     for ratio in config.ratios[1:-1]:  # all in one would be 60 % of the work, for one thread
         tiles.append((slice(split, split + 3), tile))
         split, tile = split + 3, tile * ratio
-    return Sequential(*layers, tiles=[*tiles, (slice(split, None), tile)])
+    return TiledSequential(*layers, tiles=[*tiles, (slice(split, None), tile)])
 
 
 def encoder_lag(config: EncodecConfig) -> int:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
 from ncodec.kernels import LSTMLayers, parts_of
 from ncodec.streaming import State, Streamable
+
+
+@dataclass(frozen=True)
+class LSTMState:
+    """What the layers remember, `[layers, B, C]` each."""
+
+    hidden: Tensor = field(metadata={"row": 1})
+    cell: Tensor = field(metadata={"row": 1})
 
 
 class LSTM(Streamable):
@@ -39,7 +49,7 @@ class LSTM(Streamable):
             device=device if device is not None else weight.device,
             dtype=dtype if dtype is not None else weight.dtype,
         )
-        return (zeros, zeros)
+        return LSTMState(zeros, zeros)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return as many samples as `x` has.
@@ -47,23 +57,27 @@ class LSTM(Streamable):
         Raises:
             ArgumentError: The state is of another number of signals, or the channels are wrong.
         """
+        assert isinstance(state, LSTMState)
         batch, channels, length = x.shape
-        if channels != self.channels or state[0].shape[1] != batch:
+        known = state.hidden.shape[1]
+        if channels != self.channels or known != batch:
             raise ArgumentError(
-                f"{batch} signals of {channels} channels: the state has {state[0].shape[1]} "
+                f"{batch} signals of {channels} channels: the state has {known} "
                 f"signals, the layer {self.channels} channels"
             )
         if length == 0 or batch == 0:  # oneDNN divides by both
             return x, state
         # time first, as the library has it
-        signal = x.permute(2, 0, 1).to(state[0].dtype).contiguous()
+        signal = x.permute(2, 0, 1).to(state.hidden.dtype).contiguous()
+        before = state.hidden, state.cell
         if self._packed.takes(signal):
             weights = parts_of(parts_of(self)[0])
-            y, state = self._packed.step(signal, state, weights)
+            y, after = self._packed.step(signal, before, weights)
         else:
-            y, state = self.lstm(signal, state)
-        return (y + signal).permute(1, 2, 0), state
+            y, after = self.lstm(signal, before)
+        return (y + signal).permute(1, 2, 0), LSTMState(*after)
 
     def flush(self, state: State) -> Tensor:
         """Return nothing: `[B, C, 0]`."""
-        return state[0].new_zeros(state[0].shape[1], self.channels, 0)
+        assert isinstance(state, LSTMState)
+        return state.hidden.new_zeros(state.hidden.shape[1], self.channels, 0)

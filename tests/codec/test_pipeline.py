@@ -13,7 +13,7 @@ import torch
 from ncodec.codec import StreamDecoder, StreamEncoder, compress, decompress
 from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.nn import ELU
-from ncodec.streaming import Sequential
+from ncodec.streaming import TiledSequential
 from tests.codec.test_families import FAMILIES
 from tests.machine import needs_bf16
 
@@ -94,7 +94,7 @@ class Slow(ELU):
 
 
 def test_a_relay_keeps_the_order_whatever_takes_how_long():
-    chain = Sequential(*(Slow() for _ in range(6)), tiles=((slice(2), 3), (slice(2, None), 0)))
+    chain = TiledSequential(*(Slow() for _ in range(6)), tiles=((slice(2), 3), (slice(2, None), 0)))
     blocks = torch.arange(160.0).view(1, 1, 160).split(8, dim=2)
     state, want = chain.initial_state(1), []
     for block in blocks:

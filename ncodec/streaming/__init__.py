@@ -1,0 +1,19 @@
+"""Streams: the protocol of layers, chains of them, rows of states, and how files overlap."""
+
+from ncodec.streaming.layers import Residual, Sequential
+from ncodec.streaming.overlap import Relay, TiledSequential
+from ncodec.streaming.protocol import State, Streamable, join_all, join_time
+from ncodec.streaming.rows import stack_rows, take_rows
+
+__all__ = [
+    "Relay",
+    "Residual",
+    "Sequential",
+    "State",
+    "Streamable",
+    "TiledSequential",
+    "join_all",
+    "join_time",
+    "stack_rows",
+    "take_rows",
+]

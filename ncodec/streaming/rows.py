@@ -1,0 +1,93 @@
+"""States as rows: streams leave a batch, and streams that began apart are stepped together.
+
+A state of a batch is the states of its streams, row by row, and what they share: numbers that say
+where each layer stands. Streams whose numbers are the same are in phase and can be stacked; all are
+in phase once what their beginning needs has passed (padding, look-ahead, trimming, the context of
+attention) and they have had whole frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncodec.arguments import check_whole
+from ncodec.errors import ArgumentError
+from ncodec.streaming.overlap import Relay
+from ncodec.streaming.protocol import State
+
+
+def take_rows(state: State, rows: Sequence[int]) -> State:
+    """Return the state of some of the streams, in the order in which they are named."""
+    indices = [check_whole("row", row, 0) for row in rows]
+
+    def chosen(tensors: Sequence[Tensor], axis: int) -> Tensor:
+        (tensor,) = tensors
+        if max(indices, default=-1) >= tensor.shape[axis]:
+            raise ArgumentError(f"row {max(indices)}: the state has {tensor.shape[axis]} streams")
+        return tensor.index_select(axis, torch.tensor(indices, device=tensor.device).long())
+
+    return _joined([state], chosen, 0)
+
+
+def stack_rows(states: Sequence[State]) -> State:
+    """Return the state of all these streams, row under row.
+
+    Raises:
+        ArgumentError: There are none, or they are of different layers or in different phases.
+    """
+    if not states:
+        raise ArgumentError("no states: at least one is needed")
+    return _joined(list(states), _stacked, 0)
+
+
+def _stacked(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    shapes = {tuple(n for i, n in enumerate(t.shape) if i != axis) for t in tensors}
+    if len(shapes) > 1 or len({tensor.dtype for tensor in tensors}) > 1:
+        raise _phases(f"tensors of shapes {', '.join(str(list(t.shape)) for t in tensors)}")
+    return torch.cat(list(tensors), dim=axis)
+
+
+def _joined(
+    states: list[Any], join: Callable[[Sequence[Tensor], int], Tensor], axis: int | None
+) -> Any:
+    """Walk states of one structure side by side; join their tensors, compare all else."""
+    states = [tuple(state[:]) if isinstance(state, Relay) else state for state in states]
+    first = states[0]
+    if any(type(state) is not type(first) for state in states):
+        raise _phases(" and ".join(sorted({type(state).__name__ for state in states})))
+    if isinstance(first, Tensor):
+        if axis is not None:
+            return join(states, axis)
+        same = all(torch.equal(state, first) for state in states)
+    elif isinstance(first, tuple):
+        if len({len(state) for state in states}) > 1:
+            raise _phases("parts of different numbers")
+        parts = (_joined(list(group), join, axis) for group in zip(*states, strict=True))
+        named: Any = type(first)
+        return named(*parts) if hasattr(first, "_fields") else tuple(parts)
+    elif is_dataclass(first) and not isinstance(first, type):
+        return replace(
+            first,
+            **{
+                field.name: _joined(
+                    [getattr(state, field.name) for state in states],
+                    join,
+                    field.metadata.get("row", axis),
+                )
+                for field in fields(first)
+            },
+        )
+    else:
+        same = all(state == first for state in states)
+    if not same:
+        raise _phases(" and ".join(dict.fromkeys(str(state) for state in states)))
+    return first
+
+
+def _phases(what: str) -> ArgumentError:
+    return ArgumentError(f"streams in different phases ({what}) cannot be stepped together")
