@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ncodec_cli.main import main
 from ncodec_cli.play import _open
 from ncodec_cli.sound import open_recording
 from ncodec_formats import info
+from tests.live import fake_sound
 
 
 @pytest.fixture
@@ -197,3 +199,86 @@ def test_the_older_names_of_devices_are_not_shown(run, name):
     assert "--output" not in out
     assert "--input" not in out
     assert ("--speaker" if name == "play" else "--microphone") in out
+
+
+class Turning(fake_sound.Stream):
+    """A stream that runs by itself, faster than the clock."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.heard, self.ended = [], threading.Event()
+
+    def start(self):
+        super().start()
+        self.thread = threading.Thread(target=self.turn)
+        self.thread.start()
+
+    def abort(self, **_):
+        self.ended.set()
+        self.thread.join()
+
+
+class Speaker(Turning):
+    def turn(self):
+        while not self.ended.wait(0.002):
+            self.heard.append(self.pull(2400))
+
+
+class Microphone(Turning):
+    def turn(self):
+        for i in range(10**6):
+            if self.ended.wait(0.002):
+                return
+            self.give(1200, now=0.05 * i, claimed=0.05)
+
+
+@pytest.fixture
+def devices(run, monkeypatch, sound, model):
+    """As `run`, with devices that run by themselves and a light model."""
+
+    def opener(kind):
+        def open_stream(**options):
+            sound.opened.append(kind(**options))
+            return sound.opened[-1]
+
+        return open_stream
+
+    sound.OutputStream, sound.InputStream = opener(Speaker), opener(Microphone)
+    monkeypatch.setattr("ncodec.checkpoints.loading.load", lambda *_: model)
+    monkeypatch.setattr("ncodec.live.player.Player.drain", lambda _: None)
+    return run
+
+
+def test_play_to_the_end(devices, sound, model):
+    from ncodec.codec import compress
+
+    x = np.random.default_rng(0).normal(0, 0.1, 12000).astype("f4")
+    soundfile.write("talk.wav", x, 24000, subtype="FLOAT")
+    compress("talk.wav", "talk.ecdc", model=model)
+    status, out, err = devices("play", "talk.wav", "talk.ecdc")
+    assert (status, out) == (0, ""), err
+    assert err == "playing on Speakers\n"
+    heard = np.concatenate(sound.opened[-1].heard)[:, 0]
+    begin = int(np.flatnonzero(heard)[0]) - 1  # the way in begins with silence
+    # After the way in, the first file is heard as it is, and the second follows at once.
+    assert np.array_equal(heard[begin:][2400:12000], x[2400:12000])
+    assert np.abs(heard[begin + 12000 :][:12000]).max() > 0
+    assert np.abs(heard[begin + 24000 :]).max(initial=0) < 1e-6
+
+
+def test_record_and_its_summary(devices):
+    status, out, err = devices("record", "a.ecdc", "--duration", "0.5", "--force", "--json")
+    assert status == 0, err
+    assert json.loads(out)["seconds"] >= 0.5
+    assert seconds("a.ecdc") >= 0.5
+    status, out, err = devices("record", "a.ecdc", "--duration", "0.2", "--force")
+    assert (status, out) == (0, "")
+    assert err.endswith(" overruns\n")
+
+
+def test_live_and_its_summary(devices):
+    status, out, err = devices("live", "--duration", "0.5", "--record", "b.ecdc", "--json")
+    assert status == 0, err
+    assert json.loads(out)["codebooks"] >= 1
+    assert seconds("b.ecdc") > 0
+    assert "keys:" not in err
