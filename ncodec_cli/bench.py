@@ -271,7 +271,7 @@ def container(
     \b
     Examples:
       ncodec bench container
-      ncodec bench container --codebooks 8 --packet-frames 4,75 --seconds 60 --json
+      ncodec bench container --codebooks 8 --packet-frames 4,75 --json
     """
     from ncodec.bench.container import measure_container, to_markdown
 

@@ -147,7 +147,9 @@ def coding_model(options: dict[str, Any], default: str | None = None) -> Compres
 def raw_options(command: F) -> F:
     """Add --raw, --rate and --channels: samples without a header."""
     for option in (
-        click.option("--channels", type=Between(1, 8), help="Channels of --raw samples."),
+        click.option(
+            "--channels", type=Between(1, 8), metavar="N", help="Channels of --raw samples."
+        ),
         click.option(
             "--rate", type=Between(100), metavar="HZ", help="Sample rate of --raw samples."
         ),

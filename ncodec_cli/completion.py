@@ -81,9 +81,9 @@ def completion(shell: str) -> None:
 
     \b
     Examples:
-      eval "$(ncodec completion bash)"                          # this shell; or in ~/.bashrc
+      eval "$(ncodec completion bash)"            # this shell; or in ~/.bashrc
       ncodec completion fish > ~/.config/fish/completions/ncodec.fish
-      ncodec completion powershell > ncodec.ps1                 # to be run from $PROFILE
+      ncodec completion powershell > ncodec.ps1   # to be run from $PROFILE
     """
     from ncodec_cli.commands import cli
 

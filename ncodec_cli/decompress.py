@@ -90,8 +90,8 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
 
     \b
     Examples:
-      ncodec decompress in.ecdc                      # in.wav
-      ncodec decompress in.ecdc out.flac --bw 3      # only the codebooks of 3 kbps
+      ncodec decompress in.ecdc                   # in.wav
+      ncodec decompress in.ecdc out.flac --bw 3   # only the codebooks of 3 kbps
       ncodec decompress in.ecdc part.wav --start 1:30 --end 2:00
       ncodec decompress in.ecdc last.wav --start -3
       ncodec decompress coded/ back/ --jobs 4

@@ -40,7 +40,7 @@ def train(
 
     \b
     Examples:
-      ncodec train ncodec_24khz --set 'data.sources=["~/speech"]' --set output=runs/mine
+      ncodec train ncodec_24khz --set 'data.sources=["~/speech"]'
       ncodec train --resume runs/mine
       ncodec train --resume runs/mine --set optim.steps=30000
       torchrun --nproc-per-node 8 -m ncodec_cli train recipe.toml

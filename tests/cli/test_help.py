@@ -74,6 +74,14 @@ def test_every_command_has_examples_and_every_option_has_help(name):
                 assert word in command.help, f"ncodec {name}: {word} is not explained"
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_help_fits_80_columns_and_has_no_words_of_types(name):
+    context = click.Context(ALL[name], info_name=f"ncodec {name}", terminal_width=80)
+    for line in ALL[name].get_help(context).splitlines():
+        assert len(line) <= 80, line
+        assert not re.search(r"INTEGER|FLOAT|TEXT|RANGE|\bNUMBER\b|<=", line), line
+
+
 def test_the_list_of_commands_says_what_their_help_says(ncodec):
     said = ncodec("--help")
     for name, (_, text) in COMMANDS.items():
