@@ -17,6 +17,9 @@ from collections.abc import Iterator
 
 import click
 
+_ECHO = 2
+"""Columns behind the live line in which a terminal shows a ^C."""
+
 _lock = threading.RLock()
 _shown = 0
 """Columns that the live line takes now."""
@@ -71,9 +74,9 @@ def show(text: str) -> None:
     with _lock:
         text = cut(" ".join(_printable(text, sys.stderr).split("\n")), width())
         now = cells(text)
-        sys.stderr.write("\r" + text + " " * max(0, min(_shown, width()) - now))
-        if now == 0:
-            sys.stderr.write("\r")
+        before = min(_shown + _ECHO, width()) if _shown else 0
+        rest = max(0, before - now)
+        sys.stderr.write("\r" + text + " " * rest + "\b" * rest)
         sys.stderr.flush()
         _shown = now
 

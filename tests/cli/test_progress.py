@@ -27,6 +27,8 @@ class Screen:
         for character in text:
             if character == "\r":
                 self.at = 0
+            elif character == "\b":
+                self.at -= 1
             elif character == "\n":
                 self.lines.append([])
             else:
@@ -213,6 +215,15 @@ def test_no_colour_where_it_is_not_wanted(terminal, monkeypatch):
     assert screen.look() == ["ncodec: error: no", ""]
 
 
+def test_what_a_terminal_echoes_goes_with_the_line(terminal):
+    screen = terminal(40)
+    show("at work for a while")
+    show("at work")
+    sys.stderr.write("^C")
+    say("ncodec: interrupted")
+    assert screen.look() == ["ncodec: interrupted", ""]
+
+
 def test_standard_output_gives_way_too(terminal):
     screen = terminal(40)
     show("at work")
@@ -243,7 +254,7 @@ def test_a_command_in_a_terminal(terminal, tmp_path):
     assert "2/3" in screen.text
     written = [text for text in screen.text.split("\r") if "left" in text]
     assert written
-    assert all(cells(text.split("\n")[0].rstrip()) < 50 for text in written)
+    assert all(cells(text.split("\n")[0].rstrip(" \b")) < 50 for text in written)
 
 
 def test_widths():
