@@ -16,7 +16,7 @@ import torch
 from ncodec import load_model
 from ncodec.bench import machine
 from ncodec.config import EncodecConfig
-from ncodec.live.path import CodecPath
+from ncodec.live.loopback import Loopback
 from ncodec.models.base import CompressionModel
 from ncodec.models.encodec import EncodecModel
 
@@ -28,15 +28,15 @@ def models() -> Iterator[tuple[str, CompressionModel]]:
     yield "EnCodec 24 kHz", EncodecModel(EncodecConfig()).eval()
 
 
-def measure(model: CompressionModel, seconds: float) -> CodecPath:
-    path = CodecPath(
+def measure(model: CompressionModel, seconds: float) -> Loopback:
+    loopback = Loopback(
         model, sample_rate=model.sample_rate, channels=model.channels,
         output_rate=model.sample_rate, bandwidth=KBPS,
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    for _ in range(round(seconds * model.sample_rate / path.block)):
-        path.push(rng.normal(0, 0.1, (model.channels, path.block)).astype(np.float32))
-    return path
+    for _ in range(round(seconds * model.sample_rate / loopback.block)):
+        loopback.push(rng.normal(0, 0.1, (model.channels, loopback.block)).astype(np.float32))
+    return loopback
 
 
 def main() -> None:
@@ -47,10 +47,10 @@ def main() -> None:
     print("| model | frame (ms) | median | 99 % | worst | algorithmic latency (ms) |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, model in models():
-        path = measure(model, seconds)
+        loopback = measure(model, seconds)
         frame = 1000 * model.hop / model.sample_rate
-        factors = " | ".join(f"{path.durations.quantile(q):.3f}" for q in (0.5, 0.99, 1.0))
-        print(f"| {name} | {frame:.1f} | {factors} | {1000 * path.algorithmic_latency:.1f} |")
+        factors = " | ".join(f"{loopback.durations.quantile(q):.3f}" for q in (0.5, 0.99, 1.0))
+        print(f"| {name} | {frame:.1f} | {factors} | {1000 * loopback.algorithmic_latency:.1f} |")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 
 from ncodec import load_model
 from ncodec.live.engine import LiveEngine
-from ncodec.live.path import CodecPath
+from ncodec.live.loopback import Loopback
 from tests.live.simulated_devices import Devices
 
 
@@ -29,8 +29,8 @@ def main() -> None:
     def source(at: int, count: int) -> np.ndarray:
         return sound[np.arange(at, at + count) % len(sound)]
 
-    path = CodecPath(load_model(), sample_rate=rate, channels=1, output_rate=rate)
-    engine = LiveEngine(path, output_channels=1, prefill=0.04)
+    loopback = Loopback(load_model(), sample_rate=rate, channels=1, output_rate=rate)
+    engine = LiveEngine(loopback, output_channels=1, prefill=0.04)
     devices = Devices(engine, ppm=ppm, jitter=0.003, source=source)
     memory, begin = psutil.Process().memory_info, time.process_time()
     print("| minute | MB | latency (ms) | step (ppm) | underruns | overruns | CPU s a minute |")

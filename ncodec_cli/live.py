@@ -105,7 +105,7 @@ def _session(options: dict[str, Any]) -> LiveSession:
         packet_frames=options["block"],
         latency=latency,
     )
-    session.path.bypass = options["bypass"]
+    session.loopback.bypass = options["bypass"]
     return session
 
 
@@ -117,9 +117,9 @@ def _react(session: LiveSession, pressed: Keys) -> bool:
         if key in "12345678":
             session.choose_codebooks(int(key))
         elif key == "m":
-            session.path.muted = not session.path.muted
+            session.loopback.muted = not session.loopback.muted
         elif key == "b":
-            session.path.bypass = not session.path.bypass
+            session.loopback.bypass = not session.loopback.bypass
     return True
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
         stored_names,
     )
     from ncodec.checkpoints.exports import export_model, layouts_of
-    from ncodec.checkpoints.files import load_model_file, save
     from ncodec.checkpoints.imports import Imported, import_model, inspect
     from ncodec.checkpoints.loading import load, load_any
+    from ncodec.checkpoints.model_file import load_model_file, save
     from ncodec.checkpoints.model_info import ModelInfo, read_model_info
     from ncodec.checkpoints.pulling import pull
     from ncodec.checkpoints.registry import DEFAULT_MODEL, Entry, Source, canonical, known
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "cache": ("cache_folder", "find", "lookup", "model_path", "remove", "stored_names"),
     "exports": ("export_model", "layouts_of"),
-    "files": ("load_model_file", "save"),
+    "model_file": ("load_model_file", "save"),
     "imports": ("Imported", "import_model", "inspect"),
     "loading": ("load", "load_any"),
     "model_info": ("ModelInfo", "read_model_info"),

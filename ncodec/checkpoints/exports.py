@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save as serialised
 
 from ncodec.checkpoints.cache import find
-from ncodec.checkpoints.files import family_config, read_model_file, serialise
 from ncodec.checkpoints.layouts import LAYOUTS, Layout
 from ncodec.checkpoints.layouts.common import Written
+from ncodec.checkpoints.model_file import family_config, read_model_file, serialise
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.errors import ArgumentError, OutputExistsError
 from ncodec.files import atomic_output

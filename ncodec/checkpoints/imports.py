@@ -11,13 +11,13 @@ from typing import Any
 
 from ncodec.checkpoints.cache import model_path
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.files import (
+from ncodec.checkpoints.layouts import LAYOUTS, Found
+from ncodec.checkpoints.model_file import (
     assemble,
     fingerprint_note,
     read_model_file,
     write_model_file,
 )
-from ncodec.checkpoints.layouts import LAYOUTS, Found
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical

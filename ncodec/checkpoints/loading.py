@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ncodec.checkpoints.cache import find, model_path, stored_names
-from ncodec.checkpoints.files import load_model_file
+from ncodec.checkpoints.model_file import load_model_file
 from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
 from ncodec.errors import CheckpointError

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ncodec.checkpoints.cache import model_path
-from ncodec.checkpoints.files import read_model_info
 from ncodec.checkpoints.loading import find
+from ncodec.checkpoints.model_file import read_model_info
 from ncodec.checkpoints.registry import REGISTRY
 from ncodec.config import Shape
 from ncodec.errors import ArgumentError, BadFileError, CheckpointError

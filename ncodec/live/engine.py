@@ -12,8 +12,8 @@ from ncodec.audio import mix_channels
 from ncodec.errors import ArgumentError
 from ncodec.live.drift import DriftControl, DriftResampler
 from ncodec.live.fifo import Fifo
+from ncodec.live.loopback import Loopback
 from ncodec.live.meters import LevelMeter, StreamClock
-from ncodec.live.path import CodecPath
 
 INPUT_SECONDS = 5.0
 """What the input may pile up while the machine is busy elsewhere."""
@@ -50,7 +50,7 @@ class LiveEngine:
     The input's thread calls `capture`, the output's `render`, a worker `work`.
     """
 
-    def __init__(self, path: CodecPath, *, output_channels: int, prefill: float) -> None:
+    def __init__(self, loopback: Loopback, *, output_channels: int, prefill: float) -> None:
         """Prepare; `prefill` is how many seconds the output should hold at its emptiest moments.
 
         Raises:
@@ -58,13 +58,13 @@ class LiveEngine:
         """
         if not 0 <= prefill <= INPUT_SECONDS:
             raise ArgumentError(f"prefill {prefill} s: must be 0 to {INPUT_SECONDS:g}")
-        header = path.header
-        self.path = path
-        self.input_rate, self.output_rate = header.source_rate, path.output_rate
+        header = loopback.header
+        self.loopback = loopback
+        self.input_rate, self.output_rate = header.source_rate, loopback.output_rate
         self._output_channels = output_channels
         self._prefill = round(prefill * self.output_rate)
         self._inbox = Fifo(header.source_channels, round(INPUT_SECONDS * self.input_rate))
-        packet = path.block / self.input_rate
+        packet = loopback.block / self.input_rate
         most = self._prefill + round((SLACK_SECONDS + packet) * self.output_rate)
         self._outbox = Fifo(output_channels, most)
         self._full = self._silent = 0
@@ -107,12 +107,12 @@ class LiveEngine:
 
     def work(self) -> bool:
         """Code what is there, a packet at a time; return whether there was anything to do."""
-        block = self.path.block
+        block = self.loopback.block
         if self._inbox.fill < block:
             return False
         x = np.ascontiguousarray(self._inbox.read(block).T)
         self._input_meter.push(x)
-        y = mix_channels(self.path.push(x), self._output_channels)
+        y = mix_channels(self.loopback.push(x), self._output_channels)
         self._steer()
         y = self._resampler.push(y, self._step)
         self._output_meter.push(y)
@@ -123,22 +123,22 @@ class LiveEngine:
 
     def stats(self) -> LiveStats:
         """Read the meters."""
-        path = self.path
+        loopback = self.loopback
         return LiveStats(
             seconds=self._inbox.written / self.input_rate,
             input_db=self._input_meter.db,
             output_db=self._output_meter.db,
-            kbps=path.kbps(path.codebooks),
-            codebooks=path.codebooks,
-            muted=path.muted,
-            bypass=path.bypass,
-            realtime_factor=path.durations.mean,
-            realtime_factor_p99=path.durations.quantile(0.99),
+            kbps=loopback.kbps(loopback.codebooks),
+            codebooks=loopback.codebooks,
+            muted=loopback.muted,
+            bypass=loopback.bypass,
+            realtime_factor=loopback.durations.mean,
+            realtime_factor_p99=loopback.durations.quantile(0.99),
             fill=self._outbox.fill / self.output_rate,
             underruns=self._underruns,
             overruns=self._input_overruns + self._output_overruns,
             latency=self._latency(),
-            algorithmic_latency=path.algorithmic_latency,
+            algorithmic_latency=loopback.algorithmic_latency,
             drift_ppm=(self._step - 1) * 1e6,
         )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ncodec.live.devices import LATENCIES, DeviceInfo, DeviceStream, Latency, negotiate
 from ncodec.live.engine import LiveEngine, LiveStats
-from ncodec.live.path import CodecPath
+from ncodec.live.loopback import Loopback
 from ncodec.live.recording import GROUP_SECONDS, PacketFile
 from ncodec.live.running import Running
 from ncodec.models.base import CompressionModel
@@ -18,7 +18,7 @@ from ncodec.models.base import CompressionModel
 class LiveSession(Running):
     """Run the codec between two devices while the block lasts.
 
-    `path` may be steered meanwhile: `path.codebooks`, `path.muted`, `path.bypass`.
+    `loopback` may be steered meanwhile: `loopback.codebooks`, `loopback.muted`, `loopback.bypass`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LiveSession(Running):
         """
         rate, width = negotiate(source, "input", model.sample_rate, model.channels)
         output_rate, output_width = negotiate(sink, "output", model.sample_rate, model.channels)
-        self.path = CodecPath(
+        self.loopback = Loopback(
             model,
             sample_rate=rate,
             channels=width,
@@ -50,7 +50,9 @@ class LiveSession(Running):
             packet_frames=packet_frames,
         )
         self._file: PacketFile | None = None
-        self.engine = LiveEngine(self.path, output_channels=output_width, prefill=latency.prefill)
+        self.engine = LiveEngine(
+            self.loopback, output_channels=output_width, prefill=latency.prefill
+        )
         self.devices = (source, sink)
         ask = latency.device
         render, capture = self.engine.render, self._captured
@@ -62,8 +64,8 @@ class LiveSession(Running):
 
     def record_to(self, file: BinaryIO) -> None:
         """Write what is coded to `file`, a file that stays the caller's to close."""
-        self._file = PacketFile(file, self.path.header, GROUP_SECONDS)
-        self.path.on_packet = self._file.write
+        self._file = PacketFile(file, self.loopback.header, GROUP_SECONDS)
+        self.loopback.on_packet = self._file.write
 
     def stats(self) -> LiveStats:
         """Read the meters."""
@@ -71,7 +73,7 @@ class LiveSession(Running):
 
     def choose_codebooks(self, count: int) -> None:
         """Use the first `count` codebooks from the next packet on; more than there are is all."""
-        self.path.codebooks = max(1, min(count, len(self.path.header.codebook_sizes)))
+        self.loopback.codebooks = max(1, min(count, len(self.loopback.header.codebook_sizes)))
 
     def _captured(self, x: NDArray[np.float32], stamp: float, lost: bool) -> None:
         self.engine.capture(x, stamp, lost)
@@ -79,5 +81,5 @@ class LiveSession(Running):
 
     def _end(self) -> None:
         if self._file is not None:
-            self._file.finish(self.path.finish(), self.path.samples)
+            self._file.finish(self.loopback.finish(), self.loopback.samples)
             self._file = None

@@ -11,7 +11,7 @@ import torch
 
 from ncodec.checkpoints import Entry, Source, exports, hub, pull, registry
 from ncodec.checkpoints.cache import model_path
-from ncodec.checkpoints.files import save
+from ncodec.checkpoints.model_file import save
 from ncodec.config import DacConfig
 from ncodec.errors import CheckpointError
 from ncodec.models.dac import DacModel

@@ -9,7 +9,7 @@ import torch
 
 from ncodec.checkpoints import canonical, find, import_model, lookup, read_model_info, registry
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.files import save
+from ncodec.checkpoints.model_file import save
 from ncodec.config import DacConfig, SpectralConfig
 from ncodec.errors import ArgumentError, CheckpointError
 from ncodec.models.dac import DacModel

@@ -13,7 +13,7 @@ from ncodec.checkpoints import Entry, Source, load, pull, registry, stored_names
 from ncodec.checkpoints import exports as exports_module
 from ncodec.checkpoints.cache import model_path
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.files import read_model_info, save
+from ncodec.checkpoints.model_file import read_model_info, save
 from ncodec.config import DacConfig
 from ncodec.errors import CheckpointError
 from ncodec.models.dac import DacModel

@@ -11,7 +11,7 @@ import torch
 
 from ncodec.checkpoints import registry
 from ncodec.checkpoints.exports import export_model
-from ncodec.checkpoints.files import save
+from ncodec.checkpoints.model_file import save
 from ncodec.config import DacConfig, EncodecConfig, EncodecLMConfig
 from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel

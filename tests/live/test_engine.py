@@ -9,7 +9,7 @@ import pytest
 from ncodec.codec import StreamDecoder, StreamEncoder
 from ncodec.errors import ArgumentError
 from ncodec.live.engine import LiveEngine
-from ncodec.live.path import CodecPath
+from ncodec.live.loopback import Loopback
 from tests.codec.conftest import ToyModel
 from tests.live.simulated_devices import Devices
 
@@ -17,8 +17,8 @@ RATE = 24000
 
 
 def make(model, **options):
-    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE, **options)
-    return LiveEngine(path, output_channels=1, prefill=0.08)
+    loopback = Loopback(model, sample_rate=RATE, channels=1, output_rate=RATE, **options)
+    return LiveEngine(loopback, output_channels=1, prefill=0.08)
 
 
 def noise(at, count):
@@ -45,7 +45,7 @@ def test_it_plays_what_encoder_and_decoder_give(model):
 
 def test_the_latency_that_it_states_is_the_one_that_is_heard(model):
     engine = make(model)
-    engine.path.bypass = True
+    engine.loopback.bypass = True
     devices = Devices(engine, source=noise, jitter=0.004)
     heard = devices.run(6)
     at = 4 * RATE
@@ -62,7 +62,7 @@ def test_bypass_and_codec_are_heard_at_the_same_delay(model):
     engine = make(model, codebooks=10)
     devices = Devices(engine, source=noise)
     coded = devices.run(2)
-    engine.path.bypass = True
+    engine.loopback.bypass = True
     both = devices.run(2)[len(coded) + RATE // 2 :]
     begin = len(coded) + RATE // 2
 
@@ -71,8 +71,8 @@ def test_bypass_and_codec_are_heard_at_the_same_delay(model):
         return int(np.argmax(np.abs(corr)))
 
     straight = lag(both[:4000], begin, noise(0, 5 * RATE))
-    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE, codebooks=10)
-    known = path.push(noise(0, 5 * RATE)[None].astype(np.float32))[0]
+    loopback = Loopback(model, sample_rate=RATE, channels=1, output_rate=RATE, codebooks=10)
+    known = loopback.push(noise(0, 5 * RATE)[None].astype(np.float32))[0]
     assert lag(coded[RATE : RATE + 4000], RATE, known) == straight
 
 
@@ -81,9 +81,9 @@ def test_half_an_hour_of_unlike_clocks():
     rate, ppm = 8000, -150
     tone = 2 * np.pi * 440 / rate
     light = ToyModel(rate=rate, hop=320, codebooks=2)
-    path = CodecPath(light, sample_rate=rate, channels=1, output_rate=rate, packet_frames=8)
-    path.bypass = True
-    engine = LiveEngine(path, output_channels=1, prefill=0.08)
+    loopback = Loopback(light, sample_rate=rate, channels=1, output_rate=rate, packet_frames=8)
+    loopback.bypass = True
+    engine = LiveEngine(loopback, output_channels=1, prefill=0.08)
     devices = Devices(
         engine, ppm=ppm, block=400, output_block=500, jitter=0.003,
         source=lambda at, count: 0.5 * np.sin(tone * np.arange(at, at + count)),
@@ -104,8 +104,8 @@ def test_half_an_hour_of_unlike_clocks():
 
 def test_a_stall_is_counted_and_its_delay_is_given_back():
     light = ToyModel(rate=8000, hop=320, codebooks=2)
-    path = CodecPath(light, sample_rate=8000, channels=1, output_rate=8000)
-    engine = LiveEngine(path, output_channels=1, prefill=0.08)
+    loopback = Loopback(light, sample_rate=8000, channels=1, output_rate=8000)
+    engine = LiveEngine(loopback, output_channels=1, prefill=0.08)
     devices = Devices(engine, block=160, output_block=200)
     devices.run(6)
     before = engine.stats().latency
@@ -148,8 +148,8 @@ def test_devices_that_take_and_give_in_bursts_need_no_more_prefill(phase, burst,
     """However the bursts of the two lie to each other, and without more delay than they make."""
     rate = 8000
     light = ToyModel(rate=rate, hop=80, codebooks=2)
-    path = CodecPath(light, sample_rate=rate, channels=1, output_rate=rate)
-    engine = LiveEngine(path, output_channels=1, prefill=0.01)
+    loopback = Loopback(light, sample_rate=rate, channels=1, output_rate=rate)
+    engine = LiveEngine(loopback, output_channels=1, prefill=0.01)
     devices = Devices(engine, block=round(burst * rate), output_block=round(output_burst * rate))
     devices.output_at = phase
     devices.run(6, keep=False)
@@ -162,10 +162,10 @@ def test_devices_that_take_and_give_in_bursts_need_no_more_prefill(phase, burst,
 def test_codebooks_are_chosen_while_it_runs(model):
     engine = make(model, codebooks=4)
     packets = []
-    engine.path.on_packet = packets.append
+    engine.loopback.on_packet = packets.append
     devices = Devices(engine, source=noise)
     for count in (1, 8, 3):
-        engine.path.codebooks = count
+        engine.loopback.codebooks = count
         devices.run(0.5)
         assert engine.stats().kbps == pytest.approx(count * 5 * 75 / 1000)
     layers = [len(list(group)) for _, group in itertools.groupby(p.codes.shape[0] for p in packets)]
@@ -175,29 +175,29 @@ def test_codebooks_are_chosen_while_it_runs(model):
 
 def test_muted_is_silence_to_the_codec(model):
     engine = make(model)
-    engine.path.muted = True
+    engine.loopback.muted = True
     packets = []
-    engine.path.on_packet = packets.append
+    engine.loopback.on_packet = packets.append
     Devices(engine, source=noise).run(1)
     codes = np.concatenate([p.codes for p in packets], axis=2)
     assert (codes == codes[:, :, :1]).all()
 
 
 def test_devices_at_other_rates_are_resampled(model):
-    path = CodecPath(model, sample_rate=48000, channels=1, output_rate=44100)
-    path.bypass = True
+    loopback = Loopback(model, sample_rate=48000, channels=1, output_rate=44100)
+    loopback.bypass = True
     t = np.arange(48000) / 48000
     x = np.sin(2 * np.pi * 1000 * t)[None].astype(np.float32)
-    parts = [path.push(x[:, i : i + path.block]) for i in range(0, 48000, path.block)]
+    parts = [loopback.push(x[:, i : i + loopback.block]) for i in range(0, 48000, loopback.block)]
     y = np.concatenate(parts, axis=1)[0][2000:40000]
-    assert path.block == 640
-    assert path.header.source_rate == 48000
+    assert loopback.block == 640
+    assert loopback.header.source_rate == 48000
     t = np.arange(2000, 2000 + len(y)) / 44100
     assert np.abs(y - np.sin(2 * np.pi * 1000 * t)).max() < 1e-3
 
 
 @pytest.mark.parametrize("prefill", [-0.1, 6.0])
 def test_prefill_has_bounds(model, prefill):
-    path = CodecPath(model, sample_rate=RATE, channels=1, output_rate=RATE)
+    loopback = Loopback(model, sample_rate=RATE, channels=1, output_rate=RATE)
     with pytest.raises(ArgumentError, match="prefill"):
-        LiveEngine(path, output_channels=1, prefill=prefill)
+        LiveEngine(loopback, output_channels=1, prefill=prefill)

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from ncodec.checkpoints.files import save
+from ncodec.checkpoints.model_file import save
 from ncodec.codec import FileDecoder, compress, compress_as
 from ncodec.config import DacConfig, EncodecConfig
 from ncodec.errors import BadFileError

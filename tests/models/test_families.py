@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ncodec import checkpoints
-from ncodec.checkpoints.files import ModelInfo, build
 from ncodec.checkpoints.layouts import LAYOUTS
+from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.checkpoints.registry import REGISTRY
 from ncodec.config import EncodecLMConfig, SpectralConfig
 from ncodec.errors import ArgumentError, CheckpointError

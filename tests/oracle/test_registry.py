@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ncodec.checkpoints import lookup
-from ncodec.checkpoints.files import ModelInfo, build
 from ncodec.checkpoints.imports import difference
 from ncodec.checkpoints.layouts import LAYOUTS
+from ncodec.checkpoints.model_file import ModelInfo, build
 from tests.oracle.reference import noise  # noqa: F401  (makes room for torchaudio)
 
 import transformers as hf  # isort: skip

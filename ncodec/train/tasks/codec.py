@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ncodec import checkpoints
-from ncodec.checkpoints.files import ModelInfo, build
+from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known

@@ -19,7 +19,7 @@ KEYED_CODEBOOKS = 8
 """Codebooks that are always coded, so that any number up to it can be chosen while it runs."""
 
 
-class CodecPath:
+class Loopback:
     """Take samples `[C, T]` of the input's rate, give `[C, T]` of the output's, through the codec.
 
     `codebooks`, `muted` and `bypass` may be set from another thread at any time. Dropping a
