@@ -53,8 +53,8 @@ def main() -> None:
             packets = [
                 encode_packet(header, Packet(number, number, one[:, None].numpy())) for one in codes
             ]
-    share = (time.perf_counter() - started) * model.frame_rate / frames
-    print(f"{streams} streams, {len(packets[0])} bytes a packet: {share:.2f} of real time")
+    speed = frames / model.frame_rate / (time.perf_counter() - started)
+    print(f"{streams} streams, {len(packets[0])} bytes a packet: {speed:.1f}x real time, each")
     assert decoded.shape == (streams, 1, model.hop) or len(batches) == 2
 
 

@@ -125,3 +125,12 @@ def test_ctrl_c_while_modules_load(tmp_path, coded, module):
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"ncodec: interrupted\n")
+
+
+def test_a_system_that_has_fewer_signals(ncodec, coded, monkeypatch):
+    Path("a.ecdc").write_bytes(coded)
+    for name in ("SIGHUP", "SIGQUIT", "SIGXCPU"):
+        monkeypatch.delattr(signal, name, raising=False)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert ncodec("verify", "a.ecdc").status == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
