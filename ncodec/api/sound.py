@@ -14,6 +14,7 @@ from ncodec.api.operations import describe
 from ncodec.audio import MAX_CHANNELS, Samples
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.codec import Compressed, FileDecoder, compress
+from ncodec.codec.options import DecodeOptions
 from ncodec.codec.pipeline import Workers
 from ncodec.errors import ArgumentError, BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, naming_file, open_readable, reading
@@ -65,20 +66,19 @@ def read(
         NcodecError: the file is damaged, its model is not here, an argument is out of range.
         OSError: the file cannot be read.
     """
+    options = DecodeOptions(
+        start=start,
+        end=end,
+        bandwidth=bandwidth,
+        codebooks=codebooks,
+        sample_rate=sample_rate,
+        model=model,
+        device=device,
+        precision=precision,
+        keep_going=keep_going,
+    )
     with reading(file) as source, Workers() as workers:
-        decoder = FileDecoder(
-            source,
-            start=start,
-            end=end,
-            bandwidth=bandwidth,
-            codebooks=codebooks,
-            sample_rate=sample_rate,
-            model=model,
-            device=device,
-            precision=precision,
-            keep_going=keep_going,
-            workers=workers if source.seekable() else None,
-        )
+        decoder = FileDecoder.of_options(source, options, workers if source.seekable() else None)
         nothing = np.zeros((decoder.channels, 0), np.float32)
         audio = np.concatenate([nothing, *decoder], axis=1)
     return _laid_out(audio, always_2d=always_2d), decoder.sample_rate
@@ -188,11 +188,15 @@ class _ArrayReader:
         self.mask: int | None = None
         self.tags: tuple[tuple[str, str], ...] = ()
         self.notes: list[str] = []
+        self.floats = audio.dtype.kind == "f"
 
     def read(self, frames: int) -> Samples:
         part = self._audio[:, self._at : self._at + frames]
         self._at += part.shape[1]
         return cast(Samples, part)
+
+    def skip(self, frames: int) -> int:
+        return self.read(frames).shape[1]
 
     def close(self) -> None:
         pass
@@ -222,8 +226,7 @@ def open(  # noqa: A001
     (24000, 2) 0.75
     [(9600, 2), (2400, 2)]
     """
-    return CodedFile(
-        file,
+    options = DecodeOptions(
         bandwidth=bandwidth,
         codebooks=codebooks,
         sample_rate=sample_rate,
@@ -232,6 +235,7 @@ def open(  # noqa: A001
         precision=precision,
         keep_going=keep_going,
     )
+    return CodedFile(file, options)
 
 
 class CodedFile:
@@ -244,15 +248,15 @@ class CodedFile:
         tags: Pairs of key and value.
     """
 
-    def __init__(self, file: ReadableFile, **options: Any) -> None:
-        """Open; `options` are those of `read` but `start` and `end`."""
+    def __init__(self, file: ReadableFile, options: DecodeOptions) -> None:
+        """Open; times count from the beginning of the file."""
         self._name = name_of(file)
         self._file = open_readable(file)
         self._own = self._file is not file
         try:
             with naming_file(self._name):
                 self._frames = _frames(self._file)
-                self._decoder = FileDecoder(self._file, **options)
+                self._decoder = FileDecoder.of_options(self._file, options)
         except BaseException:
             self.close()
             raise

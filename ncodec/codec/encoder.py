@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
+from ncodec.codec.options import EncodeOptions
 from ncodec.codec.pipeline import Pipeline, Workers
-from ncodec.codec.plan import make_header, to_streams
+from ncodec.codec.plan import check_model, make_header, to_streams
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.checks import as_samples
-from ncodec_formats import Header, Packet
+from ncodec_formats import Header, Packet, Tags
 
 log = logging.getLogger("ncodec")
 
@@ -57,23 +58,20 @@ class StreamEncoder:
         codebooks: int | None = None,
         packet_frames: int | None = None,
         block_frames: int | None = None,
-        tags: tuple[tuple[str, str], ...] = (),
+        tags: Tags = (),
         gain_db: float = 0.0,
         channel_mask: int | None = None,
         name: str = "input",
         workers: Workers | None = None,
     ) -> None:
-        """Plan the coding (see `ncodec.codec.plan.make_header`); `name` is for errors.
+        """Plan the coding (see `EncodeOptions`); `name` is for errors.
 
         With `workers`, packets come while later blocks are pushed.
 
         Raises:
             ArgumentError: a value out of range.
         """
-        self.header: Header = make_header(
-            model,
-            sample_rate=sample_rate,
-            channels=channels,
+        options = EncodeOptions(
             bandwidth=bandwidth,
             codebooks=codebooks,
             packet_frames=packet_frames,
@@ -82,18 +80,43 @@ class StreamEncoder:
             gain_db=gain_db,
             channel_mask=channel_mask,
         )
+        self._begin(model, make_header(model, sample_rate, channels, options), name, workers)
+
+    @classmethod
+    def of_header(
+        cls,
+        model: CompressionModel,
+        header: Header,
+        *,
+        name: str = "input",
+        workers: Workers | None = None,
+    ) -> StreamEncoder:
+        """Return an encoder whose coding has been planned already.
+
+        Raises:
+            ModelMismatchError: the plan is another model's.
+        """
+        check_model(model, header)
+        encoder = cls.__new__(cls)
+        encoder._begin(model, header, name, workers)
+        return encoder
+
+    def _begin(
+        self, model: CompressionModel, header: Header, name: str, workers: Workers | None
+    ) -> None:
+        self.header: Header = header
         self.samples = 0
         """Samples pushed so far, at the source's rate."""
         self._model, self._name = model, name
-        self._codebooks = len(self.header.codebook_sizes)
-        self._resampler = Resampler(sample_rate, model.sample_rate, channels)
-        self._block = self.header.block_frames * model.hop
+        self._codebooks = len(header.codebook_sizes)
+        self._resampler = Resampler(header.source_rate, model.sample_rate, header.source_channels)
+        self._block = header.block_frames * model.hop
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
         self._codes: list[np.ndarray] = []
         self._sequence = self._frames = 0
         self._device = model.device
-        self._state = model.encoder_state(self.header.streams, self._device, self._codebooks)
+        self._state = model.encoder_state(header.streams, self._device, self._codebooks)
         self._pipeline = Pipeline[list[Chunk]](model, workers)
         self._ready: list[Packet] = []
         self._ended = False

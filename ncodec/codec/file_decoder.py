@@ -10,6 +10,7 @@ from ncodec.audio import Samples, mix_channels
 from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.loudness import at_own_level
+from ncodec.codec.options import DecodeOptions
 from ncodec.codec.pipeline import Workers
 from ncodec.containers import ForeignReader, open_links
 from ncodec.errors import ArgumentError, BadFileError, LimitError
@@ -64,27 +65,44 @@ class FileDecoder:
         precision: str = "float32",
         workers: Workers | None = None,
     ) -> None:
-        """Read the first header and load its model; see `decompress`, and `StreamDecoder`."""
-        if bandwidth is not None and codebooks is not None:
-            raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
-        begin = start or 0.0
-        if not 0 <= begin < float("inf") or (end is not None and not begin <= end < float("inf")):
-            raise ArgumentError(f"start {start} s, end {end} s: must be 0 <= start <= end")
+        """Read the first header and load its model; see `DecodeOptions`."""
+        options = DecodeOptions(
+            model=model,
+            bandwidth=bandwidth,
+            codebooks=codebooks,
+            start=start,
+            end=end,
+            sample_rate=sample_rate,
+            keep_going=keep_going,
+            max_seconds=max_seconds,
+            device=device,
+            precision=precision,
+        )
+        self._start(file, options, workers)
+
+    @classmethod
+    def of_options(
+        cls, file: ReadableFile, options: DecodeOptions, workers: Workers | None = None
+    ) -> FileDecoder:
+        """Return the decoder of a file by options that were made before."""
+        decoder = cls.__new__(cls)
+        decoder._start(file, options, workers)
+        return decoder
+
+    def _start(self, file: ReadableFile, options: DecodeOptions, workers: Workers | None) -> None:
         self.damage: list[Damage] = []
         self._file = open_readable(file)
         self._own = self._file is not file
         self._origin = self._file.tell() if self._file.seekable() else None
-        self._max_seconds = max_seconds
-        self._given, self._device, self._precision = model, device, precision
-        self._bandwidth, self._codebooks = bandwidth, codebooks
-        self._begin, self._end, self._keep_going = begin, end, keep_going
-        self._workers = workers
+        self._options, self._workers = options, workers
+        self._begin = options.start or 0.0
         self._models: dict[bytes, CompressionModel] = {}
         self._foreign_header: Header | None = None
         self._links = self._open_links()
         try:
             first = next(self._links)
-            self.sample_rate = sample_rate or first.header.source_rate
+            rate = options.sample_rate
+            self.sample_rate: int = first.header.source_rate if rate is None else rate
             self._decoder = self._open(first, 0.0)
         except BaseException:
             self.close()
@@ -102,7 +120,7 @@ class FileDecoder:
         if reader is None or reader.total_samples is None:
             return None
         total = (reader.total_samples - reader.header.start) / reader.header.source_rate
-        return max(min(total, self._end or total) - self._begin, 0.0)
+        return max(min(total, self._options.end or total) - self._begin, 0.0)
 
     def seek(self, seconds: float) -> None:
         """Go to a time; iterate anew after this.
@@ -124,13 +142,13 @@ class FileDecoder:
             self._file.close()
 
     def _open_links(self) -> Iterator[EcdcReader | ForeignReader]:
-        given = os.fspath(self._given) if isinstance(self._given, os.PathLike) else self._given
+        asked = self._options
         return open_links(
             self._file,
-            self._keep_going,
-            max_seconds=self._max_seconds,
-            model=given,
-            device=self._device,
+            asked.keep_going,
+            max_seconds=asked.max_seconds,
+            model=os.fspath(asked.model) if isinstance(asked.model, os.PathLike) else asked.model,
+            device=asked.device,
         )
 
     def __iter__(self) -> Iterator[Samples]:
@@ -143,7 +161,7 @@ class FileDecoder:
                 self._check_size(reader, given)
                 yield mix_channels(block, self.channels)
             offset += (self._total(reader) - header.start) / header.source_rate
-            if self._end is not None and offset >= self._end:
+            if self._options.end is not None and offset >= self._options.end:
                 return
             self._reader = next(self._links, None)
             if self._reader is not None:
@@ -153,25 +171,26 @@ class FileDecoder:
 
     def _open(self, reader: EcdcReader | ForeignReader, offset: float) -> StreamDecoder:
         """Make the decoder of a link that begins `offset` seconds after the first."""
+        asked = self._options
         if isinstance(reader, ForeignReader):
             if self._foreign_header is None:
                 self._foreign_header = at_own_level(reader.content, reader.model)
             reader.header = self._foreign_header
             model = reader.model
-            if not isinstance(self._given, CompressionModel):  # the caller's own stays as it is
-                model = in_precision(model, self._precision, self._device)
+            if not isinstance(asked.model, CompressionModel):  # the caller's own stays as it is
+                model = in_precision(model, asked.precision, asked.device)
             self._models[reader.header.model_hash] = model
         header = reader.header
         if header.model_hash not in self._models:
             self._models[header.model_hash] = find_model(
-                self._given, header.model, self._device, self._precision, header.model_hash
+                asked.model, header.model, asked.device, asked.precision, header.model_hash
             )
         rate = header.source_rate
         # Known beforehand, a cut file's end keeps what lies behind it from being given.
         end = reader.total_samples
-        if self._end is not None:
-            asked = header.start + max(round((self._end - offset) * rate), 0)
-            end = asked if end is None else min(asked, end)
+        if asked.end is not None:
+            stop = header.start + max(round((asked.end - offset) * rate), 0)
+            end = stop if end is None else min(stop, end)
         start = header.start + max(round((self._begin - offset) * rate), 0)
         return StreamDecoder(
             self._models[header.model_hash],
@@ -184,15 +203,15 @@ class FileDecoder:
         )
 
     def _layers(self, reader: EcdcReader | ForeignReader) -> int | None:
-        if self._bandwidth is None:
-            return self._codebooks
-        return reader.header.codebooks_within(self._bandwidth)
+        if self._options.bandwidth is None:
+            return self._options.codebooks
+        return reader.header.codebooks_within(self._options.bandwidth)
 
     def _decode(self, reader: EcdcReader | ForeignReader) -> Iterator[Samples]:
         decoder = self._decoder
         if decoder.first_frame > reader.header.first_frame:
             reader.seek(decoder.first_frame)
-        stop = None if self._end is None else decoder.stop_frame
+        stop = None if self._options.end is None else decoder.stop_frame
         for item in reader:
             if stop is not None and item.first_frame >= stop:
                 yield from decoder.ending(reader.total_samples)
@@ -205,7 +224,7 @@ class FileDecoder:
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
 
     def _check_size(self, reader: EcdcReader | ForeignReader, given: int) -> None:
-        if self._max_seconds is None or isinstance(reader, ForeignReader):
+        if self._options.max_seconds is None or isinstance(reader, ForeignReader):
             return
         free, each = MOST_SAMPLES
         if given > free + each * reader.offset:
@@ -220,7 +239,7 @@ class FileDecoder:
         sought_beyond = there == 0 and self._decoder.first_frame > reader.header.first_frame
         if total is None or total <= there or sought_beyond:
             return total
-        if not self._keep_going:
+        if not self._options.keep_going:
             raise BadFileError(f"the end is at sample {total}; the codes end at sample {there}")
         return there
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal, cast
 
 from ncodec.audio import (
@@ -20,7 +20,9 @@ from ncodec.audio import (
 from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
+from ncodec.codec.options import DecodeOptions, EncodeOptions
 from ncodec.codec.pipeline import Workers
+from ncodec.codec.plan import make_header
 from ncodec.errors import BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
 from ncodec.progress import Progress
@@ -165,23 +167,18 @@ def compress(
         NcodecError: see its subclasses.
         OSError: a file cannot be read or written.
     """
+    asked = EncodeOptions(
+        bandwidth=bandwidth, codebooks=codebooks, packet_frames=packet_frames, gain_db=gain_db
+    )
     with (
         closing(_open_audio(source, raw, allow_truncated, name)) as reader,
         Workers() as workers,
     ):
-        channels = 1 if mono else reader.channels
-        given = tag_pairs(tags or ())
-        carried = reader.tags if source_tags and tags is not False else ()
-        encoder = StreamEncoder(
-            find_model(model, None, device, precision),
-            sample_rate=reader.sample_rate,
-            channels=channels,
-            channel_mask=reader.mask if channels == reader.channels else None,
-            bandwidth=bandwidth,
-            codebooks=codebooks,
-            packet_frames=packet_frames,
-            tags=merge_tags(given, carried),
-            gain_db=gain_db,
+        options = _of_source(asked, reader, mono, tags, source_tags)
+        coder, channels = find_model(model, None, device, precision), 1 if mono else reader.channels
+        encoder = StreamEncoder.of_header(
+            coder,
+            make_header(coder, reader.sample_rate, channels, options),
             name=name or name_of(source),
             workers=None if reader.samples is None else workers,
         )
@@ -191,16 +188,33 @@ def compress(
             _encode(reader, encoder, writer, progress)
             if verify:
                 _verify(file, encoder.samples)
+    return _summary(reader, encoder, counted.bytes)
+
+
+def _of_source(
+    options: EncodeOptions,
+    reader: AudioReader,
+    mono: bool,
+    tags: Tags | Literal[False],
+    source_tags: bool,
+) -> EncodeOptions:
+    """Add what the source says of itself: its tags, and its speakers if all of them stay."""
+    carried = reader.tags if source_tags and tags is not False else ()
+    mask = None if mono and reader.channels > 1 else reader.mask
+    return replace(options, tags=merge_tags(tag_pairs(tags or ()), carried), channel_mask=mask)
+
+
+def _summary(reader: AudioReader, encoder: StreamEncoder, size: int) -> Compressed:
     header = encoder.header
     return Compressed(
         model=header.model,
         codebooks=len(header.codebook_sizes),
         kbps=header.bandwidth,
         seconds=encoder.samples / header.source_rate,
-        bytes=counted.bytes,
+        bytes=size,
         source_bytes=encoder.samples * reader.channels * 2,
         sample_rate=header.source_rate,
-        channels=channels,
+        channels=header.source_channels,
         notes=tuple(reader.notes),
     )
 
@@ -306,23 +320,14 @@ def decompress(
     if container is None:
         path_given = isinstance(target, (str, os.PathLike))
         container = format_of(os.fspath(target)) if path_given else "wav"
+    options = DecodeOptions(
+        model=model, bandwidth=bandwidth, codebooks=codebooks, start=start, end=end,
+        sample_rate=sample_rate, keep_going=keep_going, max_seconds=max_seconds,
+        device=device, precision=precision,
+    )  # fmt: skip
     with reading(source, name=name) as file, Workers() as workers:
-        decoder = FileDecoder(
-            file,
-            model=model,
-            bandwidth=bandwidth,
-            codebooks=codebooks,
-            start=start,
-            end=end,
-            sample_rate=sample_rate,
-            keep_going=keep_going,
-            max_seconds=max_seconds,
-            device=device,
-            precision=precision,
-            workers=workers if file.seekable() else None,
-        )
-        header = decoder.header
-        channels = 1 if mono else decoder.channels
+        decoder = FileDecoder.of_options(file, options, workers if file.seekable() else None)
+        header, channels = decoder.header, 1 if mono else decoder.channels
         with writing(target, force=force) as out:
             writer = open_writer(
                 out,
@@ -333,11 +338,7 @@ def decompress(
                 mask=header.channel_mask if channels == header.source_channels else None,
                 tags=header.tags if tags else (),
             )
-            try:
-                _decode(decoder, writer, out, channels, progress)
-            except BaseException:
-                writer.abort()
-                raise
+            _decode(decoder, writer, out, channels, progress)
     return Decompressed(
         writer.sample_rate, channels, writer.samples, tuple(decoder.damage),
         writer.clipped, tuple(writer.notes),
@@ -352,13 +353,17 @@ def _decode(
     progress: Progress | None,
 ) -> None:
     samples, live = 0, not out.seekable()
-    if progress is not None:
-        progress(0.0, decoder.seconds)
-    for block in decoder:
-        writer.write(mix_channels(block, channels))
-        if live:
-            out.flush()
-        samples += block.shape[1]
+    try:
         if progress is not None:
-            progress(samples / decoder.sample_rate, decoder.seconds)
-    writer.finish()
+            progress(0.0, decoder.seconds)
+        for block in decoder:
+            writer.write(mix_channels(block, channels))
+            if live:
+                out.flush()
+            samples += block.shape[1]
+            if progress is not None:
+                progress(samples / decoder.sample_rate, decoder.seconds)
+        writer.finish()
+    except BaseException:
+        writer.abort()
+        raise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncodec.arguments import check_number, whole
+from ncodec.arguments import whole
 from ncodec.audio import Samples, check_format
+from ncodec.codec.options import EncodeOptions
 from ncodec.errors import ArgumentError, ModelMismatchError
 from ncodec.models.base import CompressionModel
-from ncodec_formats import Header
+from ncodec_formats import Header, tag_pairs
 from ncodec_formats.bitrate import check_codebooks, codebooks_within, kbps
 
 PACKET_SECONDS = 1.0
@@ -18,31 +19,9 @@ STREAM_KBPS = 6.0
 
 
 def make_header(
-    model: CompressionModel,
-    *,
-    sample_rate: int,
-    channels: int,
-    bandwidth: float | None = None,
-    codebooks: int | None = None,
-    packet_frames: int | None = None,
-    block_frames: int | None = None,
-    tags: tuple[tuple[str, str], ...] = (),
-    gain_db: float = 0.0,
-    channel_mask: int | None = None,
+    model: CompressionModel, sample_rate: int, channels: int, options: EncodeOptions
 ) -> Header:
-    """Plan the coding of a source of `sample_rate` Hz.
-
-    Args:
-        model: codes it.
-        sample_rate: of the source, in Hz.
-        channels: of the source.
-        bandwidth: of the whole file in kbps; the most codebooks that fit are used.
-        codebooks: their number, instead of `bandwidth`.
-        packet_frames: frames a packet; about a second by default.
-        block_frames: frames that go through the model together; a packet's by default.
-        tags: pairs of key and value.
-        gain_db: to be applied by whoever decodes.
-        channel_mask: the speakers of the channels as in WAVE, None for the usual ones.
+    """Plan the coding of a source of `sample_rate` Hz and so many channels.
 
     Raises:
         ArgumentError: a value out of range.
@@ -50,37 +29,44 @@ def make_header(
     sample_rate, channels = whole("sample rate", sample_rate), whole("channels", channels)
     check_format(sample_rate, channels)
     streams = count_streams(model, channels)
-    count = choose_codebooks(model, streams, bandwidth, codebooks)
+    packet_frames, block_frames = _sizes(model, options)
     preroll_frames = model.preroll_frames
-    for what, frames in (("packet_frames", packet_frames), ("block_frames", block_frames)):
-        if frames is not None and whole(what, frames) != model.segment_frames and model.segment:
-            raise ArgumentError(
-                f"{what} {frames}: {model.name} codes segments of {model.segment_frames} frames"
-            )
-    if model.segment_frames is not None:
-        packet_frames = block_frames = model.segment_frames
+    if model.segment is not None:
         preroll_frames = max(preroll_frames, packet_frames)  # the end of one lies over the next
-    elif packet_frames is None:
-        packet_frames = max(1, round(PACKET_SECONDS * model.sample_rate / model.hop))
     return Header(
         model=model.name,
         model_hash=model.fingerprint,
         sample_rate=model.sample_rate,
         hop=model.hop,
         streams=streams,
-        codebook_sizes=tuple(model.codebook_sizes[:count]),
+        codebook_sizes=tuple(model.codebook_sizes[: choose_codebooks(model, streams, options)]),
         packet_frames=packet_frames,
         preroll_frames=preroll_frames,
         postroll_frames=model.postroll_frames,
-        block_frames=packet_frames if block_frames is None else block_frames,
+        block_frames=block_frames,
         source_rate=sample_rate,
         source_channels=channels,
         source_samples=None,
         segment=model.segment,
-        tags=tags,
-        gain_db=check_number("gain_db", gain_db),
-        channel_mask=channel_mask,
+        tags=tag_pairs(options.tags),
+        gain_db=float(options.gain_db),
+        channel_mask=options.channel_mask,
     )
+
+
+def _sizes(model: CompressionModel, options: EncodeOptions) -> tuple[int, int]:
+    """Return the frames of a packet and of a block; those of a segment are the model's to say."""
+    packet_frames, block_frames = options.packet_frames, options.block_frames
+    if model.segment_frames is not None:
+        for what, frames in (("packet_frames", packet_frames), ("block_frames", block_frames)):
+            if frames not in (None, model.segment_frames):
+                raise ArgumentError(
+                    f"{what} {frames}: {model.name} codes segments of {model.segment_frames} frames"
+                )
+        return model.segment_frames, model.segment_frames
+    if packet_frames is None:
+        packet_frames = max(1, round(PACKET_SECONDS * model.sample_rate / model.hop))
+    return packet_frames, packet_frames if block_frames is None else block_frames
 
 
 def check_model(model: CompressionModel, header: Header) -> None:
@@ -97,21 +83,16 @@ def count_streams(model: CompressionModel, channels: int) -> int:
     return -(-channels // model.channels)
 
 
-def choose_codebooks(
-    model: CompressionModel, streams: int, bandwidth: float | None, codebooks: int | None
-) -> int:
-    """Return the number asked for, or the largest whose bitrate is at most `bandwidth` kbps."""
-    total = len(model.codebook_sizes)
-    if codebooks is not None:
-        if bandwidth is not None:
-            raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
-        return check_codebooks(whole("codebooks", codebooks), total, model.name)
+def choose_codebooks(model: CompressionModel, streams: int, options: EncodeOptions) -> int:
+    """Return the number asked for, or the largest whose bitrate is at most what was asked for."""
     rate, sizes = model.sample_rate / model.hop, model.codebook_sizes
+    if options.codebooks is not None:
+        return check_codebooks(whole("codebooks", options.codebooks), len(sizes), model.name)
+    bandwidth = options.bandwidth
     if bandwidth is None:
         bandwidth = max(STREAM_KBPS * streams, kbps(sizes[:1], streams, rate))
     what = "1 stream" if streams == 1 else f"{streams} streams"
-    asked = check_number("bandwidth", bandwidth)
-    return codebooks_within(asked, sizes, streams, rate, of=f" for {what} of {model.name}")
+    return codebooks_within(bandwidth, sizes, streams, rate, of=f" for {what} of {model.name}")
 
 
 def to_streams(x: Samples, model_channels: int) -> Samples:

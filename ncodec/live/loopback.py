@@ -137,13 +137,7 @@ class Loopback:
 
     def _warm_up(self) -> None:
         """Run what the first frames will need: libraries choose and load their kernels."""
-        encoder = StreamEncoder(
-            self._model,
-            sample_rate=self.header.source_rate,
-            channels=self.header.source_channels,
-            codebooks=len(self.header.codebook_sizes),
-            packet_frames=self.header.packet_frames,
-        )
+        encoder = StreamEncoder.of_header(self._model, self.header)
         decoder = self._new_decoder()
         silence = np.zeros((self.header.source_channels, self.block), np.float32)
         for _ in range(10):

@@ -1,0 +1,96 @@
+"""What can be asked of coding and of decoding, each as one value that is checked when it is made.
+
+Users give these as keywords of `compress`, `StreamEncoder`, `decompress`, `FileDecoder` and their
+kin; inside, they travel together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from ncodec.arguments import check_number, whole
+from ncodec.checkpoints.loading import ModelLike
+from ncodec.errors import ArgumentError
+from ncodec_formats import Tags
+from ncodec_formats.limits import DEFAULT_MAX_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """How a source is coded.
+
+    Attributes:
+        bandwidth: Of the whole file in kbps; the most codebooks that fit are used.
+        codebooks: Their number, instead of `bandwidth`.
+        packet_frames: Frames a packet; about a second by default.
+        block_frames: Frames that go through the model together; a packet's by default.
+        tags: A mapping, or pairs of key and value.
+        gain_db: To be applied by whoever decodes.
+        channel_mask: The speakers of the channels as in WAVE, None for the usual ones.
+
+    Raises:
+        ArgumentError: A value that fits no model.
+    """
+
+    bandwidth: float | None = None
+    codebooks: int | None = None
+    packet_frames: int | None = None
+    block_frames: int | None = None
+    tags: Tags = ()
+    gain_db: float = 0.0
+    channel_mask: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_rate(self.bandwidth, self.codebooks)
+        check_number("gain_db", self.gain_db)
+        for name in ("packet_frames", "block_frames"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """How a file is decoded.
+
+    Attributes:
+        model: Instead of the one that the file names.
+        bandwidth: Use only the codebooks that fit, in kbps.
+        codebooks: Use only the first ones.
+        start: Seconds to skip; None is 0.
+        end: Seconds at which to stop.
+        sample_rate: Of the output in Hz, instead of the source's.
+        keep_going: Bridge what is damaged instead of raising.
+        max_seconds: Longest timeline accepted; None lifts this limit and that on samples a byte.
+        device: Where a model that is loaded runs.
+        precision: What it computes in, "float32" or "bf16".
+
+    Raises:
+        ArgumentError: Two rates, or an end before the start.
+    """
+
+    model: ModelLike = None
+    bandwidth: float | None = None
+    codebooks: int | None = None
+    start: float | None = None
+    end: float | None = None
+    sample_rate: int | None = None
+    keep_going: bool = False
+    max_seconds: float | None = DEFAULT_MAX_SECONDS
+    device: str = "cpu"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        _check_rate(self.bandwidth, self.codebooks)
+        begin, end = self.start or 0.0, self.end
+        if not 0 <= begin < inf or (end is not None and not begin <= end < inf):
+            raise ArgumentError(f"start {self.start} s, end {end} s: must be 0 <= start <= end")
+
+
+def _check_rate(bandwidth: float | None, codebooks: int | None) -> None:
+    if bandwidth is not None and codebooks is not None:
+        raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
+    if bandwidth is not None:
+        check_number("bandwidth", bandwidth)
+    if codebooks is not None:
+        whole("codebooks", codebooks)
