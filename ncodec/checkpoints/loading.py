@@ -77,7 +77,7 @@ def find_model(
     if model is None and named is not None and fingerprint is not None and any(fingerprint):
         loaded = _load_made_with(named, fingerprint.hex(), device)
     else:
-        loaded = load(os.fspath(model or named or DEFAULT_MODEL), device)
+        loaded = load((named or DEFAULT_MODEL) if model is None else model, device)
     return in_precision(loaded, precision, device)
 
 
