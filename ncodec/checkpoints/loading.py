@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import find, model_path, stored_names
+from ncodec.checkpoints.cache import UnknownModelError, find, is_path, model_path, stored_names
 from ncodec.checkpoints.model_file import load_model_file
 from ncodec.checkpoints.model_info import read_model_info
-from ncodec.checkpoints.registry import DEFAULT_MODEL, REGISTRY
+from ncodec.checkpoints.registry import DEFAULT_MODEL
 from ncodec.errors import CheckpointError
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of
@@ -84,18 +84,23 @@ def find_model(
 def _load_made_with(named: str, fingerprint: str, device: str) -> CompressionModel:
     """Load the model that a file was made with, by its weights or else by its name.
 
+    A file's word is never taken for a path.
+
     Raises:
         CheckpointError: It is not on this machine.
     """
+    found = _with_weights(fingerprint)
+    if found is not None:
+        return load(found, device)
     try:
-        return load(os.fspath(_with_weights(fingerprint) or named), device)
-    except CheckpointError as error:
-        if named in REGISTRY or named in stored_names():
-            raise
-        raise CheckpointError(
-            f"made with weights {fingerprint[:12]} named {named!r}, which are not on this machine: "
-            "--model FILE, or `ncodec models import FILE`"
-        ) from error
+        if not is_path(named):
+            return load(named, device)
+    except UnknownModelError:
+        pass
+    raise CheckpointError(
+        f"made with weights {fingerprint[:12]} named {named!r}, which are not on this machine: "
+        "model=FILE, or `ncodec models import FILE`"
+    )
 
 
 def _with_weights(fingerprint: str) -> Path | None:
