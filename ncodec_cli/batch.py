@@ -288,7 +288,7 @@ def each_file(
             raise
         except (NcodecError, OSError) as error:
             if as_json:
-                put_json({"file": file, "error": described(error)})
+                put_json({"file": name_of(file), "error": described(error)})
             if len(files) == 1:
                 raise
             failed += 1

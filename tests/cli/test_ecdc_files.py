@@ -324,6 +324,8 @@ def test_files_that_fail_have_an_object_too(ncodec, talk):
     said = ncodec("info", *names[1:], "--json")
     found = [json.loads(line) for line in said.out.splitlines()]
     assert ["error" in one for one in found] == [False, True, True]
+    piped = ncodec("info", "-", "--json", stdin=b"no codes")
+    assert json.loads(piped.out)["file"] == "standard input"
     assert said.status == 1
     assert ncodec("verify", names[1], names[2]).status == 1
     os.rename("talk.ecdc", os.fsdecode(b"d\xff.ecdc"))
