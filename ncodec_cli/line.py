@@ -252,9 +252,17 @@ _CONTROLS = {
 
 
 def _printable(text: str, stream: object) -> str:
-    """Keep a file's name or tag from telling the terminal what to do."""
+    """Return a text as a terminal will show it, so that its width is known; pipes get all of it.
+
+    A file's name or tag must not tell the terminal what to do either.
+    """
     isatty = getattr(stream, "isatty", None)
-    return text.translate(_CONTROLS) if isatty is not None and isatty() else text
+    if isatty is None or not isatty():
+        return text
+    encoding = str(getattr(stream, "encoding", None) or "utf-8")
+    if codecs.lookup(encoding).name != "utf-8":
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    return text.translate(_CONTROLS)
 
 
 def _as_well_as_possible(error: UnicodeError) -> tuple[str | bytes, int]:

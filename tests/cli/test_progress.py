@@ -53,10 +53,10 @@ def terminal(monkeypatch):
 
     opened = []
 
-    def make(columns):
+    def make(columns, encoding="utf-8"):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        stream = open(slave, "w", encoding="utf-8")  # noqa: SIM115
+        stream = open(slave, "w", encoding=encoding)  # noqa: SIM115
         opened.append((master, stream))
         monkeypatch.setattr(sys, "stdout", stream)
         monkeypatch.setattr(sys, "stderr", stream)
@@ -255,6 +255,15 @@ def test_a_command_in_a_terminal(terminal, tmp_path):
     written = [text for text in screen.text.split("\r") if "left" in text]
     assert written
     assert all(cells(text.split("\n")[0].rstrip(" \b")) < 50 for text in written)
+
+
+def test_a_terminal_without_the_characters_of_a_name(terminal, clock_hand):
+    screen = terminal(40, "cp1252")
+    with Progress("音楽の録音 2026.wav") as progress:
+        progress(0, 100)
+        assert len(screen.look()) == 1
+        assert len(screen.lines[0]) < 40
+        assert screen.look()[0].startswith("\\u97f3")
 
 
 def test_widths():
