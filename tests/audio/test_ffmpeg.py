@@ -47,8 +47,8 @@ def make(path, *options, tags=()):
 
 
 def processes():
-    """List the children of this process that run or are not waited for."""
-    return psutil.Process().children()
+    """List the ffmpegs of this process that run or are not waited for."""
+    return [p for p in psutil.Process().children() if p.name().startswith("ff")]
 
 
 # Without it
