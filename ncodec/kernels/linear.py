@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ncodec.kernels.cached import lasting
 from ncodec.kernels.plain import Product
+from ncodec.kernels.switch import is_portable
 from ncodec.kernels.table import pack
 
 
@@ -37,4 +38,6 @@ class PackedLinear:
 
     @lasting
     def _exact(self) -> bool:
-        return self.weight.dtype == torch.float32 and torch.equal(self.weight.half(), self.weight)
+        if is_portable() or self.weight.dtype != torch.float32:
+            return False
+        return torch.equal(self.weight.half(), self.weight)

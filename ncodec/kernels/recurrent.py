@@ -7,13 +7,14 @@ from torch import Tensor
 
 from ncodec.kernels.cached import Derived
 from ncodec.kernels.plain import Product, Recurrence
+from ncodec.kernels.switch import is_portable
 from ncodec.kernels.table import choose, pack
 
 States = tuple[Tensor, Tensor]
 
 
 class LSTMLayers:
-    """What `nn.LSTM` computes, where no gradient is wanted and the processor has a way of its own.
+    """What `nn.LSTM` computes, where no gradient is wanted and there is a faster way, or a plainer.
 
     Args:
         layers: Their number.
@@ -24,12 +25,15 @@ class LSTMLayers:
         self._rows = [Derived(_row) for _ in range(layers)]
 
     def takes(self, x: Tensor) -> bool:
-        """Say whether there is such a way for signals `[T, B, C]`."""
+        """Say whether there is such a way for signals `[T, B, C]`.
+
+        `nn.LSTM` without gradients is oneDNN's too: what is portable is written out.
+        """
         return (
             not torch.is_grad_enabled()
             and x.device.type == "cpu"
             and x.dtype in (torch.float32, torch.bfloat16)
-            and choose("lstm", x.dtype) is not None
+            and (is_portable() or choose("lstm", x.dtype) is not None)
         )
 
     def step(self, x: Tensor, state: States, weights: tuple[Tensor, ...]) -> tuple[Tensor, States]:

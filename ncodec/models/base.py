@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from ncodec import runtime
-from ncodec.arguments import whole
+from ncodec.arguments import check_whole, whole
 from ncodec.errors import ArgumentError
 from ncodec.kernels import Derived
 from ncodec.models import checks
 from ncodec.models.families import known
+from ncodec.models.fixed import FixedStep, FixedSteps, decoding, encoding
 from ncodec.quantize import ResidualVQ
 from ncodec.streaming import State, join_all, stack_rows, take_rows
 
@@ -491,6 +492,27 @@ class CompressionModel(nn.Module, ABC):
                 raise ArgumentError(f"streams of {what} {found}: must be of one")
         batch = sum(streams.batch for streams in known)
         return kind(replace(known[0], batch=batch), stack_rows([state.net for state in states]))
+
+    def fixed_step(self, frames: int, *, batch: int = 1) -> FixedSteps:
+        """Return steps of `frames` frames as functions of tensors of fixed sizes, for export.
+
+        They use `num_codebooks` and compute in plain PyTorch; so they export with gradients off:
+        `torch.export.export(steps.decoder, steps.decoder.example())`.
+
+        Raises:
+            ArgumentError: A number is below 1, or the model codes segments, each of them whole.
+        """
+        frames, batch = check_whole("frames", frames, 1), check_whole("batch", batch, 1)
+        if self.segment is not None:
+            raise ArgumentError(f"{self.name} codes segments: it has no steps of frames")
+        into, out = self.encoder_state(batch), self.decoder_state(batch)
+        audio = torch.zeros(batch, self.channels, frames * self.hop, device=self.device)
+        shape = (batch, into.streams.codebooks, frames)
+        codes = torch.zeros(shape, dtype=torch.int64, device=self.device)
+        return FixedSteps(
+            FixedStep(self, encoding(self, into.streams), into, audio),
+            FixedStep(self, decoding(self), out, codes),
+        )
 
     # What the checks need
 

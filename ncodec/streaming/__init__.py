@@ -4,6 +4,7 @@ from ncodec.streaming.layers import Residual, Sequential
 from ncodec.streaming.overlap import Relay, TiledSequential
 from ncodec.streaming.protocol import State, Streamable, join_all, join_time
 from ncodec.streaming.rows import stack_rows, take_rows
+from ncodec.streaming.tree import shape_of, tensors_of, with_tensors
 
 __all__ = [
     "Relay",
@@ -14,6 +15,9 @@ __all__ = [
     "TiledSequential",
     "join_all",
     "join_time",
+    "shape_of",
     "stack_rows",
     "take_rows",
+    "tensors_of",
+    "with_tensors",
 ]
