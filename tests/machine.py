@@ -28,6 +28,7 @@ _PACKAGES = {
     **dict.fromkeys(("c2enc", "c2dec"), "codec2"),
     **dict.fromkeys(("speexenc", "speexdec"), "speex"),
     "chromedriver": "chromium-driver",
+    "ffprobe": "ffmpeg",
 }
 
 

@@ -46,6 +46,14 @@ def test_links_into_the_source_lead_somewhere(page):
     assert [link for link in inner if not (ROOT / link).exists()] == []
 
 
+def test_every_page_is_in_the_sites_menu():
+    menu = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    listed = re.findall(r": ([\w-]+\.md)$", menu, flags=re.MULTILINE)
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(listed)
+    assert len(set(listed)) == len(listed)
+
+
 def test_what_is_listed_for_the_packages_is_there():
     targets = PROJECT["tool"]["hatch"]["build"]["targets"]
     made = {"man"}  # of `make man`

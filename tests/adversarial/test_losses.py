@@ -143,6 +143,7 @@ def test_the_loss_is_the_mean_over_discriminators():
     assert loss.train_adv(fake, real) == pytest.approx(float(torch.stack(hinges).mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hinge", "mse"])
 def test_discriminators_learn_to_separate_tones_from_noise(name):
     loss = adversary(name, rate=5e-3)

@@ -71,6 +71,7 @@ def some(process, patience=60):
     return os.read(process.stdout.fileno(), 1 << 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packet_ms", [40, 80])
 def test_each_packet_leaves_as_soon_as_its_sound_is_in(packet_ms):
     """Each output comes without more input than it needs: soxr works in blocks of 34 ms."""
@@ -100,6 +101,7 @@ def test_each_packet_leaves_as_soon_as_its_sound_is_in(packet_ms):
         process.wait()
 
 
+@pytest.mark.slow
 def test_sound_flows_packet_by_packet_and_comes_back_whole(chain):
     first, second = chain
     samples = (8000 * np.sin(np.arange(48000) * 0.05)).astype("<i2").tobytes()
@@ -116,6 +118,7 @@ def test_sound_flows_packet_by_packet_and_comes_back_whole(chain):
     assert (first.wait(90), second.wait(90)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_listener_that_leaves_ends_the_speaker_quietly(chain):
     first, second = chain
     feed(first, bytes(3 * PACKET))
