@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from ncodec.config import DacConfig
 from ncodec.errors import ArgumentError
-from ncodec.models.chain import ChainCodec, Outgoing
-from ncodec.models.reach import reach_of
+from ncodec.models.composed import ComposedCodec, Outgoing
+from ncodec.models.receptive_field import receptive_field_of
 from ncodec.nn import Conv1d, ConvTranspose1d, Snake, Tanh
 from ncodec.quantize import FactorizedVQ
 from ncodec.streaming import Residual, Sequential, Streamable, TiledSequential
@@ -36,7 +36,7 @@ TILE = 2048
 """Samples that go at once through the two blocks of the highest rates, to stay in the cache."""
 
 
-class DacModel(ChainCodec):
+class DacModel(ComposedCodec):
     """DAC at 16, 24 or 44.1 kHz, mono; streams of several channels are coded side by side."""
 
     config_type: ClassVar[Any] = DacConfig
@@ -58,10 +58,10 @@ class DacModel(ChainCodec):
         self.total_codebooks = config.codebooks
         self.codebook_sizes = (config.bins,) * config.codebooks
         self.bandwidths = kbps_steps(self.codebook_sizes, 1, self.frame_rate)
-        reach = reach_of(self.encoder, self.decoder, self.hop)
-        self.latency_samples = reach.encoder_lookahead + reach.decoder_held
-        self.receptive_field = reach.receptive_field
-        self.preroll_frames, self.postroll_frames = reach.preroll_frames, reach.postroll_frames
+        field = receptive_field_of(self.encoder, self.decoder, self.hop)
+        self.latency_samples = field.encoder_lookahead + field.decoder_held
+        self.receptive_field = field.samples
+        self.preroll_frames, self.postroll_frames = field.preroll_frames, field.postroll_frames
 
     def _nets(self) -> list[nn.Module]:
         modules = (*self.encoder.modules(), *self.decoder.modules())

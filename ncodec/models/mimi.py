@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ncodec.config import MimiConfig
-from ncodec.models.chain import ChainCodec
+from ncodec.models.composed import ComposedCodec
 from ncodec.nn import ELU, Conv1d, ConvTranspose1d
 from ncodec.nn.attention import Transformer
 from ncodec.nn.conv import seanet_padding
@@ -26,7 +26,7 @@ KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
 """Sizes that the released model and transformers' MimiConfig have."""
 
 
-class MimiModel(ChainCodec):
+class MimiModel(ComposedCodec):
     """Mimi: 24 kHz mono at 12.5 frames a second."""
 
     config_type: ClassVar[Any] = MimiConfig

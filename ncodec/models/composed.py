@@ -26,7 +26,7 @@ class Outgoing(NamedTuple):
     begun: bool
 
 
-class ChainCodec(CompressionModel):
+class ComposedCodec(CompressionModel):
     """A codec whose parts stream by themselves; families set the parts and describe themselves."""
 
     encoder: TiledSequential

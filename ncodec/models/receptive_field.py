@@ -1,4 +1,4 @@
-"""How far a chain of layers sees: from its sizes, without running it."""
+"""How far a codec of convolutions sees: from its sizes, without running it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _through(
     return output
 
 
-class Reach(NamedTuple):
+class ReceptiveField(NamedTuple):
     """What follows for a codec of hop H.
 
     Attributes:
@@ -51,18 +51,18 @@ class Reach(NamedTuple):
         decoder_held: Samples that the decoder still holds when F frames, F * H samples, have come.
         preroll_frames: Frames before one that its audio depends on.
         postroll_frames: Frames after one that its audio depends on.
-        receptive_field: Samples that one sample depends on, through encoder and decoder.
+        samples: Samples that one sample depends on, through encoder and decoder.
     """
 
     encoder_lookahead: int
     decoder_held: int
     preroll_frames: int
     postroll_frames: int
-    receptive_field: int
+    samples: int
 
 
-def reach_of(encoder: Streamable, decoder: Streamable, hop: int) -> Reach:
-    """Work out the reach of an encoder and a decoder without recurrence."""
+def receptive_field_of(encoder: Streamable, decoder: Streamable, hop: int) -> ReceptiveField:
+    """Work out the receptive field of an encoder and a decoder without recurrence."""
     frame = 1 << 16  # any, far from the start
     samples = range(frame * hop, (frame + 1) * hop)
     first = min(first_input(decoder, t) for t in samples)
@@ -70,10 +70,10 @@ def reach_of(encoder: Streamable, decoder: Streamable, hop: int) -> Reach:
     end = frame * hop
     while last_input(decoder, end - 1) >= frame:
         end -= 1
-    return Reach(
+    return ReceptiveField(
         encoder_lookahead=max(0, last_input(encoder, 0) + 1 - hop),
         decoder_held=frame * hop - end,
         preroll_frames=frame - first,
         postroll_frames=last - frame,
-        receptive_field=last_input(encoder, last) - first_input(encoder, first) + 1,
+        samples=last_input(encoder, last) - first_input(encoder, first) + 1,
     )
