@@ -136,8 +136,12 @@ def test_rooms_import_from_lower_floors_only() -> None:
     [
         ("ncodec.nn.conv", "    from ncodec.codec import compress", "ncodec.nn.conv imports"),
         ("ncodec.models.dac", "    from ncodec_cli import main", "ncodec.models.dac imports"),
-        ("ncodec.codec.plan", "    from ncodec import read", "ncodec.codec.plan imports"),
-        ("ncodec.codec.plan", "    import ncodec\n    ncodec.read", "ncodec.codec.plan imports"),
+        ("ncodec.codec.layout", "    from ncodec import read", "ncodec.codec.layout imports"),
+        (
+            "ncodec.codec.layout",
+            "    import ncodec\n    ncodec.read",
+            "ncodec.codec.layout imports",
+        ),
         ("ncodec.audio.pcm", "    import ncodec.metrics.rate", "ncodec.audio.pcm imports"),
         ("ncodec_formats.wire", "    from ncodec import errors", "ncodec_formats.wire imports"),
         ("ncodec_formats.wire", "    from . import header", "a circle"),

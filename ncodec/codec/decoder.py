@@ -18,9 +18,9 @@ from ncodec.arguments import check_whole, whole
 from ncodec.audio import Samples, check_format
 from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
-from ncodec.codec.outlet import RESAMPLER_REACH, Outlet
+from ncodec.codec.layout import check_model
+from ncodec.codec.output_stage import RESAMPLER_REACH, OutputStage
 from ncodec.codec.pipeline import Workers
-from ncodec.codec.plan import check_model
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header, Loss, Packet
@@ -80,7 +80,7 @@ class StreamDecoder:
         self._end = end
         self._model, self._codebooks = model, codebooks
         held = header.hop - 1 if gapless else 0
-        self._outlet = Outlet(header, self.timeline, begin=self._start, end=end, held=held)
+        self._output = OutputStage(header, self.timeline, begin=self._start, end=end, held=held)
         self._device = model.device
         self._concealer = Concealer(model, header, self._device)
         self._blocks: BlockDecoder | None = None
@@ -92,13 +92,13 @@ class StreamDecoder:
     @property
     def latency_samples(self) -> int:
         """Output samples that wait inside, at most, when a whole block has been pushed."""
-        held = self._model.latency_samples + self._outlet.held
+        held = self._model.latency_samples + self._output.held
         return -(-held * self.sample_rate // self.header.sample_rate)
 
     @property
     def first_frame(self) -> int:
         """The frame from which to feed packets, so that the start is exact (or well run in)."""
-        reach = RESAMPLER_REACH if self._outlet.resamples else 0
+        reach = RESAMPLER_REACH if self._output.resamples else 0
         sample = self.timeline.source_to_model(self._start) - reach - self.timeline.alignment
         sample = max(sample, 0)
         frame = max(self.timeline.frame_of(sample) - self.header.preroll_frames, 0)
@@ -109,7 +109,7 @@ class StreamDecoder:
         """The frame up to which packets are needed for an exact end; None without an `end`."""
         if self._end is None:
             return None
-        reach = RESAMPLER_REACH if self._outlet.resamples else 0
+        reach = RESAMPLER_REACH if self._output.resamples else 0
         sample = self.timeline.source_to_model(self._end) + reach
         step = 1 if self.header.segment is None else self.header.packet_frames
         frame = self.timeline.frame_of(sample) + step + self.header.postroll_frames
@@ -144,9 +144,9 @@ class StreamDecoder:
                 self._model, self.header, self._device, begin, self._workers
             )
             self._heard_to = begin
-            self._outlet.open(self.timeline.sample_of(begin))
+            self._output.open(self.timeline.sample_of(begin))
         for audio in self._audio(item, self._blocks):
-            yield self._outlet.push(audio)
+            yield self._output.push(audio)
 
     def finish(self, source_samples: int | None = None) -> Samples:
         """End the stream; return the rest.
@@ -167,13 +167,13 @@ class StreamDecoder:
         self._check_open()
         self._ended = True
         if self._blocks is None:
-            self._outlet.open(self.timeline.sample_of(self.first_frame))
+            self._output.open(self.timeline.sample_of(self.first_frame))
         else:
             for audio in self._bridge(self._blocks, self._lost_to, None):
-                yield self._outlet.push(audio)
+                yield self._output.push(audio)
             for audio in self._blocks.flush():
-                yield self._outlet.push(audio)
-        yield self._outlet.finish(source_samples)
+                yield self._output.push(audio)
+        yield self._output.finish(source_samples)
 
     def blocks(
         self,
@@ -198,7 +198,7 @@ class StreamDecoder:
             ArgumentError: the output's rate is not the model's; a resampler cannot be copied.
         """
         twin = copy.copy(self)
-        twin._outlet = self._outlet.snapshot()
+        twin._output = self._output.snapshot()
         twin._concealer = copy.copy(self._concealer)
         twin._blocks = self._blocks and self._blocks.copy()
         twin._before = self._before and self._before.copy()

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
+from ncodec.codec.layout import check_model, make_header, to_streams
 from ncodec.codec.options import EncodeOptions
 from ncodec.codec.pipeline import Pipeline, Workers
-from ncodec.codec.plan import check_model, make_header, to_streams
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.checks import as_samples

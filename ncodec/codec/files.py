@@ -20,9 +20,9 @@ from ncodec.audio import (
 from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
+from ncodec.codec.layout import make_header
 from ncodec.codec.options import DecodeOptions, EncodeOptions
 from ncodec.codec.pipeline import Workers
-from ncodec.codec.plan import make_header
 from ncodec.errors import BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
 from ncodec.progress import Progress

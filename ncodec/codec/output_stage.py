@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from ncodec.audio import Resampler, Samples
-from ncodec.codec.plan import from_streams
+from ncodec.codec.layout import from_streams
 from ncodec.errors import ArgumentError
 from ncodec_formats import Header
 from ncodec_formats.timeline import Timeline
@@ -17,7 +17,7 @@ RESAMPLER_REACH = 2048
 for halving the rate, has about 400 taps)."""
 
 
-class Outlet:
+class OutputStage:
     """Take model samples `[S, Cm, T]` that begin at `origin`; give the output's `[C, T]`.
 
     `begin` and `end` are source samples; `held` model samples are kept back until the end of the
@@ -84,7 +84,7 @@ class Outlet:
             parts.append(np.zeros((rest.shape[0], short), np.float32))
         return np.concatenate(parts, axis=1)
 
-    def snapshot(self) -> Outlet:
+    def snapshot(self) -> OutputStage:
         """Return a copy that goes on from here.
 
         Raises:
