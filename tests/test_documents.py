@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import ncodec
+from tests.test_layering import FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEECH = ROOT / "tests" / "data" / "speech.flac"
@@ -98,3 +99,19 @@ def test_examples_in_docstrings(name: str, new_folder) -> None:
 def test_python_in_documents(path: Path, new_folder) -> None:
     new_folder()
     exec(compile(python_of(path), str(path), "exec"), {"__name__": "__main__"})
+
+
+def test_the_architecture_is_as_drawn() -> None:
+    """Every file that the page names is there, and its floors are those that imports keep to."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    files = {path.as_posix() for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    named = set(re.findall(r"`([\w/]+\.py)`", text))
+    assert len(named) > 20
+    assert not [name for name in named if not any(f.endswith(f"/{name}") for f in files)]
+    drawn = [
+        re.findall(r"ncodec[_.]\w+", floor) for floor in re.split(r"-{20,}\n", text.split("```")[3])
+    ]
+    rooms = [
+        {room for room in floor if room not in ("ncodec", "ncodec.__main__")} for floor in FLOORS
+    ]
+    assert [set(floor) for floor in reversed(drawn)] == [floor for floor in rooms if floor]
