@@ -64,14 +64,14 @@ def together(model: CompressionModel, streams: list[Stream], frames: int, split:
 
 @pytest.mark.parametrize("family", RUN_IN)
 @given(data=st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_any_splits_and_joins_equal_each_alone(family: str, data: st.DataObject) -> None:
     model = MODELS[family]
     with torch.inference_mode():
         begins = data.draw(st.lists(st.integers(0, 5), min_size=2, max_size=4))
         streams = [Stream(model, seed, begin) for seed, begin in enumerate(begins)]
         for stream in streams:
-            together(model, [stream], stream.run_in, 1)
+            together(model, [stream], stream.run_in, 4)
         left = FRAMES
         while left:
             frames = data.draw(st.integers(1, left))
