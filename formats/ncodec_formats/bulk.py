@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
-from .packets import Head
+from .packets import HAS_SCALE, Head
 from .wire import BELOW_MODULUS, CHECK_MODULUS, SYNC
 
 if TYPE_CHECKING:
@@ -46,8 +46,15 @@ class Run:
             self.head,
             sequence=self.head.sequence + begin,
             first_frame=self.head.first_frame + begin * self.head.frames,
+            scale=self.scales[begin : begin + 1].tobytes() if begin < len(self.rows) else b"",
         )
         return Run(first, self.rows[begin:end], self.offset + begin * self.rows.shape[1])
+
+    @property
+    def scales(self) -> "NDArray[np.uint8]":
+        """The bytes of their scales, `[packets, bytes of a scale]`."""
+        end = self.head.size - 2
+        return self.rows[:, end - len(self.head.scale) : end]
 
     def peel(self, codebooks: int) -> "Run":
         """Returns the same packets with their lowest layers only."""
@@ -73,19 +80,21 @@ class Run:
 def find_run(data: bytes, pos: int, head: Head) -> Run | None:
     """Returns the packets like that at `pos`, which has `head`, as far as they go without a break.
 
-    None unless there are several, with nothing in their heads but the sequence number.
+    None unless there are several, with nothing in their heads but the sequence number and a scale.
     """
     import numpy as np
 
     stride = head.size + head.body_size
     count = (len(data) - pos) // stride
-    if data[pos + 2] != 0 or count < 2:
+    if data[pos + 2] & ~HAS_SCALE or count < 2:
         return None
+    if not data.startswith(data[pos : pos + 3], pos + stride):
+        return None  # something else follows: not worth a look at all that there is
     rows = np.frombuffer(data, np.uint8, count * stride, pos).reshape(count, stride)
-    width = head.size - 5
+    width = head.size - 5 - len(head.scale)
     sequences = head.sequence + np.arange(count, dtype=np.int64)
-    expected = np.empty((count, head.size), np.uint8)
-    expected[:, :3] = np.frombuffer(SYNC + b"\0", np.uint8)
+    expected = rows[:, : head.size].copy()
+    expected[:, :3] = np.frombuffer(SYNC + data[pos + 2 : pos + 3], np.uint8)
     for at in range(width):
         expected[:, 3 + at] = (sequences >> 7 * at) & 0x7F | (0x80 if at < width - 1 else 0)
     crc = np.full(count, 0xFFFF, np.int64)

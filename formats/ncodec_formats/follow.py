@@ -14,6 +14,7 @@ from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
 from .peeling import copies
 from .scanner import SKIPPED, Element, Scanner, Source
 from .timeline import Timeline
+from .wire import count_good_layers
 
 
 @dataclass
@@ -197,7 +198,9 @@ class Follower:
             run = self._run
             self._run = run.part(1, run.count) if run.count > 1 else None
             data = run.rows[0].tobytes()
-            return Element(CODES, run.offset, data, len(data), run.head, run.head.size)
+            head = run.head
+            good = count_good_layers(data[head.size :], head.lengths)
+            return Element(CODES, run.offset, data, len(data), head, head.size, good)
         element = self.scanner.next()
         if self._whole and element is not None and element.kind != END:
             self._digest.add(element.data)
@@ -242,7 +245,8 @@ class Follower:
 
     def _take_run(self, run: Run) -> None:
         first = run.head.first_frame
-        if first >= self.expected and run.end_frame <= self._most and run.all_good():
+        timely = first >= self.expected and run.end_frame <= self._most
+        if timely and run.all_good() and not self.layout.scale_fault(run.head, run.scales):
             self._close_gap(first, run.end_frame - first)
             self.packets += run.count
             self._queue.append(run)
@@ -258,7 +262,7 @@ class Follower:
             self._fault(f"packet {head.sequence} is repeated or out of order", stop)
             return
         self.packets += 1
-        good = self.layout.count_good(head, element.data[head.size :])
+        good = self.layout.count_good(head, element.data[head.size :], element.good)
         lost = len(head.lengths) - good
         if lost:
             self.losses.packets += 1
@@ -278,10 +282,8 @@ class Follower:
         self._queue.append(Coded(head, element.data, good))
 
     def _take_copies(self, payload: bytes) -> None:
-        for head, data in copies(payload, self.layout):
-            if head.first_frame < self.expected:
-                continue
-            good = self.layout.count_good(head, data[head.size :])
+        for head, data in copies(payload, self.layout, self.expected):
+            good = self.layout.count_good(head, data[head.size :], len(head.lengths))
             if good == 0:
                 continue
             self.losses.recovered += 1

@@ -133,6 +133,9 @@ class Layout:
         """Layers that can be decoded, from the first on."""
         self.exact = all(size & (size - 1) == 0 for size in self._sizes) and not any(self.kinds)
         """Any bytes are codes, and lengths follow from the header."""
+        readable = zip(self.kinds[: self.readable], self._sizes, strict=False)
+        self._decoding_tells = any(kind or size & (size - 1) for kind, size in readable)
+        """Some bytes are no codes."""
         self._regular = self.lengths(header.packet_frames, self.layers)
         self._decoded: tuple[Head, NDArray[np.uint16]] | None = None
 
@@ -238,27 +241,32 @@ class Layout:
             raise LimitError(f"a packet of {len(data)} bytes; at most {limits.MAX_PACKET}")
         return data
 
-    def count_good(self, head: Head, body: bytes) -> int:
+    def count_good(self, head: Head, body: bytes, checked: int | None = None) -> int:
         """Returns how many layers of a packet are good.
 
         A layer that is damaged, or has a code beyond its codebook, takes those above it along. What
-        can't be decoded is judged by its check alone.
+        can't be decoded is judged by its check alone. `checked` is how many layers agree with their
+        checks, where that is known.
         """
         if self.scale_fault(head):
             return 0
-        good = count_good_layers(body, head.lengths)
-        if self.exact:
+        good = count_good_layers(body, head.lengths) if checked is None else checked
+        if not self._decoding_tells:
             return good
         decoded = len(self._decode(head, body, good))
         return good if decoded == min(good, self.readable) else decoded
 
-    def scale_fault(self, head: Head) -> str:
-        """Returns what is wrong with a packet's scale; nothing if it is right."""
+    def scale_fault(self, head: Head, scales: "NDArray[np.uint8] | None" = None) -> str:
+        """Returns what is wrong with a packet's scale; nothing if it is right.
+
+        `scales` has the bytes of those of several packets like it, `[packets, bytes]`.
+        """
         if not head.scale and self.header.segment is None:
             return ""
         import numpy as np
 
-        scale = np.frombuffer(head.scale, ">f4") if head.scale else None
+        data = head.scale if scales is None else scales.tobytes()
+        scale = np.frombuffer(data, ">f4") if head.scale else None
         return scale_fault(self.header, scale, len(head.lengths))
 
     def get_packet(self, head: Head, body: bytes, good: int) -> Packet:

@@ -24,10 +24,11 @@ def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) 
     return target.put_lower(head, data, target.layers)
 
 
-def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
+def copies(payload: bytes, layout: Layout, first_frame: int = 0) -> Iterator[tuple[Head, bytes]]:
     """Yields head and data of each copy in a redundancy packet; stops at the first that is none.
 
-    A copy is a packet of codes without its sync word; the data come with it.
+    Those of packets before `first_frame` are passed over. A copy is a packet of codes without its
+    sync word; the data come with it.
     """
     pos = 0
     while pos < len(payload):
@@ -37,10 +38,12 @@ def copies(payload: bytes, layout: Layout) -> Iterator[tuple[Head, bytes]]:
             return
         end = pos - len(SYNC) + head.size + head.body_size
         data = SYNC + payload[pos:end]
+        pos = end
+        if head.first_frame < first_frame:
+            continue
         if count_good_layers(data[head.size :], head.lengths) < len(head.lengths):
             return
         yield head, data
-        pos = end
 
 
 def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:

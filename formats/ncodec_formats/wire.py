@@ -1,6 +1,7 @@
 """The smallest parts of ECDC version 1: sync words, variable-length integers, checks."""
 
 import binascii
+from functools import lru_cache
 
 MAGIC = b"ECDC"
 VERSION = 1
@@ -62,12 +63,21 @@ def crc16(data: bytes | memoryview) -> int:
     return binascii.crc_hqx(data, 0xFFFF)
 
 
+_MODULUS = CHECK_MODULUS * BELOW_MODULUS
+
+
+@lru_cache(maxsize=1024)
+def _place(length: int) -> int:
+    """Returns what a byte in front of `length` others counts, as a remainder."""
+    return pow(256, length, _MODULUS)
+
+
 def put_layers(layers: list[bytes]) -> bytes:
     """Joins layers, each followed by its check byte."""
     out = bytearray()
     below = 1
     for layer in layers:
-        value = int.from_bytes(layer, "big") + (below << 8 * len(layer))
+        value = int.from_bytes(layer, "big") % _MODULUS + below * _place(len(layer))
         out += layer
         out.append(value % CHECK_MODULUS)
         below = value % BELOW_MODULUS
@@ -84,7 +94,7 @@ def count_good_layers(body: bytes, lengths: tuple[int, ...]) -> int:
         end = pos + length
         if end >= len(body):
             return count
-        value = int.from_bytes(body[pos:end], "big") + (below << 8 * length)
+        value = int.from_bytes(body[pos:end], "big") % _MODULUS + below * _place(length)
         if body[end] != value % CHECK_MODULUS:
             return count
         below = value % BELOW_MODULUS

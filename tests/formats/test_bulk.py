@@ -1,12 +1,16 @@
 """Many packets at once are judged as one by one."""
 
+import io
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncodec_formats.bulk import Run, _weights
-from ncodec_formats.packets import Head
+from ncodec_formats import EcdcReader, Packet, verify
+from ncodec_formats.bulk import WORTH_IT, Run, _weights
+from ncodec_formats.packets import Head, Layout
 from ncodec_formats.wire import put_layers
+from tests.formats.files import make_header, random_codes, write
 
 
 def test_layers_of_any_lengths_take_constant_memory():
@@ -35,3 +39,25 @@ def test_a_run_is_good_if_each_layer_agrees_with_its_check(lengths, packets, dat
     column = data.draw(st.integers(4, rows.shape[1] - 1))
     rows[row, column] ^= 1 << data.draw(st.integers(0, 7))
     assert not run.all_good()
+
+
+def test_scales_are_judged_many_at_once():
+    header = make_header(segment=(4800, 4750))
+    codes = random_codes(header, 1500)
+    data = write(header, codes)
+    assert len(data) > 2 * WORTH_IT
+    file = io.BytesIO(data)
+    runs = [event for event in EcdcReader(file).events(runs=True) if isinstance(event, Run)]
+    assert sum(run.count for run in runs) > 700
+    assert runs[0].part(3, 4).head.scale == np.array([0.5], ">f4").tobytes()
+    layout = Layout(header)
+    right, wrong = (
+        layout.put_packet(Packet(700, 10500, codes[700], np.array([value], np.float32)))
+        for value in (0.5, np.nan)
+    )
+    broken = data.replace(right, wrong)
+    assert broken != data
+    report = verify(io.BytesIO(broken))
+    assert (report.losses.packets, report.losses.frames) == (1, 15)
+    assert "packet 700 at byte" in report.problems[0]
+    assert "nan" in report.problems[0]
