@@ -26,7 +26,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT 
 FLOORS = (
     ("ncodec_formats",),
     ("ncodec", "ncodec.errors"),
-    ("ncodec.arguments", "ncodec.files", "ncodec.progress", "ncodec.quiet"),
+    ("ncodec.arguments", "ncodec.files", "ncodec.progress", "ncodec.quiet", "ncodec.regroup"),
     ("ncodec.config", "ncodec.dsp", "ncodec.kernels", "ncodec.runtime"),
     ("ncodec.streaming",),
     ("ncodec.nn", "ncodec.quantize"),

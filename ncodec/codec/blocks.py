@@ -11,6 +11,7 @@ from torch import Tensor
 from ncodec.audio import Samples
 from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.models.base import CompressionModel
+from ncodec.regroup import Regroup
 from ncodec_formats import Header
 
 
@@ -34,10 +35,13 @@ class BlockDecoder:
         """Begin with nothing before `frame`; with `workers`, samples come while more is fed."""
         self.frame, self.samples = frame, 0
         self._model = model
-        self._size = None if header.segment is not None else header.block_frames
+        size = header.block_frames
+        self._blocks = (
+            None
+            if header.segment is not None
+            else Regroup[Tensor](size, axis=2, join=torch.cat, first=size - frame % size)
+        )
         self._state = model.decoder_state(header.streams, device)
-        self._latents: tuple[Tensor, ...] = ()
-        self._begin = frame
         self._pipeline = Pipeline[Samples](model, workers)
         self._done: list[Samples] = []
 
@@ -45,27 +49,23 @@ class BlockDecoder:
         """Return one that goes on from here by itself; both will give what is on its way."""
         self._done += self._pipeline.rest()
         twin = copy.copy(self)
+        twin._blocks = self._blocks and self._blocks.copy()
         twin._done, twin._pipeline = list(self._done), self._pipeline.fork()
         return twin
 
     def feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
         """Take the next frames; decode the blocks that are full."""
         self.frame += latent.shape[2]
-        if self._size is None:
+        if self._blocks is None:
             yield from self._step(latent, scale)
             return
-        self._latents = (*self._latents, latent)
-        while self.frame >= (stop := (self._begin // self._size + 1) * self._size):
-            queue = torch.cat(self._latents, dim=2)
-            count = stop - self._begin
-            self._latents = (queue[:, :, count:],) if queue.shape[2] > count else ()
-            self._begin = stop
-            yield from self._step(queue[:, :, :count], None)
+        for block in self._blocks.push(latent):
+            yield from self._step(block, None)
 
     def flush(self) -> Iterator[Samples]:
         """End: decode what waits."""
-        if self._latents:
-            yield from self._step(torch.cat(self._latents, dim=2), None)
+        if self._blocks is not None and (block := self._blocks.rest()) is not None:
+            yield from self._step(block, None)
         state = self._state
         yield from self._give(self._pipeline.add(lambda: _samples(self._model.decode_flush(state))))
         yield from self._give(self._pipeline.rest())

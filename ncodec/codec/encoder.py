@@ -20,6 +20,7 @@ from ncodec.codec.pipeline import Pipeline, Workers
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.checks import as_samples
+from ncodec.regroup import Regroup
 from ncodec_formats import Header, Packet, Tags
 
 log = logging.getLogger("ncodec")
@@ -110,10 +111,9 @@ class StreamEncoder:
         self._model, self._name = model, name
         self._codebooks = len(header.codebook_sizes)
         self._resampler = Resampler(header.source_rate, model.sample_rate, header.source_channels)
-        self._block = header.block_frames * model.hop
-        self._waiting: list[Samples] = []
-        self._waiting_samples = 0
-        self._codes: list[np.ndarray] = []
+        block = header.block_frames * model.hop
+        self._blocks = Regroup[Samples](block, axis=1, join=np.concatenate)
+        self._codes = Regroup[np.ndarray](header.packet_frames, axis=2, join=np.concatenate)
         self._sequence = self._frames = 0
         self._device = model.device
         self._state = model.encoder_state(header.streams, self._device, self._codebooks)
@@ -141,8 +141,7 @@ class StreamEncoder:
         samples = _taken(samples, self.header.source_channels)
         check_finite(samples, self.samples, self.header.source_rate, self._name)
         self.samples += samples.shape[1]
-        self._wait(self._resampler.push(samples))
-        return self._run_blocks()
+        return self._run_blocks(self._resampler.push(samples))
 
     def finish(self) -> list[Packet]:
         """End the stream: return the last packets.
@@ -154,18 +153,16 @@ class StreamEncoder:
         self._ended = True
         if self._odd_bytes:
             log.warning("%s: %d odd bytes at the end", self._name, len(self._odd_bytes))
-        self._wait(self._resampler.finish())
-        packets = self._run_blocks()
+        packets = self._run_blocks(self._resampler.finish())
         if self._resampler.given == 0:
             return packets
-        if self._waiting_samples:
-            packets += self._run_block(self._waiting_samples)
+        if (block := self._blocks.rest()) is not None:
+            packets += self._run_block(block)
         state = self._state
         packets += self._pack(self._pipeline.add(lambda: self._model.encode_flush(state)))
         packets += self._pack(self._pipeline.rest())
-        if self._codes:
-            packets.append(self._packet(np.concatenate(self._codes, axis=2), None))
-            self._codes = []
+        if (codes := self._codes.rest()) is not None:
+            packets.append(self._packet(codes, None))
         return packets
 
     def push_bytes(
@@ -211,7 +208,7 @@ class StreamEncoder:
         self._ready += self._pack(self._pipeline.rest())  # both will give what is on its way
         twin = copy.copy(self)
         twin._resampler = copy.copy(self._resampler)
-        twin._waiting, twin._codes = list(self._waiting), list(self._codes)
+        twin._blocks, twin._codes = self._blocks.copy(), self._codes.copy()
         twin._ready, twin._pipeline = list(self._ready), self._pipeline.fork()
         return twin
 
@@ -219,29 +216,15 @@ class StreamEncoder:
         if self._ended:
             raise ArgumentError("the stream has ended: `finish` was called; make a new encoder")
 
-    def _wait(self, x: Samples) -> None:
-        if x.shape[1]:
-            self._waiting.append(x)
-            self._waiting_samples += x.shape[1]
-
-    def _take(self, samples: int) -> Samples:
-        """Take the next samples `[S, Cm, T]` of the model's rate."""
-        if self._waiting:
-            joined = np.concatenate(self._waiting, axis=1)
-        else:
-            joined = np.zeros((self.header.source_channels, 0), np.float32)
-        self._waiting = [joined[:, samples:]]
-        self._waiting_samples -= samples
-        return to_streams(joined[:, :samples], self._model.channels)
-
-    def _run_blocks(self) -> list[Packet]:
+    def _run_blocks(self, samples: Samples) -> list[Packet]:
         packets, self._ready = self._ready, []
-        while self._waiting_samples >= self._block:
-            packets += self._run_block(self._block)
+        for block in self._blocks.push(samples):
+            packets += self._run_block(block)
         return packets
 
-    def _run_block(self, samples: int) -> list[Packet]:
-        block = torch.from_numpy(np.ascontiguousarray(self._take(samples))).to(self._device)
+    def _run_block(self, samples: Samples) -> list[Packet]:
+        streams = np.ascontiguousarray(to_streams(samples, self._model.channels))
+        block = torch.from_numpy(streams).to(self._device)
         with torch.inference_mode():
             work, self._state = self._model.encode_later(block, self._state)
         return self._pack(self._pipeline.add(work))
@@ -253,20 +236,10 @@ class StreamEncoder:
             codes = chunk.codes[:, : self._codebooks].transpose(0, 1).to(torch.int32)
             array = codes.cpu().numpy().astype(np.uint16)
             if self.header.segment is None:
-                self._codes.append(array)
-                packets += self._full_packets()
+                packets += [self._packet(codes, None) for codes in self._codes.push(array)]
             else:
                 packets.append(self._packet(array, chunk.scale))
         return packets
-
-    def _full_packets(self) -> list[Packet]:
-        size = self.header.packet_frames
-        if sum(part.shape[2] for part in self._codes) < size:
-            return []
-        codes = np.concatenate(self._codes, axis=2)
-        whole = codes.shape[2] // size * size
-        self._codes = [codes[:, :, whole:]] if whole < codes.shape[2] else []
-        return [self._packet(codes[:, :, i : i + size], None) for i in range(0, whole, size)]
 
     def _packet(self, codes: np.ndarray, scale: torch.Tensor | None) -> Packet:
         values = None if scale is None else scale.reshape(-1).float().cpu().numpy()

@@ -19,6 +19,7 @@ from ncodec.containers.content import (
 )
 from ncodec.errors import ArgumentError, BadFileError, CheckpointError
 from ncodec.models.encodec_lm import EncodecLM
+from ncodec.regroup import Regroup
 from ncodec_formats import EcdcReader, EcdcWriter, Loss, Packet
 from ncodec_formats.ecdc0 import MODELS, Ecdc0Reader, Ecdc0Writer, Header0
 from ncodec_formats.entropy.arithmetic import quantize_cdf
@@ -159,19 +160,11 @@ def _packets0(reader: Ecdc0Reader, lm: EncodecLM | None, size: int) -> Iterator[
 
 def _regroup(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Cut blocks `[K, F]` anew into `size` frames each, fewer in the last."""
-    waiting: list[np.ndarray] = []
-    held = 0
+    frames = Regroup[np.ndarray](size, axis=1, join=np.concatenate)
     for block in blocks:
-        waiting.append(block)
-        held += block.shape[1]
-        if held >= size:
-            joined = np.concatenate(waiting, axis=1)
-            whole = held // size * size
-            for at in range(0, whole, size):
-                yield np.ascontiguousarray(joined[:, at : at + size])
-            waiting, held = [joined[:, whole:]], held - whole
-    if held:
-        yield np.concatenate(waiting, axis=1)
+        yield from map(np.ascontiguousarray, frames.push(block))
+    if (rest := frames.rest()) is not None:
+        yield np.ascontiguousarray(rest)
 
 
 class _Rechunk:
