@@ -1,16 +1,16 @@
 """Readers and writers of ncodec's file formats: bytes only, never torch."""
 
-from .check import repair, verify
-from .copying import Report
+from .cut_cat import cat, cut
 from .ending import End, Index
 from .errors import NcodecError
-from .follow import Losses
+from .follower import Losses
 from .header import Header, Tags, tag_pairs
 from .info import info, sniff
-from .operations import peel, set_tags
 from .packets import Loss, Packet, encode_packet
+from .peel_tag import peel, set_tags
+from .raw_links import Report
 from .reader import EcdcReader, open_links
-from .splice import cat, cut
+from .verify_repair import repair, verify
 from .writer import EcdcWriter
 
 __all__ = [

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from . import limits
-from .array_files import describe_arrays
 from .bitrate import bits_of, kbps
-from .copying import played_samples
 from .errors import BadFileError
+from .foreign.arrays import describe_arrays
 from .header import PREFIX, Header
+from .raw_links import played_samples
 from .reader import open_links
 from .scanner import Source, read_header
 from .tail import tails
@@ -149,7 +149,7 @@ def _link(header: Header, packets: int, end_frame: int, samples: int, size: int)
 
 
 def _ecdc0(src: BinaryIO) -> dict[str, Any]:
-    from .ecdc0 import Ecdc0Reader  # seldom wanted, and slow to load
+    from .foreign.ecdc0 import Ecdc0Reader  # seldom wanted, and slow to load
 
     header = Ecdc0Reader(src).header
     layout = header.layout
@@ -167,7 +167,7 @@ def _ecdc0(src: BinaryIO) -> dict[str, Any]:
 
 
 def _dac(src: BinaryIO) -> dict[str, Any]:
-    from .dac import read_dac  # likewise
+    from .foreign.dac import read_dac  # likewise
 
     dac = read_dac(src)
     return {

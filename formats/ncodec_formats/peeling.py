@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 
-from .bulk import Run
 from .ending import DIGEST_SIZE
+from .packet_runs import Run
 from .packets import REDUNDANCY, Head, Layout, get_other, put_other
 from .wire import SYNC, count_good_layers
 

@@ -8,7 +8,7 @@ from . import limits
 from .ending import End, Index
 from .entropy import CODINGS, Codings
 from .errors import ArgumentError, BadFileError, NcodecError
-from .follow import Coded, Event, Follower, Losses, Other
+from .follower import Coded, Event, Follower, Losses, Other
 from .header import Header
 from .packets import Layout, Loss, Packet
 from .scanner import Source, read_header

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import limits
-from .bulk import WORTH_IT, Run, find_run
 from .ending import FOOTER, Index
 from .errors import BadFileError, DamageError, NcodecError
 from .header import PREFIX, Header, header_size
+from .packet_runs import WORTH_IT, Run, find_run
 from .packets import CODES, END, INDEX, Head, Layout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 

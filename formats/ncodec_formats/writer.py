@@ -4,11 +4,11 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
 from .bounds import is_count, plain
-from .bulk import Run
 from .ending import FOOTER, End, Index, wants_header_copy, with_header_copy
 from .entropy import CODINGS, Codings
 from .errors import ArgumentError
 from .header import Header
+from .packet_runs import Run
 from .packets import REDUNDANCY, Head, Layout, Packet, put_other
 from .peeling import Digests
 from .wire import FOOTER_MAGIC, SYNC

@@ -20,7 +20,7 @@ import numpy as np
 from ncodec.containers.content import Content, make_content_header, packets_of, shape_of, whole
 from ncodec.errors import ArgumentError, BadFileError, LimitError, NcodecError
 from ncodec_formats import Header, Packet
-from ncodec_formats.array_files import DESCRIPTION
+from ncodec_formats.foreign.arrays import DESCRIPTION
 
 MAX_BYTES = 1 << 30
 """Largest size of the arrays in a file that is read."""

@@ -24,7 +24,7 @@ from ncodec.containers.ecdc import LoadModel
 from ncodec.errors import ArgumentError
 from ncodec.models.dac import DacModel, window_samples
 from ncodec_formats import Packet
-from ncodec_formats.dac import DacFile, read_dac, write_dac
+from ncodec_formats.foreign.dac import DacFile, read_dac, write_dac
 
 
 def read_dac_content(file: BinaryIO, name: str | None, load: LoadModel) -> Content:

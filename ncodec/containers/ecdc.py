@@ -21,8 +21,8 @@ from ncodec.errors import ArgumentError, BadFileError, CheckpointError
 from ncodec.models.encodec_lm import EncodecLM
 from ncodec.regroup import Regroup
 from ncodec_formats import EcdcReader, EcdcWriter, Loss, Packet
-from ncodec_formats.ecdc0 import MODELS, Ecdc0Reader, Ecdc0Writer, Header0
 from ncodec_formats.entropy.arithmetic import quantize_cdf
+from ncodec_formats.foreign.ecdc0 import MODELS, Ecdc0Reader, Ecdc0Writer, Header0
 
 LoadModel = Callable[[str], Any]
 """Gives the model of a name; of `ncodec.checkpoints.load`'s kind."""

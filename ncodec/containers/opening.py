@@ -16,7 +16,7 @@ from ncodec.files import spooled
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, sniff
 from ncodec_formats import open_links as open_ecdc_links
-from ncodec_formats.dac import MAX_FILE, read_dac
+from ncodec_formats.foreign.dac import MAX_FILE, read_dac
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 MAX_PIPE = MAX_FILE

@@ -17,7 +17,7 @@ from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
 from ncodec.models.encodec_lm import EncodecLM
 from ncodec_cli.main import main
-from ncodec_formats.dac import read_dac, write_dac
+from ncodec_formats.foreign.dac import read_dac, write_dac
 
 DAC = DacConfig(16000, 4, (2, 4), 16, 16, 2, 16, 4)
 

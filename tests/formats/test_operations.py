@@ -28,11 +28,11 @@ from ncodec_formats import (
     tail,
     verify,
 )
-from ncodec_formats.copying import copy_item, raw_links
 from ncodec_formats.ending import FOOTER, HEADER_KEY, End, wants_header_copy, with_header_copy
 from ncodec_formats.errors import ArgumentError, BadFileError, DamageError
 from ncodec_formats.packets import END, Head, Layout, put_other
 from ncodec_formats.peeling import Digests
+from ncodec_formats.raw_links import copy_item, raw_links
 from ncodec_formats.scanner import Scanner, Source, read_header
 from ncodec_formats.writer import LinkWriter
 from tests.formats.files import (

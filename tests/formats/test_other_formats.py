@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec_formats import info
-from ncodec_formats.dac import DacFile, read_dac, write_dac
-from ncodec_formats.ecdc0 import Ecdc0Reader, Ecdc0Writer, Header0
 from ncodec_formats.entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder, quantize_cdf
 from ncodec_formats.errors import (
     ArgumentError,
@@ -21,6 +19,8 @@ from ncodec_formats.errors import (
     NcodecError,
     UnsupportedVersionError,
 )
+from ncodec_formats.foreign.dac import DacFile, read_dac, write_dac
+from ncodec_formats.foreign.ecdc0 import Ecdc0Reader, Ecdc0Writer, Header0
 
 TOTAL = 1 << 24
 SKEWED = quantize_cdf(np.array([0.5, 0.25, 0.125, 0.125], np.float32))

@@ -10,11 +10,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "formats"))
 
 from ncodec_formats import EcdcWriter, Header, cut, repair  # noqa: E402
-from ncodec_formats.copying import copy_item, raw_links  # noqa: E402
-from ncodec_formats.dac import DacFile, write_dac  # noqa: E402
-from ncodec_formats.ecdc0 import Ecdc0Writer, Header0  # noqa: E402
 from ncodec_formats.entropy.arithmetic import quantize_cdf  # noqa: E402
+from ncodec_formats.foreign.dac import DacFile, write_dac  # noqa: E402
+from ncodec_formats.foreign.ecdc0 import Ecdc0Writer, Header0  # noqa: E402
 from ncodec_formats.packets import put_other  # noqa: E402
+from ncodec_formats.raw_links import copy_item, raw_links  # noqa: E402
 
 
 def header(**changes: object) -> Header:

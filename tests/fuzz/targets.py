@@ -20,6 +20,7 @@ from ncodec_formats import (
     header,
     info,
     open_links,
+    packet_runs,
     packets,
     peel,
     repair,
@@ -28,10 +29,9 @@ from ncodec_formats import (
     tail,
     verify,
 )
-from ncodec_formats import bulk as bulk_packets
-from ncodec_formats.dac import read_dac, write_dac
-from ncodec_formats.ecdc0 import Ecdc0Reader
 from ncodec_formats.entropy.arithmetic import quantize_cdf
+from ncodec_formats.foreign.dac import read_dac, write_dac
+from ncodec_formats.foreign.ecdc0 import Ecdc0Reader
 
 UNIFORM = quantize_cdf(np.full(1024, 1 / 1024, np.float32))
 
@@ -197,7 +197,7 @@ def without_checks() -> None:
     for module in (packets, header, scanner, tail):
         module.zlib = SimpleNamespace(crc32=lambda _data: 0)  # type: ignore[attr-defined]
     packets.crc16 = lambda _data: 0
-    bulk_packets._crc_table = lambda: np.zeros(256, np.int64)
+    packet_runs._crc_table = lambda: np.zeros(256, np.int64)
 
 
 def one_input(target: str, data: bytes) -> None:

@@ -73,7 +73,7 @@ def test_their_files(made: Path, model, tmp_path: Path, name: str) -> None:
 
 
 def test_conversion_and_back(made: Path, model, tmp_path: Path) -> None:
-    from ncodec_formats.dac import read_dac
+    from ncodec_formats.foreign.dac import read_dac
 
     convert(made / "short.dac", tmp_path / "a.ecdc", model="tiny")
     decompress(tmp_path / "a.ecdc", tmp_path / "out.wav", encoding="f32")

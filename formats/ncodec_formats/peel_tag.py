@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import BinaryIO
 
-from .bulk import Run
-from .copying import Report, copy_item, raw_links
 from .errors import ArgumentError
 from .header import Header, Tags, tag_pairs
+from .packet_runs import Run
 from .peeling import peel_packet
+from .raw_links import Report, copy_item, raw_links
 
 
 def peel(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadFileError
+from ..errors import BadFileError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import limits
-from .entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder
-from .entropy.packed import Packer, unpack
-from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
-from .header import PREFIX
-from .wire import MAGIC
+from .. import limits
+from ..entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder
+from ..entropy.packed import Packer, unpack
+from ..errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
+from ..header import PREFIX
+from ..wire import MAGIC
 
 if TYPE_CHECKING:
     import numpy as np

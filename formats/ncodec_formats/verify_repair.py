@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import BinaryIO
 
-from .copying import Report, copy_item, raw_links
 from .errors import BadFileError
 from .header import Header
+from .raw_links import Report, copy_item, raw_links
 
 
 def verify(src: BinaryIO) -> Report:

@@ -1,6 +1,6 @@
 """Cutting a part out of ECDC files and joining parts again, by copying packets.
 
-As `operations` does: streaming, in constant memory, and from damaged sources only if asked to.
+As `peel_tag` does: streaming, in constant memory, and from damaged sources only if asked to.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -11,12 +11,12 @@ from itertools import chain
 from typing import BinaryIO
 from zlib import crc32
 
-from .bulk import Run
-from .copying import Item, RawLink, Report, copy_item, raw_links, span
 from .ending import HEADER_KEY, End
 from .errors import ArgumentError, NcodecError
 from .header import Header
+from .packet_runs import Run
 from .peeling import Digests
+from .raw_links import Item, RawLink, Report, copy_item, raw_links, span
 from .writer import LinkWriter
 
 MARGIN_FRAMES = 4

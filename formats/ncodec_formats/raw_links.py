@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import BinaryIO
 
-from .bulk import Run
 from .ending import HEADER_KEY, End
 from .errors import BadFileError, DamageError
-from .follow import Coded, Losses
+from .follower import Coded, Losses
 from .header import Header
+from .packet_runs import Run
 from .packets import Head, Layout, Loss, put_gap
 from .peeling import Digests
 from .reader import EcdcReader

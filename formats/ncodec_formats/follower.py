@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from . import limits
-from .bulk import Run
 from .ending import DIGEST_SIZE, End
 from .errors import BadFileError, DamageError, LimitError
 from .header import Header
+from .packet_runs import Run
 from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
 from .peeling import copies
 from .scanner import SKIPPED, Element, Scanner, Source

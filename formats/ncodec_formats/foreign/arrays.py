@@ -7,8 +7,8 @@ import json
 import zipfile
 from typing import Any, BinaryIO
 
-from . import limits
-from .errors import BadFileError
+from .. import limits
+from ..errors import BadFileError
 
 DESCRIPTION = "ncodec"
 """Name of the array, or key of the metadata, that holds a JSON text about the codes."""

@@ -10,10 +10,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import limits
-from .errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
+from .. import limits
+from ..errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
+from ..wire import DAC_MAGIC
 from .npy_pickle import read_pickle
-from .wire import DAC_MAGIC
 
 if TYPE_CHECKING:
     import numpy as np

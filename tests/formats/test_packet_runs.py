@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec_formats import EcdcReader, Packet, verify
-from ncodec_formats.bulk import WORTH_IT, Run, _weights
+from ncodec_formats.packet_runs import WORTH_IT, Run, _weights
 from ncodec_formats.packets import Head, Layout
 from ncodec_formats.wire import put_layers
 from tests.formats.files import make_header, random_codes, write
