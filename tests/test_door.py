@@ -206,6 +206,21 @@ def test_operations_take_paths_files_and_bytes(model, coded, tmp_path) -> None:
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".ecdc"] * 6
 
 
+def test_codes_are_converted_from_bytes_too(coded, model) -> None:
+    arrays = io.BytesIO()
+    assert ncodec.convert(coded, arrays, to="npz").model == "ncodec_24khz"
+    whole, _ = ncodec.read(coded, model=model)
+    assert np.array_equal(ncodec.read(arrays.getvalue(), model=model)[0], whole)
+
+
+def test_integers_are_scaled_by_their_type(model, stereo) -> None:
+    whole = np.round(stereo * 32768).astype(np.int16)
+    expected = written(whole.astype(np.float32) / 32768, model)
+    assert written(whole, model) == expected
+    assert written(whole.astype(np.int32) << 16, model) == expected
+    assert written(torch.from_numpy(whole.T.copy()), model) == expected
+
+
 def test_what_a_file_says_is_typed(coded) -> None:
     about = ncodec.info(coded)
     assert (about.format, about.bytes, about.links) == ("ecdc", len(coded), 1)
@@ -243,6 +258,15 @@ def test_wrong_things_are_refused_with_the_rule(coded, tmp_path) -> None:
         ncodec.cat("a.ecdc", "b.ecdc")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="must be a mapping, or pairs"):
         ncodec.set_tags(coded, ["title"], target=io.BytesIO())  # type: ignore[list-item]
+    for wrong in (
+        lambda: ncodec.read(coded, start="a"),  # type: ignore[arg-type]
+        lambda: ncodec.cut(coded, tmp_path / "b", "a"),  # type: ignore[arg-type]
+        lambda: ncodec.peel(coded, tmp_path / "b", 1.5),  # type: ignore[arg-type]
+        lambda: ncodec.write(tmp_path / "b", [[1.0, 2.0], [3.0]], RATE),
+    ):
+        with pytest.raises(ArgumentError):
+            wrong()
+    assert not (tmp_path / "b").exists()
     with pytest.raises(ArgumentError, match="target must say"):
         ncodec.set_tags(coded, {})
     for wrong in (None, 3, True):

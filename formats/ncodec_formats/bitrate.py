@@ -1,5 +1,6 @@
 """What codes cost: bits a code, kbps of a number of codebooks, and how many fit in a bitrate."""
 
+import operator
 from collections.abc import Sequence
 
 from .errors import ArgumentError
@@ -47,8 +48,12 @@ def check_codebooks(count: int, total: int, owner: str = "the file") -> int:
     """Returns a number of codebooks if it is one that `owner` has.
 
     Raises:
-        ArgumentError: it is not in 1..`total`.
+        ArgumentError: it is no whole number, or not in 1..`total`.
     """
+    try:
+        count = operator.index(count)
+    except TypeError:
+        raise ArgumentError(f"codebooks {count!r}: must be a whole number") from None
     if not 1 <= count <= total:
         raise ArgumentError(f"{count} codebooks: {owner} has 1 to {total}")
     return count

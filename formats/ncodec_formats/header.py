@@ -195,7 +195,8 @@ class Header:
         Raises:
             ArgumentError: the file has no such number of layers.
         """
-        if check_codebooks(codebooks, len(self.codebook_sizes)) == len(self.codebook_sizes):
+        codebooks = check_codebooks(codebooks, len(self.codebook_sizes))
+        if codebooks == len(self.codebook_sizes):
             return self
         kinds = self.kinds[:codebooks] if any(self.kinds[:codebooks]) else ()
         sizes = self.codebook_sizes[:codebooks]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 import ncodec_formats as formats
+from ncodec.arguments import check_number
 from ncodec.errors import ArgumentError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
 from ncodec_formats import Header, Report, Tags
@@ -155,6 +156,7 @@ def cut(
         BadFileError: the source is damaged.
         OutputExistsError: `target` exists and `force` is not set.
     """
+    start, end = check_number("start", start), end if end is None else check_number("end", end)
     with writing(target, force=force) as out, reading(source) as file:
         formats.cut(file, out, start, end, seconds=True)
 

@@ -162,7 +162,10 @@ def _channels_first(audio: Any, channels_first: bool | None) -> NDArray[Any]:
         if array.ndim == 3 and len(array) == 1 and channels_first is not False:
             array = array[0]
     else:
-        array = np.asarray(audio)
+        try:
+            array = np.asarray(audio)
+        except ValueError:
+            raise ArgumentError("audio: rows of unlike lengths") from None
     first = is_tensor if channels_first is None else channels_first
     layout = "[C, T]" if first else "[T, C]"
     if array.ndim == 1:

@@ -15,7 +15,7 @@ from ncodec.containers.arrays import write_arrays
 from ncodec.containers.dac import windowed_as, write_dac_content
 from ncodec.containers.ecdc import LoadModel, write_ecdc0, write_ecdc1
 from ncodec.errors import ArgumentError
-from ncodec.files import atomic_output
+from ncodec.files import PathOrFile, ReadableFile, open_readable, reading, writing
 from ncodec.models.base import CompressionModel
 
 KINDS = {"ecdc": ".ecdc", "encodec": ".ecdc", "dac": ".dac", "npz": ".npz", "safetensors": ""}
@@ -55,8 +55,8 @@ def kind_of_name(path: str | os.PathLike[str]) -> str:
 
 
 def convert(
-    source: str | os.PathLike[str] | BinaryIO,
-    target: str | os.PathLike[str] | BinaryIO,
+    source: ReadableFile,
+    target: PathOrFile,
     *,
     to: str | None = None,
     model: str | None = None,
@@ -67,7 +67,7 @@ def convert(
     """Write the codes of one file as another kind of file; no code changes.
 
     Args:
-        source: Path or seekable file.
+        source: Path, seekable file, or the bytes themselves.
         target: Path, which is then whole or absent, or a file.
         to: A key of `KINDS`; by the target's name if None.
         model: Name of the model, where the source does not say it.
@@ -84,20 +84,17 @@ def convert(
         raise ArgumentError(f"kind {to!r}: must be one of {', '.join(KINDS)}")
     if lm and to != "encodec":
         raise ArgumentError("LM coding is for .ecdc version 0 only (to='encodec')")
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
+    if not hasattr(source, "read"):
+        with reading(source, seekable=True) as file:
             return convert(file, target, to=to, model=model, lm=lm, force=force, load=load)
     find = load or load_any
-    content = read_content(source, model, find)
+    content = read_content(open_readable(source), model, find)
     _check_pair(content, to, lm=lm)
     if content.kind == "dac" and to == "ecdc":
         model_of_it = windowed_as(content, find(content.header.model))
         content = replace(content, header=at_own_level(content, model_of_it))
-    if isinstance(target, (str, os.PathLike)):
-        with atomic_output(target, force=force) as file:
-            lost = _write(content, file, to, find, lm=lm)
-    else:
-        lost = _write(content, target, to, find, lm=lm)
+    with writing(target, force=force) as file:
+        lost = _write(content, file, to, find, lm=lm)
     was_lm = bool(content.notes.get("lm"))
     return Converted(content.kind, to, content.header.model, tuple(lost), was_lm)
 

@@ -82,9 +82,17 @@ class DecodeOptions:
 
     def __post_init__(self) -> None:
         _check_rate(self.bandwidth, self.codebooks)
-        begin, end = self.start or 0.0, self.end
+        begin = _seconds("start", self.start or 0.0)
+        end = None if self.end is None else _seconds("end", self.end)
         if not 0 <= begin < inf or (end is not None and not begin <= end < inf):
             raise ArgumentError(f"start {self.start} s, end {end} s: must be 0 <= start <= end")
+
+
+def _seconds(what: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{what} {value!r}: must be a number of seconds") from None
 
 
 def _check_rate(bandwidth: float | None, codebooks: int | None) -> None:
