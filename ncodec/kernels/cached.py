@@ -26,7 +26,7 @@ class Derived(Generic[T]):
 
     def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._kept: tuple[_Seen, list[Tensor], T] | None = None
+        self._kept: tuple[_Seen, bool, list[Tensor], T] | None = None
 
     def __call__(self, *sources: Tensor | None) -> T:
         """Return the value for these sources."""
@@ -34,16 +34,15 @@ class Derived(Generic[T]):
         if torch.is_grad_enabled() and any(source.requires_grad for source in given):
             return self._compute(*given)
         try:
-            seen = [(is_portable(), 0)]
-            seen += [(source.data_ptr(), source._version) for source in given]
+            seen = [(source.data_ptr(), source._version) for source in given]
         except RuntimeError:  # of inference mode, or a stand-in without memory while tracing
             return self._compute(*given)
-        kept = self._kept
-        if kept is None or kept[0] != seen:
+        kept, plain = self._kept, is_portable()
+        if kept is None or kept[0] != seen or kept[1] is not plain:
             with torch.inference_mode(False), torch.no_grad():
                 aliases = [source.detach() for source in given]  # no other gets their address
-                kept = self._kept = (seen, aliases, self._compute(*aliases))
-        return kept[2]
+                kept = self._kept = (seen, plain, aliases, self._compute(*aliases))
+        return kept[3]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Derived[T]:
         return Derived(copy.deepcopy(self._compute, memo))
@@ -52,7 +51,7 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-_Seen = list[tuple[int, int]]  # addresses and versions; whether portable stands before them
+_Seen = list[tuple[int, int]]  # addresses and versions
 
 
 def lasting(compute: Callable[[Any], T]) -> cached_property[T]:
