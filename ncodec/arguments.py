@@ -49,3 +49,13 @@ def check_number(what: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         pass
     raise ArgumentError(f"{what} {value!r}: must be a finite number")
+
+
+def check_type(what: str, value: Any, kind: type) -> None:
+    """Check that a value is of a type, whatever the annotations promise.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{what} of type {type(value).__name__}: must be a {kind.__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncodec.arguments import whole
+from ncodec.arguments import check_type, whole
 from ncodec.audio import Samples, check_format
 from ncodec.codec.options import EncodeOptions
 from ncodec.errors import ArgumentError, ModelMismatchError
@@ -26,6 +26,7 @@ def make_header(
     Raises:
         ArgumentError: a value out of range.
     """
+    check_type("model", model, CompressionModel)
     sample_rate, channels = whole("sample rate", sample_rate), whole("channels", channels)
     check_format(sample_rate, channels)
     streams = count_streams(model, channels)
@@ -70,7 +71,13 @@ def _sizes(model: CompressionModel, options: EncodeOptions) -> tuple[int, int]:
 
 
 def check_model(model: CompressionModel, header: Header) -> None:
-    """Raise ModelMismatchError unless `header` was made with just this model."""
+    """Raise ModelMismatchError unless `header` was made with just this model.
+
+    Raises:
+        ArgumentError: one of them is something else.
+    """
+    check_type("model", model, CompressionModel)
+    check_type("header", header, Header)
     if model.fingerprint != header.model_hash:
         theirs, ours = header.model_hash.hex()[:12], model.fingerprint.hex()[:12]
         raise ModelMismatchError(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ncodec import runtime
 from ncodec.arguments import check_whole, whole
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, DeviceError
 from ncodec.kernels import Derived
 from ncodec.models import checks
 from ncodec.models.families import known
@@ -260,7 +260,10 @@ class CompressionModel(nn.Module, ABC):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CompressionModel:
         """Move the weights, as `to` and its kin do; their type only `set_precision` changes."""
         for kind in (torch.float32, self.dtype):
-            made = fn(torch.zeros(1, dtype=kind)).dtype
+            try:
+                made = fn(torch.zeros(1, dtype=kind)).dtype
+            except (AssertionError, RuntimeError) as error:  # PyTorch's, of devices not there
+                raise DeviceError(f"{self.name} cannot go there: {error}") from error
             if made != kind:
                 raise ArgumentError(
                     f"weights of {kind} to {made}: {self.name} computes in float32, or where "
@@ -430,7 +433,7 @@ class CompressionModel(nn.Module, ABC):
     def decode_step(self, chunk: Chunk, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Take the next chunk; return the audio that is final `[B, C, T]` and the new state."""
         streams = self._streams(state, DecoderState)
-        codes, scale = chunk
+        codes, scale = checks.check_pair(chunk)
         codes = checks.check_codes(codes, self.name, self.total_codebooks, streams.device)
         scale = self._check_frames(codes, scale, streams)
         y, net = self._decode_step(self._look_up(codes), scale, state.net)

@@ -36,6 +36,8 @@ def as_tensor(what: str, value: Any) -> Tensor:
 def as_samples(audio: Any) -> Tensor:
     """Return samples as float32, full scale 1.0: integers are divided by that of their type."""
     samples = as_tensor("samples", audio)
+    if samples.layout != torch.strided:
+        raise ArgumentError("samples in a sparse layout: must be dense")
     kind = samples.dtype
     if kind == torch.float32 or kind.is_floating_point:
         return samples.float()
@@ -53,7 +55,7 @@ def check_audio(audio: Any, name: str, channels: int, device: torch.device) -> T
     if not isinstance(audio, Tensor) or audio.dtype != torch.float32:
         audio = on_device(audio, as_samples(audio), device)
     shape = audio.shape
-    if len(shape) != 3 or shape[1] != channels:
+    if len(shape) != 3 or shape[1] != channels or audio.layout != torch.strided:
         raise ArgumentError(
             f"audio of shape {list(shape)}: must be [batch, channels, samples], and {name} has "
             f"{channels} {'channel' if channels == 1 else 'channels'}"
@@ -71,13 +73,20 @@ def check_codes(codes: Any, name: str, total: int, device: torch.device) -> Tens
             raise ArgumentError(f"codes of {given.dtype}: must be integers")
         codes = on_device(codes, given.to(torch.int64), device)
     shape = codes.shape
-    if len(shape) != 3 or not 1 <= shape[1] <= total:
+    if len(shape) != 3 or not 1 <= shape[1] <= total or codes.layout != torch.strided:
         raise ArgumentError(
             f"codes must be [B, K, F] with K from 1 to {total} for {name}, not {list(shape)}"
         )
     if codes.device != device:
         raise _elsewhere("codes", codes, name, device)
     return _usable(codes)
+
+
+def check_pair(chunk: Any) -> tuple[Any, Any]:
+    """Return codes and scale of a chunk, or of a pair that is one."""
+    if not isinstance(chunk, tuple) or len(chunk) != 2:
+        raise ArgumentError(f"chunk of type {type(chunk).__name__}: must be codes and scale")
+    return chunk
 
 
 def check_range(codes: Tensor, sizes: tuple[int, ...]) -> None:
@@ -144,7 +153,10 @@ def check_row(row: Any, batch: int) -> None:
 def check_streams(batch: Any, device: Any, own: torch.device, name: str) -> int:
     """Return the number of streams that a state is asked for, of a model on device `own`."""
     if device is not None:
-        asked = torch.device(device)
+        try:
+            asked = torch.device(device)
+        except (RuntimeError, TypeError):
+            raise ArgumentError(f"device {device!r}: must be the model's, {own}") from None
         if asked.type != own.type or asked.index not in (None, own.index):
             raise ArgumentError(f"a state on {asked}: {name} is on {own}")
     return check_whole("batch", batch, 0)

@@ -52,6 +52,8 @@ def check_codes(codes: Tensor, total: int) -> None:
     Raises:
         ArgumentError: They are not.
     """
+    if codes.dtype.is_floating_point or codes.dtype == torch.bool:
+        raise ArgumentError(f"codes of {codes.dtype}: must be integers")
     if codes.dim() != 3 or not 1 <= codes.shape[1] <= total:
         raise ArgumentError(
             f"codes must be [B, K, F] with K from 1 to {total}, not {list(codes.shape)}"

@@ -485,6 +485,16 @@ def test_decoder_options_are_checked(toys, options):
         StreamDecoder(toys["causal"], header, **options)
 
 
+def test_other_things_than_models_and_headers_are_refused(toys):
+    header = StreamEncoder(toys["causal"], sample_rate=8000, channels=1).header
+    with pytest.raises(ArgumentError, match="model of type"):
+        StreamEncoder(None, sample_rate=8000, channels=1)
+    with pytest.raises(ArgumentError, match="model of type"):
+        StreamDecoder("toy", header)
+    with pytest.raises(ArgumentError, match="header of type"):
+        StreamDecoder(toys["causal"], None)
+
+
 def test_what_has_ended_takes_nothing_more(toy, sound):
     encoder = StreamEncoder(toy, sample_rate=8000, channels=toy.channels)
     packets = encoder.push(sound(toy.channels, 2000)) + encoder.finish()

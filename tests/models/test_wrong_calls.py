@@ -86,6 +86,7 @@ WRONG: dict[str, Callable[[CompressionModel], Any]] = {
     "int64 samples": lambda m: m.encode(audio(m).long()),
     "a list": lambda m: m.encode([[0.0] * 480]),  # pyright: ignore[reportArgumentType]
     "nothing": lambda m: m.encode(None),  # pyright: ignore[reportArgumentType]
+    "sparse samples": lambda m: m.encode(audio(m).to_sparse()),
     "samples elsewhere": lambda m: m.encode(audio(m).to("meta")),
     "an array of text": lambda m: m.encode(np.array(["a"])),  # pyright: ignore[reportArgumentType]
     "forward of stereo": lambda m: m(torch.zeros(1, m.channels + 1, 480)),
@@ -96,6 +97,9 @@ WRONG: dict[str, Callable[[CompressionModel], Any]] = {
     "a code too large, stepped": lambda m: m.decode_step(
         Chunk(codes(m) + 16, scale(m)), m.decoder_state(1)
     ),
+    "no chunk": lambda m: m.decode_step(None, m.decoder_state(1)),  # pyright: ignore[reportArgumentType]
+    "three things for a chunk": lambda m: m.decode_step((1, 2, 3), m.decoder_state(1)),  # pyright: ignore[reportArgumentType]
+    "float codes to the quantizer": lambda m: m.quantizer.decode(codes(m).float()),
     "float codes": lambda m: m.decode(codes(m).float()),
     "NaN codes": lambda m: m.decode(codes(m) * NAN),
     "bool codes": lambda m: m.decode(codes(m) > 3),
@@ -140,6 +144,8 @@ WRONG: dict[str, Callable[[CompressionModel], Any]] = {
     "99 codebooks": lambda m: m.encoder_state(1, codebooks=99),
     "0 codebooks": lambda m: m.encoder_state(1, codebooks=0),
     "a state elsewhere": lambda m: m.encoder_state(1, torch.device("meta")),
+    "a state on no device": lambda m: m.encoder_state(1, "banana"),  # pyright: ignore[reportArgumentType]
+    "moved to no device": lambda m: m.to("xpu"),
     "precision int8": lambda m: m.set_precision("int8"),
     "half": lambda m: m.half(),
     "double": lambda m: m.double(),
