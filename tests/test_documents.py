@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEECH = ROOT / "tests" / "data" / "speech.flac"
 PACKAGES = {"ncodec": ROOT, "ncodec_cli": ROOT, "ncodec_formats": ROOT / "formats"}
 FIRST_MET = {
-    *("ncodec.api.models", "ncodec.api.sound", "ncodec.api.operations", "ncodec.codec.files"),
+    *("ncodec.api.models", "ncodec.api.sound", "ncodec.api.operations", "ncodec.codec.whole_files"),
     *("ncodec.codec.encoder", "ncodec.nn.conv", "ncodec_formats.header", "ncodec_formats.reader"),
 }
 """Modules of what a newcomer touches first: each has an example."""

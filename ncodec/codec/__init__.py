@@ -4,7 +4,7 @@ from ncodec.codec.conversion import KINDS, Converted, compress_as, convert, kind
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
-from ncodec.codec.files import Compressed, Decompressed, compress, decompress
+from ncodec.codec.whole_files import Compressed, Decompressed, compress, decompress
 
 __all__ = [
     "KINDS",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ncodec.codec.files import Compressed, compress
 from ncodec.codec.loudness import at_own_level, measured_level
+from ncodec.codec.whole_files import Compressed, compress
 from ncodec.containers import Content, load_any, read_content
 from ncodec.containers.arrays import write_arrays
 from ncodec.containers.dac import windowed_as, write_dac_content

@@ -190,7 +190,7 @@ def test_raw_in_and_out_through_pipes(ncodec):
 
 SLOW = """
 import sys, time
-import ncodec.codec.files as files
+import ncodec.codec.whole_files as files
 from ncodec_cli.main import main
 sys.path.insert(0, {tests!r})
 import importlib.util
