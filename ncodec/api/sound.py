@@ -15,7 +15,7 @@ from ncodec.audio import MAX_CHANNELS, Samples
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.codec import Compressed, FileDecoder, compress
 from ncodec.codec.options import DecodeOptions
-from ncodec.codec.pipeline import Workers
+from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import ArgumentError, BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, naming_file, open_readable, reading
 from ncodec_formats import Header, Tags
@@ -77,8 +77,8 @@ def read(
         precision=precision,
         keep_going=keep_going,
     )
-    with reading(file) as source, Workers() as workers:
-        decoder = FileDecoder.of_options(source, options, workers if source.seekable() else None)
+    with reading(file) as source, BlockThreads() as threads:
+        decoder = FileDecoder.of_options(source, options, threads if source.seekable() else None)
         nothing = np.zeros((decoder.channels, 0), np.float32)
         audio = np.concatenate([nothing, *decoder], axis=1)
     return _laid_out(audio, always_2d=always_2d), decoder.sample_rate

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ncodec.audio import Samples
-from ncodec.codec.pipeline import Pipeline, Workers
+from ncodec.codec.pipeline import BlockThreads, Pipeline
 from ncodec.models.base import CompressionModel
 from ncodec.regroup import Regroup
 from ncodec_formats import Header
@@ -30,9 +30,9 @@ class BlockDecoder:
         header: Header,
         device: torch.device,
         frame: int,
-        workers: Workers | None = None,
+        threads: BlockThreads | None = None,
     ) -> None:
-        """Begin with nothing before `frame`; with `workers`, samples come while more is fed."""
+        """Begin with nothing before `frame`; with `threads`, samples come while more is fed."""
         self.frame, self.samples = frame, 0
         self._model = model
         size = header.block_frames
@@ -42,7 +42,7 @@ class BlockDecoder:
             else Regroup[Tensor](size, axis=2, join=torch.cat, first=size - frame % size)
         )
         self._state = model.decoder_state(header.streams, device)
-        self._pipeline = Pipeline[Samples](model, workers)
+        self._pipeline = Pipeline[Samples](model, threads)
         self._done: list[Samples] = []
 
     def copy(self) -> BlockDecoder:

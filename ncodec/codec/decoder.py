@@ -20,7 +20,7 @@ from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
 from ncodec.codec.layout import check_model
 from ncodec.codec.output_stage import RESAMPLER_REACH, OutputStage
-from ncodec.codec.pipeline import Workers
+from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header, Loss, Packet
@@ -47,7 +47,7 @@ class StreamDecoder:
         start: int | None = None,
         end: int | None = None,
         gapless: bool = True,
-        workers: Workers | None = None,
+        threads: BlockThreads | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -61,7 +61,7 @@ class StreamDecoder:
             gapless: wait where that makes the output better: hold back the last frame, which may
                 reach beyond the end of the source, and bridge a gap when its far side is known. A
                 live listener does without these delays.
-            workers: threads for blocks; samples then come while more is pushed.
+            threads: for blocks; samples then come while more is pushed.
 
         Raises:
             ModelMismatchError: `model` is another one.
@@ -86,7 +86,7 @@ class StreamDecoder:
         self._blocks: BlockDecoder | None = None
         self._before: BlockDecoder | None = None
         self._heard_to = self._lost_to = 0
-        self._gapless, self._workers = gapless, workers
+        self._gapless, self._block_threads = gapless, threads
         self._ended = False
 
     @property
@@ -141,7 +141,7 @@ class StreamDecoder:
         if self._blocks is None:
             begin = item.first_frame
             self._blocks = BlockDecoder(
-                self._model, self.header, self._device, begin, self._workers
+                self._model, self.header, self._device, begin, self._block_threads
             )
             self._heard_to = begin
             self._output.open(self.timeline.sample_of(begin))

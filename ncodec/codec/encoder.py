@@ -16,7 +16,7 @@ from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
 from ncodec.codec.layout import check_model, make_header, to_streams
 from ncodec.codec.options import EncodeOptions
-from ncodec.codec.pipeline import Pipeline, Workers
+from ncodec.codec.pipeline import BlockThreads, Pipeline
 from ncodec.errors import ArgumentError
 from ncodec.models.base import Chunk, CompressionModel
 from ncodec.models.checks import as_samples
@@ -63,11 +63,11 @@ class StreamEncoder:
         gain_db: float = 0.0,
         channel_mask: int | None = None,
         name: str = "input",
-        workers: Workers | None = None,
+        threads: BlockThreads | None = None,
     ) -> None:
         """Plan the coding (see `EncodeOptions`); `name` is for errors.
 
-        With `workers`, packets come while later blocks are pushed.
+        With `threads`, packets come while later blocks are pushed.
 
         Raises:
             ArgumentError: a value out of range.
@@ -81,7 +81,7 @@ class StreamEncoder:
             gain_db=gain_db,
             channel_mask=channel_mask,
         )
-        self._begin(model, make_header(model, sample_rate, channels, options), name, workers)
+        self._begin(model, make_header(model, sample_rate, channels, options), name, threads)
 
     @classmethod
     def of_header(
@@ -90,7 +90,7 @@ class StreamEncoder:
         header: Header,
         *,
         name: str = "input",
-        workers: Workers | None = None,
+        threads: BlockThreads | None = None,
     ) -> StreamEncoder:
         """Return an encoder whose coding has been planned already.
 
@@ -99,11 +99,11 @@ class StreamEncoder:
         """
         check_model(model, header)
         encoder = cls.__new__(cls)
-        encoder._begin(model, header, name, workers)
+        encoder._begin(model, header, name, threads)
         return encoder
 
     def _begin(
-        self, model: CompressionModel, header: Header, name: str, workers: Workers | None
+        self, model: CompressionModel, header: Header, name: str, threads: BlockThreads | None
     ) -> None:
         self.header: Header = header
         self.samples = 0
@@ -117,7 +117,7 @@ class StreamEncoder:
         self._sequence = self._frames = 0
         self._device = model.device
         self._state = model.encoder_state(header.streams, self._device, self._codebooks)
-        self._pipeline = Pipeline[list[Chunk]](model, workers)
+        self._pipeline = Pipeline[list[Chunk]](model, threads)
         self._ready: list[Packet] = []
         self._ended = False
 

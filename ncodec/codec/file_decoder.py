@@ -11,7 +11,7 @@ from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.loudness import at_own_level
 from ncodec.codec.options import DecodeOptions
-from ncodec.codec.pipeline import Workers
+from ncodec.codec.pipeline import BlockThreads
 from ncodec.containers import ForeignReader, open_links
 from ncodec.errors import ArgumentError, BadFileError, LimitError
 from ncodec.files import ReadableFile, open_readable
@@ -63,7 +63,7 @@ class FileDecoder:
         max_seconds: float | None = DEFAULT_MAX_SECONDS,
         device: str = "cpu",
         precision: str = "float32",
-        workers: Workers | None = None,
+        threads: BlockThreads | None = None,
     ) -> None:
         """Read the first header and load its model; see `DecodeOptions`."""
         options = DecodeOptions(
@@ -78,23 +78,25 @@ class FileDecoder:
             device=device,
             precision=precision,
         )
-        self._start(file, options, workers)
+        self._start(file, options, threads)
 
     @classmethod
     def of_options(
-        cls, file: ReadableFile, options: DecodeOptions, workers: Workers | None = None
+        cls, file: ReadableFile, options: DecodeOptions, threads: BlockThreads | None = None
     ) -> FileDecoder:
         """Return the decoder of a file by options that were made before."""
         decoder = cls.__new__(cls)
-        decoder._start(file, options, workers)
+        decoder._start(file, options, threads)
         return decoder
 
-    def _start(self, file: ReadableFile, options: DecodeOptions, workers: Workers | None) -> None:
+    def _start(
+        self, file: ReadableFile, options: DecodeOptions, threads: BlockThreads | None
+    ) -> None:
         self.damage: list[Damage] = []
         self._file = open_readable(file)
         self._own = self._file is not file
         self._origin = self._file.tell() if self._file.seekable() else None
-        self._options, self._workers = options, workers
+        self._options, self._block_threads = options, threads
         self._begin = options.start or 0.0
         self._models: dict[bytes, CompressionModel] = {}
         self._foreign_header: Header | None = None
@@ -199,7 +201,7 @@ class FileDecoder:
             sample_rate=self.sample_rate,
             start=start,
             end=None if end is None else max(end, start),
-            workers=self._workers,
+            threads=self._block_threads,
         )
 
     def _layers(self, reader: EcdcReader | ForeignReader) -> int | None:

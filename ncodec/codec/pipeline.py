@@ -16,11 +16,11 @@ from ncodec.models.base import CompressionModel
 
 T = TypeVar("T")
 
-_WORKERS = 2
+_COUNT = 2
 """More would wait for each other: a chain's longest part takes up to half of its time."""
 
 
-class Workers:
+class BlockThreads:
     """Two threads that share this thread's torch threads; a context, in which they end.
 
     They start with the first work; from then on this thread has one torch thread until the end,
@@ -32,7 +32,7 @@ class Workers:
         self._threads = torch.get_num_threads()
         self._pool: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> BlockThreads:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,7 +43,7 @@ class Workers:
     @property
     def enough(self) -> bool:
         """Whether there is a torch thread for each."""
-        return self._threads >= _WORKERS
+        return self._threads >= _COUNT
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Begin a work as soon as all before it have begun and a thread is free."""
@@ -55,10 +55,10 @@ class Workers:
     def _begin(self) -> ThreadPoolExecutor:
         """Start all threads; `set_num_threads` is for the thread that calls it and for new ones."""
         torch.set_num_threads(1)
-        each = self._threads // _WORKERS
-        pool = ThreadPoolExecutor(_WORKERS, "block", _use_threads, (each,))
-        together = threading.Barrier(_WORKERS + 1)
-        for _ in range(_WORKERS):
+        each = self._threads // _COUNT
+        pool = ThreadPoolExecutor(_COUNT, "block", _use_threads, (each,))
+        together = threading.Barrier(_COUNT + 1)
+        for _ in range(_COUNT):
             pool.submit(together.wait)
         together.wait()
         other = threading.Thread(target=torch.set_num_threads, args=(self._threads,))
@@ -72,13 +72,13 @@ class Pipeline(Generic[T]):
 
     Args:
         model: Does the work.
-        workers: The threads, if results may wait for works to come.
+        threads: The threads, if results may wait for works to come.
     """
 
-    def __init__(self, model: CompressionModel, workers: Workers | None) -> None:
+    def __init__(self, model: CompressionModel, threads: BlockThreads | None) -> None:
         on_cpu = model.device.type == "cpu"
-        use = on_cpu and model.overlaps and workers is not None and workers.enough
-        self._workers = workers if use else None
+        use = on_cpu and model.overlaps and threads is not None and threads.enough
+        self._block_threads = threads if use else None
         self._pending: deque[Future[T]] = deque()
 
     def add(self, work: Callable[[], T]) -> list[T]:
@@ -87,11 +87,11 @@ class Pipeline(Generic[T]):
         Raises:
             Exception: What a work raised.
         """
-        if self._workers is None:
+        if self._block_threads is None:
             return [_infer(work)]
-        self._pending.append(self._workers.submit(work))
+        self._pending.append(self._block_threads.submit(work))
         ready: list[T] = []
-        while self._pending and (self._pending[0].done() or len(self._pending) > _WORKERS):
+        while self._pending and (self._pending[0].done() or len(self._pending) > _COUNT):
             ready.append(self._pending.popleft().result())
         return ready
 

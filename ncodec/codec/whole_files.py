@@ -22,7 +22,7 @@ from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.layout import make_header
 from ncodec.codec.options import DecodeOptions, EncodeOptions
-from ncodec.codec.pipeline import Workers
+from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
 from ncodec.progress import Progress
@@ -172,7 +172,7 @@ def compress(
     )
     with (
         closing(_open_audio(source, raw, allow_truncated, name)) as reader,
-        Workers() as workers,
+        BlockThreads() as threads,
     ):
         options = _of_source(asked, reader, mono, tags, source_tags)
         coder, channels = find_model(model, None, device, precision), 1 if mono else reader.channels
@@ -180,7 +180,7 @@ def compress(
             coder,
             make_header(coder, reader.sample_rate, channels, options),
             name=name or name_of(source),
-            workers=None if reader.samples is None else workers,
+            threads=None if reader.samples is None else threads,
         )
         with writing(target, force=force) as file:
             counted = _Counted(file)
@@ -325,8 +325,8 @@ def decompress(
         sample_rate=sample_rate, keep_going=keep_going, max_seconds=max_seconds,
         device=device, precision=precision,
     )  # fmt: skip
-    with reading(source, name=name) as file, Workers() as workers:
-        decoder = FileDecoder.of_options(file, options, workers if file.seekable() else None)
+    with reading(source, name=name) as file, BlockThreads() as threads:
+        decoder = FileDecoder.of_options(file, options, threads if file.seekable() else None)
         header, channels = decoder.header, 1 if mono else decoder.channels
         with writing(target, force=force) as out:
             writer = open_writer(

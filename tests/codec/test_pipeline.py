@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from ncodec.codec import StreamDecoder, StreamEncoder, compress, decompress
-from ncodec.codec.pipeline import Pipeline, Workers
+from ncodec.codec.pipeline import BlockThreads, Pipeline
 from ncodec.nn import ELU
 from ncodec.streaming import TiledSequential
 from tests.codec.test_families import FAMILIES
@@ -104,11 +104,11 @@ def test_a_relay_keeps_the_order_whatever_takes_how_long():
 
     torch.set_num_threads(2)
     state, got = chain.initial_state(1), []
-    with Workers() as workers:
+    with BlockThreads() as threads:
         futures = []
         for block in blocks:
             work, state = chain.later(block, state)
-            futures.append(workers.submit(work))
+            futures.append(threads.submit(work))
         got = [future.result() for future in futures] + [chain.flush(state)]
     assert torch.equal(torch.cat(got, dim=2), torch.cat(want, dim=2))
 
@@ -152,8 +152,8 @@ def test_an_interrupt_ends_the_threads(model, tmp_path):
 
 def test_few_blocks_are_held(model):
     torch.set_num_threads(2)
-    with Workers() as workers:
-        pipeline, returned = Pipeline(model, workers), []
+    with BlockThreads() as threads:
+        pipeline, returned = Pipeline(model, threads), []
         for number in range(20):
             returned += pipeline.add(lambda number=number: time.sleep(0.002) or number)
             assert number + 1 - len(returned) <= 2
@@ -167,8 +167,8 @@ def test_snapshots_of_threaded_streams_lose_nothing(model):
     alone = StreamEncoder(model, **options)
     want = alone.push(x) + alone.finish()
     half = x.shape[1] // 2
-    with Workers() as workers:
-        encoder = StreamEncoder(model, **options, workers=workers)
+    with BlockThreads() as threads:
+        encoder = StreamEncoder(model, **options, threads=threads)
         before = encoder.push(x[:, :half])
         twin = encoder.snapshot()
         for one in (encoder, twin):
@@ -177,8 +177,8 @@ def test_snapshots_of_threaded_streams_lose_nothing(model):
             assert all(np.array_equal(p.codes, q.codes) for p, q in zip(packets, want, strict=True))
     decoder = StreamDecoder(model, alone.header)
     whole = np.concatenate([*map(decoder.push, want), decoder.finish(x.shape[1])], axis=1)
-    with Workers() as workers:
-        decoder = StreamDecoder(model, alone.header, workers=workers)
+    with BlockThreads() as threads:
+        decoder = StreamDecoder(model, alone.header, threads=threads)
         first = [decoder.push(packet) for packet in want[:10]]
         twin = decoder.snapshot()
         for one in (decoder, twin):
@@ -190,7 +190,7 @@ def test_snapshots_of_threaded_streams_lose_nothing(model):
 def test_other_threads_keep_their_torch_threads():
     torch.set_num_threads(4)
     seen = []
-    with Workers() as one, Workers() as two:
+    with BlockThreads() as one, BlockThreads() as two:
         assert one.submit(torch.get_num_threads).result() == 2
         assert two.submit(lambda: 1).result() == 1
         other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
