@@ -31,8 +31,8 @@ its weights. docs/benchmarks.md tells what each metric is.
 
 
 def quality(paths: Sequence[Path], out: Path, against: Sequence[str] | None) -> str:
-    def progress(done: int, total: int, what: str) -> None:
-        print(f"{done} / {total}  {what}", file=sys.stderr)
+    def progress(done: float, total: float | None) -> None:
+        print(f"{done:g} / {total:g}" if total else f"{done:g}", file=sys.stderr)
 
     results = compare(paths, out, model=MODEL, against=against, progress=progress)
     return tables.to_markdown(results, level=3)
