@@ -193,9 +193,9 @@ def test_operations_take_paths_files_and_bytes(model, coded, tmp_path) -> None:
         into = io.BytesIO()
         ncodec.peel(source, into, codebooks=2)
     assert into.getvalue() == out.read_bytes()
-    ncodec.cut(coded, tmp_path / "1.ecdc", end=0.25)
-    ncodec.cut(coded, tmp_path / "2.ecdc", 0.25)
-    ncodec.cat([tmp_path / "1.ecdc", tmp_path / "2.ecdc"], tmp_path / "12.ecdc")
+    assert ncodec.cut(coded, tmp_path / "1.ecdc", end=0.25) == 0.25
+    assert ncodec.cut(coded, tmp_path / "2.ecdc", 0.25, 100) == 0.25
+    assert ncodec.cat([tmp_path / "1.ecdc", tmp_path / "2.ecdc"], tmp_path / "12.ecdc") == 1
     assert (tmp_path / "12.ecdc").read_bytes() == coded
     ncodec.set_tags(path, add=[("artist", "Ada"), ("artist", "Bo")], remove=["TITLE"])
     assert ncodec.tags(path) == (("artist", "Ada"), ("artist", "Bo"))
@@ -351,3 +351,23 @@ def test_a_stream_as_bytes_and_as_iterators(model, stereo) -> None:
         assert [p.codes.tolist() for p in packets] == [p.codes.tolist() for p in expected]
     with pytest.raises(ArgumentError, match="encoding 'mp3': must be one of u8, s16"):
         encoder.push_bytes(b"", "mp3")
+
+
+def test_damage_is_refused_or_passed_over(coded, tmp_path) -> None:
+    bad = bytearray(coded)
+    bad[-200] ^= 1
+    for work in (
+        lambda **how: ncodec.peel(bad, io.BytesIO(), 3, **how),
+        lambda **how: ncodec.cut(bad, io.BytesIO(), 0.1, **how),
+        lambda **how: ncodec.cat([bad], io.BytesIO(), **how),
+        lambda **how: ncodec.set_tags(bad, {}, target=io.BytesIO(), **how),
+    ):
+        with pytest.raises(DamageError):
+            work()
+        work(keep_going=True)
+    bad = bytearray(coded)
+    bad[20] ^= 1
+    with pytest.raises(BadFileError, match="header is damaged"):
+        ncodec.repair(bad, tmp_path / "whole.ecdc")
+    ncodec.repair(bad, tmp_path / "whole.ecdc", header_from=coded)
+    assert ncodec.info(tmp_path / "whole.ecdc").frames == 12000

@@ -3,8 +3,7 @@
 As `peel_tag` does: streaming, in constant memory, and from damaged sources only if asked to.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from .ending import HEADER_KEY, End
-from .errors import ArgumentError, NcodecError
+from .errors import ArgumentError, naming
 from .header import Header
 from .packet_runs import Run
 from .peeling import Digests
@@ -173,23 +172,15 @@ def cat(
     starts: list[tuple[RawLink, Iterator[RawLink]]] = []
     for src, name in zip(sources, names, strict=True):
         links = raw_links(src, keep_going, report)
-        with _naming(name):
+        with naming(name):
             starts.append((next(links), links))
     headers = [first.header for first, _ in starts]
     for number, (first, links) in enumerate(starts):
-        with _naming(names[number]):
+        with naming(names[number]):
             for link in chain([first], links):
                 joiner.add(link, headers[number + 1 :])
     joiner.finish()
     return joiner.links
-
-
-@contextmanager
-def _naming(name: str) -> Generator[None]:
-    try:
-        yield
-    except NcodecError as error:
-        raise type(error)(f"{name}: {error}") from error
 
 
 def _touches(before: Header, after: Header) -> bool:

@@ -116,6 +116,7 @@ def peel(
     codebooks: int | None = None,
     *,
     bandwidth: float | None = None,
+    keep_going: bool = False,
     force: bool = False,
 ) -> Header:
     """Lower a file's bitrate by dropping its upper codebooks, by copying bytes.
@@ -125,6 +126,7 @@ def peel(
         target: path, which is then whole or absent, or a binary file.
         codebooks: how many to keep.
         bandwidth: kbps that what is kept must fit in, instead of `codebooks`.
+        keep_going: copy what is whole of a damaged file, as of the one that `repair` makes.
         force: overwrite.
 
     Returns:
@@ -132,11 +134,11 @@ def peel(
 
     Raises:
         ArgumentError: not one of both is given, or it does not fit the file.
-        BadFileError: the source is damaged.
+        BadFileError: the source is damaged, and `keep_going` is off.
         OutputExistsError: `target` exists and `force` is not set.
     """
     with writing(target, force=force) as out, reading(source) as file:
-        return formats.peel(file, out, codebooks, bandwidth=bandwidth)
+        return formats.peel(file, out, codebooks, bandwidth=bandwidth, keep_going=keep_going)
 
 
 def cut(
@@ -145,28 +147,38 @@ def cut(
     start: float = 0.0,
     end: float | None = None,
     *,
+    keep_going: bool = False,
     force: bool = False,
-) -> None:
+) -> float:
     """Keep what plays from second `start` to second `end`, by copying packets.
 
     It is exact to the sample; parts that touch can be joined to the original again with `cat`.
+    Returns how many seconds are kept: fewer than asked for where the file ends before.
 
     Raises:
         ArgumentError: the range is empty or lies beyond the end.
-        BadFileError: the source is damaged.
+        BadFileError: the part is damaged, and `keep_going` is off.
         OutputExistsError: `target` exists and `force` is not set.
     """
     start, end = check_number("start", start), end if end is None else check_number("end", end)
     with writing(target, force=force) as out, reading(source) as file:
-        formats.cut(file, out, start, end, seconds=True)
+        return formats.cut(file, out, start, end, seconds=True, keep_going=keep_going)
 
 
-def cat(sources: Sequence[ReadableFile], target: PathOrFile, *, force: bool = False) -> None:
-    """Join files: parts cut from one file become one again, others follow each other.
+def cat(
+    sources: Sequence[ReadableFile],
+    target: PathOrFile,
+    *,
+    keep_going: bool = False,
+    force: bool = False,
+) -> int:
+    """Join files: parts cut from one file become one again, others follow each other as links.
+
+    Returns how many links were written.
 
     Raises:
         ArgumentError: no sources.
-        BadFileError: a source is damaged.
+        BadFileError: a source is damaged, and `keep_going` is off.
         OutputExistsError: `target` exists and `force` is not set.
     """
     if isinstance(sources, (str, os.PathLike)) or not sources:
@@ -177,18 +189,36 @@ def cat(sources: Sequence[ReadableFile], target: PathOrFile, *, force: bool = Fa
             files.append(open_readable(source))
             if files[-1] is not source:
                 stack.enter_context(files[-1])
-        formats.cat(files, out, [name_of(source) for source in sources])
+        names = [name_of(source) for source in sources]
+        return formats.cat(files, out, names, keep_going=keep_going)
 
 
-def repair(source: ReadableFile, target: PathOrFile, *, force: bool = False) -> Report:
+def repair(
+    source: ReadableFile,
+    target: PathOrFile,
+    *,
+    header_from: ReadableFile | None = None,
+    force: bool = False,
+) -> Report:
     """Write what is whole of a damaged file as a sound one; return what was not.
+
+    Args:
+        source: path, binary file or bytes.
+        target: path, which is then whole or absent, or a binary file.
+        header_from: a file made in the same way, whose header stands in for one that is damaged
+            and has no copy at the end.
+        force: overwrite.
 
     Raises:
         BadFileError, UnsupportedVersionError, LimitError: the first header can't be used.
         OutputExistsError: `target` exists and `force` is not set.
     """
+    sister = None
+    if header_from is not None:
+        with reading(header_from) as other:
+            sister = formats.EcdcReader(other).header
     with writing(target, force=force) as out, reading(source) as file:
-        return formats.repair(file, out)
+        return formats.repair(file, out, sister=sister)
 
 
 def tags(file: ReadableFile) -> tuple[tuple[str, str], ...]:
@@ -208,6 +238,7 @@ def set_tags(
     add: Tags = (),
     remove: Iterable[str] = (),
     target: PathOrFile | None = None,
+    keep_going: bool = False,
     force: bool = False,
 ) -> None:
     """Change a file's tags: in place, or into `target`.
@@ -224,11 +255,12 @@ def set_tags(
         add: to be added.
         remove: keys of which all tags are taken off first, without regard to case.
         target: path, which is then whole or absent, or a binary file.
+        keep_going: copy what is whole of a damaged file, as of the one that `repair` makes.
         force: overwrite `target`.
 
     Raises:
         ArgumentError: a key is empty, has '=', or is not printable ASCII; or there is no target.
-        BadFileError: the source is damaged.
+        BadFileError: the source is damaged, and `keep_going` is off.
         OutputExistsError: `target` exists and `force` is not set.
     """
     if target is None:
@@ -236,4 +268,4 @@ def set_tags(
             raise ArgumentError("tags of a file without a path: target must say where they go")
         target, force = source, True
     with writing(target, force=force) as out, reading(source) as file:
-        formats.set_tags(file, out, tags, add=add, remove=remove)
+        formats.set_tags(file, out, tags, add=add, remove=remove, keep_going=keep_going)
