@@ -160,7 +160,7 @@ def _ecdc0(src: BinaryIO) -> dict[str, Any]:
         "channels": layout.channels,
         "codebooks": header.codebooks,
         "language_model": header.use_lm,
-        "bandwidth_kbps": header.codebooks * 10 * layout.frame_rate / 1000,
+        "bandwidth_kbps": kbps(header.sizes, 1, layout.frame_rate),
         "samples": header.audio_length,
         "seconds": header.audio_length / layout.sample_rate,
     }

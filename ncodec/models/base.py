@@ -26,6 +26,7 @@ from ncodec.models.families import known
 from ncodec.models.fixed import FixedStep, FixedSteps, decoding, encoding
 from ncodec.quantize import ResidualVQ
 from ncodec.streaming import State, join_all, stack_rows, take_rows
+from ncodec_formats.bitrate import check_codebooks
 
 MAX_BEAM = 32
 """Widest search: by then the gain is long flat, and the work linear."""
@@ -203,10 +204,7 @@ class CompressionModel(nn.Module, ABC):
         self._num_codebooks = self._count(n)
 
     def _count(self, n: int) -> int:
-        count = whole("codebooks", n)
-        if not 1 <= count <= self.total_codebooks:
-            raise ArgumentError(f"{count} codebooks: {self.name} has 1 to {self.total_codebooks}")
-        return count
+        return check_codebooks(whole("codebooks", n), self.total_codebooks, self.name)
 
     @property
     def beam(self) -> int:

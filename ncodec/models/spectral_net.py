@@ -55,11 +55,6 @@ class FrameNet(nn.Module):
         self.output = Linear(width, outputs)
         self._past = (kernel - 1, width)
 
-    @property
-    def past_frames(self) -> int:
-        """How many frames before it an output frame depends on."""
-        return self._past[0] * len(self.blocks)
-
     def initial_state(self, batch: int, device: torch.device | None = None) -> tuple[Tensor, ...]:
         """Zeros: a stream begins as if zeros had always come."""
         return tuple(torch.zeros(batch, *self._past, device=device) for _ in self.blocks)

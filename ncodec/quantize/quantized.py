@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ncodec.arguments import whole
 from ncodec.errors import ArgumentError
+from ncodec_formats.bitrate import check_codebooks
 
 
 class Quantized(NamedTuple):
@@ -35,10 +36,7 @@ def check_count(n_q: int | None, total: int) -> int:
     """
     if n_q is None:
         return total
-    count = whole("codebooks", n_q)
-    if not 1 <= count <= total:
-        raise ArgumentError(f"{count} codebooks asked for; this quantizer has 1 to {total}")
-    return count
+    return check_codebooks(whole("codebooks", n_q), total, "this quantizer")
 
 
 def draw_count(total: int) -> int:

@@ -8,6 +8,7 @@ attention) and they have had whole frames.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -60,17 +61,15 @@ def _joined(
     first = states[0]
     if any(type(state) is not type(first) for state in states):
         raise _phases(" and ".join(sorted({type(state).__name__ for state in states})))
-    if isinstance(first, Tensor):
-        if axis is not None:
-            return join(states, axis)
-        same = all(torch.equal(state, first) for state in states)
-    elif isinstance(first, tuple):
+    if isinstance(first, Tensor) and axis is not None:
+        return join(states, axis)
+    if isinstance(first, tuple):
         if len({len(state) for state in states}) > 1:
             raise _phases("parts of different numbers")
         parts = (_joined(list(group), join, axis) for group in zip(*states, strict=True))
         named: Any = type(first)
         return named(*parts) if hasattr(first, "_fields") else tuple(parts)
-    elif is_dataclass(first) and not isinstance(first, type):
+    if is_dataclass(first) and not isinstance(first, type):
         return replace(
             first,
             **{
@@ -82,9 +81,14 @@ def _joined(
                 for field in fields(first)
             },
         )
-    else:
-        same = all(state == first for state in states)
-    if not same:
+    return _shared(states)
+
+
+def _shared(states: list[Any]) -> Any:
+    """Return what is no stream's own: the same of all states."""
+    first = states[0]
+    equal = torch.equal if isinstance(first, Tensor) else operator.eq
+    if not all(equal(state, first) for state in states):
         raise _phases(" and ".join(dict.fromkeys(str(state) for state in states)))
     return first
 

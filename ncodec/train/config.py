@@ -383,12 +383,17 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
         table = cast(Mapping[str, Any], value)
         return {key: _convert(arguments[1], item, f"{name}.{key}") for key, item in table.items()}
+    return _plain(hint, value, name)
+
+
+def _plain(hint: Any, value: Any, name: str) -> Any:
+    """Check a value that holds no others; a whole number may stand for a float."""
     if hint is Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wrong = isinstance(value, bool) and hint is not bool
-    if wrong or origin is not None or not isinstance(value, hint):
+    if wrong or typing.get_origin(hint) is not None or not isinstance(value, hint):
         raise ArgumentError(f"{name} = {value!r}: must be {getattr(hint, '__name__', hint)}")
     return value
 

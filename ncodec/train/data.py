@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ncodec.audio import AudioReader, check_finite, open_audio, read_frames
+from ncodec.audio import AudioReader, check_finite, mix_channels, open_audio, read_frames
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.train.config import DataSection
 from ncodec.train.sources import Clip
@@ -134,7 +134,7 @@ class Segments(Dataset[Tensor]):
         _check_samples(x, 0, reader.sample_rate)
         if rate != self._rate:
             x = soxr.resample(x, rate, self._rate)
-        x = _to_channels(x.T, self._channels)[:, : self._samples]
+        x = mix_channels(x.T, self._channels)[:, : self._samples]
         return np.pad(x, ((0, 0), (0, self._samples - x.shape[1])))
 
     def _check(self, path: Path, reader: AudioReader) -> None:
@@ -215,12 +215,6 @@ def _equalised(x: Samples, rng: np.random.Generator) -> Samples:
     return np.fft.irfft(spectrum * gain, x.shape[-1]).astype(np.float32)
 
 
-def _to_channels(x: Samples, channels: int) -> Samples:
-    if channels == 1:
-        return x.mean(axis=0, keepdims=True)
-    return np.repeat(x[:1], channels, axis=0) if len(x) == 1 else x[:channels]
-
-
 class _From(Sampler[int]):
     """This process's items from `step` on, for ever."""
 
@@ -264,4 +258,4 @@ def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None
         x = read_frames(reader, None if seconds is None else int(seconds * rate)).T
     if rate != sample_rate:
         x = soxr.resample(x, rate, sample_rate)
-    return _to_channels(x.T, channels)
+    return mix_channels(x.T, channels)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import limits
+from ..bitrate import check_codebooks
 from ..entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder
 from ..entropy.packed import Packer, unpack
 from ..errors import ArgumentError, BadFileError, LimitError, UnsupportedVersionError
@@ -65,13 +66,17 @@ class Header0:
             raise UnsupportedVersionError(f"model {self.model!r}; version 0 knows only {known}")
         if not 0 <= self.audio_length <= limits.MAX_COUNT:
             raise ArgumentError(f"an audio length of {self.audio_length} samples")
-        if not 1 <= self.codebooks <= self.layout.codebooks:
-            raise ArgumentError(f"{self.codebooks} codebooks; {self.model} has 1 to 32 or 16")
+        check_codebooks(self.codebooks, self.layout.codebooks, self.model)
 
     @property
     def layout(self) -> Model0:
         """The model's part of the format."""
         return MODELS[self.model]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Entries of each codebook."""
+        return [1 << BITS] * self.codebooks
 
     def segments(self) -> Iterator["Segment0"]:
         """Yields the segments that the file has."""
