@@ -101,6 +101,60 @@ def test_python_in_documents(path: Path, new_folder) -> None:
     exec(compile(python_of(path), str(path), "exec"), {"__name__": "__main__"})
 
 
+def resolves(name: str) -> bool:
+    """Say whether a dotted name is a module, or leads to something in one."""
+    parts, found = name.split("."), None
+    for at in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:at]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[at:]:
+            fields = getattr(found, "__annotations__", {})
+            found = getattr(found, part, fields.get(part))
+        return found is not None
+    return False
+
+
+NO_MODULES = {"ncodec.families", "ncodec.fish", "ncodec.ps1"}
+"""What only looks like a module: a group of entry points, names of files."""
+
+
+def test_every_dotted_name_that_a_text_tells_is_there() -> None:
+    """A thing that moves takes along what documents, docstrings and comments say of it."""
+    texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "formats/SPEC.md")]
+    texts += sorted((ROOT / "docs").glob("*.md"))
+    for package, base in PACKAGES.items():
+        texts += sorted((base / package).rglob("*.py"))
+    wrong: dict[str, str] = {}
+    pattern = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+")
+    names = {n: p for p in texts for n in pattern.findall(p.read_text("utf-8"))}
+    for name, path in names.items():
+        if name not in NO_MODULES and not resolves(name):
+            wrong[name] = path.name
+    assert len(names) > 100
+    assert wrong == {}
+    assert not resolves("ncodec.codec.links")
+    assert not resolves("ncodec.Header.no_such_field")
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    """Paths in documents count from the root, from a package, or from the document."""
+    bases = [
+        ROOT,
+        ROOT / "formats",
+        *(base / package for package, base in PACKAGES.items()),
+        ROOT / "docs",
+    ]
+    wrong = {
+        (path.name, name)
+        for path in (ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+        for name in re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|md|toml))`", path.read_text("utf-8"))
+        if not any((base / name).exists() for base in bases)
+    }
+    assert wrong == set()
+
+
 def test_the_architecture_is_as_drawn() -> None:
     """Every file that the page names is there, and its floors are those that imports keep to."""
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
