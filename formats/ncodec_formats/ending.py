@@ -9,7 +9,7 @@ from typing import Any
 from . import limits
 from .errors import BadFileError, LimitError
 from .header import Header, unpack_map
-from .packets import END, INDEX, Layout, put_other
+from .packets import END, INDEX, PacketLayout, put_other
 from .wire import get_varint, put_varint
 
 DIGEST_SIZE = 8
@@ -112,7 +112,7 @@ class Index:
         self._spacing = spacing
 
     @classmethod
-    def for_layout(cls, layout: Layout) -> "Index":
+    def for_layout(cls, layout: PacketLayout) -> "Index":
         """Returns an empty index with points at least a second apart."""
         header = layout.header
         return cls(-(-header.sample_rate // header.hop))

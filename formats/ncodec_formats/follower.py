@@ -10,9 +10,9 @@ from .ending import DIGEST_SIZE, End
 from .errors import BadFileError, DamageError, LimitError
 from .header import Header
 from .packet_runs import Run
-from .packets import CODES, END, GAP, REDUNDANCY, Head, Layout, Loss, get_gap
+from .packets import CODES, END, GAP, REDUNDANCY, Head, Loss, PacketLayout, get_gap
 from .peeling import copies
-from .scanner import SKIPPED, Element, Scanner, Source
+from .scanner import SKIPPED, ByteSource, Element, Scanner
 from .timeline import Timeline
 from .wire import count_good_layers
 
@@ -121,8 +121,8 @@ class Follower:
 
     def __init__(
         self,
-        source: Source,
-        layout: Layout,
+        source: ByteSource,
+        layout: PacketLayout,
         begin: int,
         keep_going: bool,
         max_seconds: float | None,

@@ -10,7 +10,7 @@ from .foreign.arrays import describe_arrays
 from .header import PREFIX, Header
 from .raw_links import played_samples
 from .reader import open_links
-from .scanner import Source, read_header
+from .scanner import ByteSource, read_header
 from .tail import tails
 from .timeline import Timeline
 from .wire import DAC_MAGIC, LINK_START, MAGIC
@@ -73,7 +73,7 @@ def _indexed_links(src: BinaryIO) -> list[dict[str, Any]]:
     for tail in tails(src):
         src.seek(tail.start)
         try:
-            header = read_header(Source(src))
+            header = read_header(ByteSource(src))
         except BadFileError:
             break
         end = tail.end(len(header.codebook_sizes))

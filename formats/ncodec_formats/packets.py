@@ -55,7 +55,7 @@ class Packet:
             ArgumentError: it does not fit the header, or there is no coding for one of its layers.
         """
         header.check_packet(self)
-        return Layout(header, codings).put_packet(self)
+        return PacketLayout(header, codings).put_packet(self)
 
     @classmethod
     def from_bytes(
@@ -74,7 +74,7 @@ class Packet:
             DamageError: a layer is damaged, and `keep_going` is off.
             BadFileError: it is no packet of codes of such a file, or its head is damaged.
         """
-        layout = Layout(header, codings)
+        layout = PacketLayout(header, codings)
         try:
             head = layout.get_head(data, 0)
         except (IndexError, ValueError) as error:
@@ -118,7 +118,7 @@ class Head:
         return sum(self.lengths) + len(self.lengths)
 
 
-class Layout:
+class PacketLayout:
     """How the packets of a link are laid out: what follows from its header and the codings."""
 
     def __init__(self, header: Header, codings: Codings = CODINGS) -> None:

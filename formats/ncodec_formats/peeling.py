@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 from .ending import DIGEST_SIZE
 from .packet_runs import Run
-from .packets import REDUNDANCY, Head, Layout, get_other, put_other
+from .packets import REDUNDANCY, Head, PacketLayout, get_other, put_other
 from .wire import SYNC, count_good_layers
 
 
-def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) -> bytes:
+def peel_packet(
+    head: Head | None, data: bytes, source: PacketLayout, target: PacketLayout
+) -> bytes:
     """Returns a packet as it is in a file with the layers of `target` only.
 
     `head` is that of a packet of codes, None for a packet of any other type.
@@ -24,7 +26,9 @@ def peel_packet(head: Head | None, data: bytes, source: Layout, target: Layout) 
     return target.put_lower(head, data, target.layers)
 
 
-def copies(payload: bytes, layout: Layout, first_frame: int = 0) -> Iterator[tuple[Head, bytes]]:
+def copies(
+    payload: bytes, layout: PacketLayout, first_frame: int = 0
+) -> Iterator[tuple[Head, bytes]]:
     """Yields head and data of each copy in a redundancy packet; stops at the first that is none.
 
     Those of packets before `first_frame` are passed over. A copy is a packet of codes without its
@@ -46,7 +50,7 @@ def copies(payload: bytes, layout: Layout, first_frame: int = 0) -> Iterator[tup
         yield head, data
 
 
-def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:
+def _peel_copies(data: bytes, source: PacketLayout, target: PacketLayout) -> bytes:
     begin, length = get_other(data, 0)
     kept = [
         target.put_lower(head, copy, target.layers)[len(SYNC) :]
@@ -58,10 +62,10 @@ def _peel_copies(data: bytes, source: Layout, target: Layout) -> bytes:
 class Digests:
     """Running digests of all layer prefixes of a link: truncated SHA-256 over its packets."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: PacketLayout) -> None:
         count = layout.layers
         self._source = layout
-        self._targets = [Layout(layout.header.peel(k + 1)) for k in range(count)]
+        self._targets = [PacketLayout(layout.header.peel(k + 1)) for k in range(count)]
         self._hashes = [hashlib.sha256() for _ in range(count)]
 
     def add(self, head: Head | None, data: bytes) -> None:

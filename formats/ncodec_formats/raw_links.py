@@ -9,10 +9,10 @@ from .errors import BadFileError, DamageError
 from .follower import Coded, Losses
 from .header import Header
 from .packet_runs import Run
-from .packets import Head, Layout, Loss, put_gap
+from .packets import Head, Loss, PacketLayout, put_gap
 from .peeling import Digests
 from .reader import EcdcReader
-from .scanner import Source
+from .scanner import ByteSource
 from .timeline import Timeline
 from .writer import LinkWriter
 
@@ -93,7 +93,7 @@ class RawLink:
 
     def writer(self, dst: BinaryIO, header: Header) -> LinkWriter:
         """Begins a copy of the whole link under another header."""
-        return LinkWriter(dst, header, Digests(Layout(header)) if self._keep_going else None)
+        return LinkWriter(dst, header, Digests(PacketLayout(header)) if self._keep_going else None)
 
     def items(self, strict_from: int = 0) -> Iterator[Item]:
         """Yields all packets before the end packet, many at once where they are alike.
@@ -156,7 +156,7 @@ def raw_links(
     Raises:
         BadFileError: a header can't be used, or what follows a link is no link.
     """
-    source, report = Source(file), Report() if report is None else report
+    source, report = ByteSource(file), Report() if report is None else report
     first = more = True
     while more:
         try:

@@ -10,8 +10,8 @@ from .entropy import CODINGS, Codings
 from .errors import ArgumentError, BadFileError, NcodecError
 from .follower import Coded, Event, Follower, Losses, Other
 from .header import Header
-from .packets import Layout, Loss, Packet
-from .scanner import Source, read_header
+from .packets import Loss, Packet, PacketLayout
+from .scanner import ByteSource, read_header
 from .tail import Tail, Tails, find_header
 from .wire import SYNC
 
@@ -44,12 +44,12 @@ class EcdcReader:
         keep_going: bool = False,
         *,
         max_seconds: float | None = limits.DEFAULT_MAX_SECONDS,
-        source: Source | None = None,
+        source: ByteSource | None = None,
         spare_header: Header | None = None,
         codings: Codings = CODINGS,
     ) -> None:
         self._file = file
-        self._source = source or Source(file)
+        self._source = source or ByteSource(file)
         begin, fault = self._source.offset, ""
         try:
             self.header: Header = read_header(self._source)
@@ -60,7 +60,7 @@ class EcdcReader:
                 raise
             self.header = found
         self._area = self._source.offset
-        layout = Layout(self.header, codings)
+        layout = PacketLayout(self.header, codings)
         self._follower = Follower(self._source, layout, begin, keep_going, max_seconds)
         self._keep_going = keep_going
         self._followed: bool | None = None
@@ -97,7 +97,7 @@ class EcdcReader:
         raise StopIteration
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> PacketLayout:
         """Sizes that follow from the header."""
         return self._follower.layout
 
@@ -228,7 +228,7 @@ def open_links(
     Raises:
         BadFileError: something that is no link follows a link, and `keep_going` is off.
     """
-    source = Source(file)
+    source = ByteSource(file)
     while True:
         reader = EcdcReader(
             file, keep_going, max_seconds=max_seconds, source=source, codings=codings

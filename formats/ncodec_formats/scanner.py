@@ -11,7 +11,7 @@ from .ending import FOOTER, Index
 from .errors import BadFileError, DamageError, NcodecError
 from .header import PREFIX, Header, header_size
 from .packet_runs import WORTH_IT, Run, find_run
-from .packets import CODES, END, INDEX, Head, Layout, get_other
+from .packets import CODES, END, INDEX, Head, PacketLayout, get_other
 from .wire import FOOTER_MAGIC, LINK_START, SYNC, count_good_layers
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _THIRD = b"[" + b"".join(rb"\x%02x" % (n if n < 16 else 16 * (n - 15)) for n in 
 _MARKS = re.compile(re.escape(SYNC) + rb"(?=" + _THIRD + rb"|\Z)|" + re.escape(LINK_START))
 
 
-class Source:
+class ByteSource:
     """A forward reader that never asks for more than is there, so that pipes do not wait."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -128,7 +128,7 @@ class Element:
         return body if whole else None
 
 
-def read_header(source: Source) -> Header:
+def read_header(source: ByteSource) -> Header:
     """Reads the header of a link.
 
     Raises:
@@ -147,7 +147,7 @@ def read_header(source: Source) -> Header:
 class Scanner:
     """Cuts what follows a header into elements."""
 
-    def __init__(self, source: Source, layout: Layout, begin: int) -> None:
+    def __init__(self, source: ByteSource, layout: PacketLayout, begin: int) -> None:
         """Begins at the end of the header that began at offset `begin`."""
         self._source = source
         self._layout = layout

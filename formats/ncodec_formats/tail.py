@@ -12,7 +12,7 @@ from .ending import FOOTER, HEADER_KEY, End, Index
 from .errors import NcodecError
 from .header import PREFIX, Header, header_size, unpack_map
 from .packets import END, INDEX, get_other
-from .scanner import Source
+from .scanner import ByteSource
 from .wire import FOOTER_MAGIC, LINK_START, SYNC
 
 _ENDS = re.compile(re.escape(SYNC + bytes([END])) + b"|" + re.escape(LINK_START))
@@ -117,7 +117,7 @@ def find_header(file: BinaryIO, spare: Header | None = None) -> Header | None:
     It must be of the link that begins there, and agree with the end packet on the layers and with
     the index on the length. Where there is no copy, `spare` will do if the layers agree.
     """
-    source = Source(file)
+    source = ByteSource(file)
     payload = _find_end(source)
     if payload is None:
         return spare
@@ -135,7 +135,7 @@ def find_header(file: BinaryIO, spare: Header | None = None) -> Header | None:
     return header
 
 
-def _find_end(source: Source) -> bytes | None:
+def _find_end(source: ByteSource) -> bytes | None:
     """Goes behind the next end packet; returns its payload, None if another link comes first."""
     spent = 0
     while True:
@@ -156,7 +156,7 @@ def _find_end(source: Source) -> bytes | None:
         source.pos += 1
 
 
-def _is_header(source: Source) -> bool:
+def _is_header(source: ByteSource) -> bool:
     try:
         source.fill(PREFIX.size)
         size = header_size(source.data[source.pos : source.pos + PREFIX.size])
@@ -167,7 +167,7 @@ def _is_header(source: Source) -> bool:
     return True
 
 
-def _sound_payload(source: Source, kind: int) -> bytes | None:
+def _sound_payload(source: ByteSource, kind: int) -> bytes | None:
     """Passes a packet of one type and returns its payload, if it stands here and is sound."""
     source.fill(16)
     try:

@@ -9,7 +9,7 @@ from .entropy import CODINGS, Codings
 from .errors import ArgumentError
 from .header import Header
 from .packet_runs import Run
-from .packets import REDUNDANCY, Head, Layout, Packet, put_other
+from .packets import REDUNDANCY, Head, Packet, PacketLayout, put_other
 from .peeling import Digests
 from .wire import FOOTER_MAGIC, SYNC
 
@@ -23,7 +23,7 @@ class LinkWriter:
 
     def __init__(self, file: BinaryIO, header: Header, digests: Digests | None = None) -> None:
         self.header = header
-        self.layout = Layout(header)
+        self.layout = PacketLayout(header)
         self.index = Index.for_layout(self.layout)
         self.packets = 0
         self.end_frame = header.first_frame
@@ -107,7 +107,7 @@ class EcdcWriter:
                 f"redundancy is {redundancy}; it must be (layers, packets) with 1 to "
                 f"{len(header.codebook_sizes)} layers and 1 to 16 packets"
             )
-        self._layout = Layout(header, codings)
+        self._layout = PacketLayout(header, codings)
         if (readable := self._layout.readable) < self._layout.layers:
             kind = self._layout.kinds[readable]
             raise ArgumentError(

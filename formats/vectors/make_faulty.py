@@ -10,7 +10,7 @@ from make_parts import Entry, Packets, bad, header, link, packets_of, samples_of
 
 from ncodec_formats import End, Packet
 from ncodec_formats.ending import FOOTER, Index
-from ncodec_formats.packets import END, Layout, put_gap, put_other
+from ncodec_formats.packets import END, PacketLayout, put_gap, put_other
 from ncodec_formats.wire import put_varint
 
 
@@ -126,7 +126,7 @@ def damaged() -> dict[str, Entry]:
     silenced = [scaled[0], scaled[2]]
 
     def rescaled(value: float | None) -> bytes:
-        layout = Layout(segments)
+        layout = PacketLayout(segments)
         scales = [None if value is None else np.array([value], np.float32), scaled[1][2]]
         wrong, right = (layout.put_packet(Packet(1, 30, scaled[1][1], each)) for each in scales)
         return write(segments, scaled).replace(right, wrong)

@@ -20,7 +20,7 @@ from ncodec_formats import (
 )
 from ncodec_formats.entropy import CODINGS, PACKED
 from ncodec_formats.errors import BadFileError, DamageError, LimitError
-from ncodec_formats.packets import Layout
+from ncodec_formats.packets import PacketLayout
 from tests.formats.files import CODED, Pipe, Varints, apply, make, make_header, random_codes, read
 
 CODINGS_5 = CODED["codings"]
@@ -96,7 +96,7 @@ def test_seeking(kinds):
 def test_a_flipped_bit_costs_its_layer_and_those_above(kinds):
     header = make_header(kinds=kinds)
     data = make(4, kinds=kinds, codings=CODINGS_5)
-    layout = Layout(header, CODINGS_5)
+    layout = PacketLayout(header, CODINGS_5)
     codes = random_codes(header, 4)
     right = layout.put_packet(Packet(1, 15, codes[1].astype(np.uint16)))
     head, begin = layout.get_head(right, 0), data.index(right)
@@ -118,7 +118,7 @@ def test_a_flipped_bit_costs_its_layer_and_those_above(kinds):
 
 def test_a_lost_packet_comes_back_from_copies(kinds):
     data = make(6, kinds=kinds, codings=CODINGS_5, redundancy=(3, 1))
-    layout = Layout(make_header(kinds=kinds), CODINGS_5)
+    layout = PacketLayout(make_header(kinds=kinds), CODINGS_5)
     codes = random_codes(make_header(), 6)
     lost = layout.put_packet(Packet(2, 30, codes[2].astype(np.uint16)))
     assert lost in data

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ncodec_formats import EcdcReader, Loss, Packet, repair, verify
 from ncodec_formats.errors import BadFileError
-from ncodec_formats.packets import Layout
+from ncodec_formats.packets import PacketLayout
 from tests.formats.files import (
     Pipe,
     apply,
@@ -91,7 +91,7 @@ def test_a_scale_that_can_not_be_is_damage(value):
     header = make_header(segment=(4800, 4750))
     codes = random_codes(header, 3)
     data = write(header, codes)
-    layout = Layout(header)
+    layout = PacketLayout(header)
     scale = None if value is None else np.array([value], np.float32)
     right = layout.put_packet(Packet(1, 15, codes[1], np.array([0.5], np.float32)))
     assert right in data

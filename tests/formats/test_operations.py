@@ -30,10 +30,10 @@ from ncodec_formats import (
 )
 from ncodec_formats.ending import FOOTER, HEADER_KEY, End, wants_header_copy, with_header_copy
 from ncodec_formats.errors import ArgumentError, BadFileError, DamageError
-from ncodec_formats.packets import END, Head, Layout, put_other
+from ncodec_formats.packets import END, Head, PacketLayout, put_other
 from ncodec_formats.peeling import Digests
 from ncodec_formats.raw_links import copy_item, raw_links
-from ncodec_formats.scanner import Scanner, Source, read_header
+from ncodec_formats.scanner import ByteSource, Scanner, read_header
 from ncodec_formats.writer import LinkWriter
 from tests.formats.files import (
     CODED,
@@ -332,7 +332,9 @@ def test_those_who_copy_refuse_damage_or_mend_it(monkeypatch, name, worth_it, se
 @pytest.mark.parametrize("packets", [6, 3000])
 def test_those_who_copy_name_the_packet_with_a_flipped_bit(name, packets):
     data = make(packets)
-    begin = data.index(put_head := Layout(make_header()).put_head(Head(2, 30, 15, (19,) * 4, b"")))
+    begin = data.index(
+        put_head := PacketLayout(make_header()).put_head(Head(2, 30, 15, (19,) * 4, b""))
+    )
     for at in (0, 19, 20, 79):
         broken = bytearray(data)
         broken[begin + len(put_head) + at] ^= 4
@@ -529,7 +531,7 @@ def test_verify_sees_every_byte(packets):
 def test_verify_judges_checks_that_a_digest_was_taken_over():
     # A writer at fault: the third layer's check is wrong, but all digests are right.
     data = make(2000)
-    layout = Layout(make_header())
+    layout = PacketLayout(make_header())
     lengths = layout.lengths(15, 4)
     for number in (0, 1000, 1999):
         head = layout.put_head(Head(number, number * 15, 15, lengths, b""))
@@ -543,9 +545,9 @@ def test_verify_judges_checks_that_a_digest_was_taken_over():
 def reseal(data: bytes) -> bytes:
     """Returns a file with digests over its packets as they are."""
     out = io.BytesIO()
-    source = Source(io.BytesIO(data))
+    source = ByteSource(io.BytesIO(data))
     header = read_header(source)
-    layout = Layout(header)
+    layout = PacketLayout(header)
     scanner, writer = Scanner(source, layout, 0), LinkWriter(out, header, Digests(layout))
     while (element := scanner.next()).kind != END:
         writer.add(element.head, element.data)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ncodec_formats import EcdcReader, Packet, verify
 from ncodec_formats.packet_runs import WORTH_IT, Run, _weights
-from ncodec_formats.packets import Head, Layout
+from ncodec_formats.packets import Head, PacketLayout
 from ncodec_formats.wire import put_layers
 from tests.formats.files import make_header, random_codes, write
 
@@ -50,7 +50,7 @@ def test_scales_are_judged_many_at_once():
     runs = [event for event in EcdcReader(file).events(runs=True) if isinstance(event, Run)]
     assert sum(run.count for run in runs) > 700
     assert runs[0].part(3, 4).head.scale == np.array([0.5], ">f4").tobytes()
-    layout = Layout(header)
+    layout = PacketLayout(header)
     right, wrong = (
         layout.put_packet(Packet(700, 10500, codes[700], np.array([value], np.float32)))
         for value in (0.5, np.nan)

@@ -86,11 +86,11 @@ BOMBS = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_work_is_bounded_by_the_input(kind):
-    from ncodec_formats.packets import Head, Layout
+    from ncodec_formats.packets import Head, PacketLayout
     from tests.formats.files import make_header
 
     header = make_header(codebook_sizes=(65536,) * 4, packet_frames=65536 * 7 // 8, streams=2)
-    layout = Layout(header)
+    layout = PacketLayout(header)
     inner = layout.put_head(Head(9, 9 * header.packet_frames, 57344, layout.lengths(57344, 4), b""))
     data = BOMBS[kind](header.to_bytes(), inner)
     begin = time.process_time()
