@@ -1,7 +1,7 @@
 """Shared by all tests: one thread, so that runs are alike on every machine, and Ctrl-C.
 
-A shell that starts the suite in the background has it ignore SIGINT, and so would the commands
-that tests start. Property tests have no deadline: a machine may be busy.
+A shell that starts the suite in the background, or nohup, has it ignore signals, and so would the
+commands that tests start. Property tests have no deadline: a machine may be busy.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ except ImportError:  # the bytes and the samples need none, and are tested so on
     pass
 else:
     torch.set_num_threads(1)
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 hypothesis.settings.register_profile(
     "ncodec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
