@@ -41,8 +41,8 @@ def train(
     \b
     Examples:
       ncodec train ncodec_24khz --set 'data.sources=["~/speech"]'
-      ncodec train --resume runs/mine
-      ncodec train --resume runs/mine --set optim.steps=30000
+      ncodec train --resume runs/ncodec_24khz
+      ncodec train --resume runs/ncodec_24khz --set optim.steps=30000
       torchrun --nproc-per-node 8 -m ncodec_cli train recipe.toml
     """
     if (config is None) == (resume is None):

@@ -93,7 +93,7 @@ def test_the_examples_of_the_help_run_as_they_stand(recipe, monkeypatch):
         words += [word for change in changes for word in ("--set", change)]
         result = run(*words)
         assert result.exit_code == 0, result.output
-    assert (home / "runs/mine/model.safetensors").is_file()
+    assert (home / "runs/ncodec_24khz/model.safetensors").is_file()
 
 
 def test_usage_is_checked_before_anything_runs(recipe):
