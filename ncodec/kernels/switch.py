@@ -7,10 +7,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
+
 _PORTABLE = ContextVar("portable", default=os.environ.get("NCODEC_PORTABLE", "0") not in ("", "0"))
 
-is_portable = _PORTABLE.get
-"""Whether plain PyTorch computes everything, in this thread and context."""
+
+def is_portable() -> bool:
+    """Say whether plain PyTorch computes everything, in this thread and context.
+
+    Who switches oneDNN off (`torch.backends.mkldnn.flags`) wants no code of a processor's own.
+    """
+    return _PORTABLE.get() or not torch.backends.mkldnn.enabled
 
 
 @contextmanager

@@ -60,8 +60,15 @@ def operators(work: Callable[[], Any]) -> set[str]:
     return {event.key for event in seen.key_averages()}
 
 
+def onednn_off() -> AbstractContextManager[None]:
+    return torch.backends.mkldnn.flags(enabled=False)
+
+
+@pytest.mark.parametrize("way", [kernels.portable, onednn_off])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_nothing_private_runs_when_portable(family: str) -> None:
+def test_nothing_private_runs_when_portable_or_without_onednn(
+    family: str, way: Callable[[], AbstractContextManager[None]]
+) -> None:
     model = FAMILIES[family]().eval()
     x = audio(model, 1, 1200)
 
@@ -71,7 +78,7 @@ def test_nothing_private_runs_when_portable(family: str) -> None:
 
     both()
     private = ("mkldnn::", "fbgemm", "quantized::")
-    with kernels.portable():
+    with way():
         called = operators(both)
     assert not [name for name in called if any(part in name.lower() for part in private)]
 
