@@ -66,6 +66,12 @@ FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "m4a", "aac
 @click.option(
     "--encoding", type=click.Choice(["s16", "s24", "f32"]), help="Sample format. [default: s16]"
 )
+@click.option(
+    "--quality",
+    type=Between(0, 10, whole=False),
+    metavar="Q",
+    help="Of .ogg, .opus and .mp3: 0 is smallest, 10 best. [default: the encoder's own]",
+)
 @click.option("--no-tags", is_flag=True, help="Write no tags.")
 @click.option("--raw", type=click.Choice(["s16", "f32"]), help="Bare samples, without a header.")
 @file_model_option
@@ -153,6 +159,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "mono": options["mono"],
         "encoding": encoding,
         "tags": not options["no_tags"],
+        "quality": options["quality"],
         "keep_going": options["keep_going"],
         "precision": options["precision"],
     }

@@ -21,6 +21,7 @@ class Output:
         mask: the speakers, None the usual ones.
         tags: to be written.
         notes: what a person should know is added here.
+        quality: 0 to 10, None the encoder's own.
     """
 
     file: BinaryIO
@@ -31,3 +32,4 @@ class Output:
     mask: int | None
     tags: Tags
     notes: list[str]
+    quality: float | None = None

@@ -114,6 +114,7 @@ def open_writer(
     samples: int | None = None,
     mask: int | None = None,
     tags: Tags = (),
+    quality: float | None = None,
 ) -> AudioWriter:
     """Begin to write "wav", "raw", or an ending that libsndfile or ffmpeg knows, to an open file.
 
@@ -126,6 +127,7 @@ def open_writer(
         samples: the length, where it is known, for the header of a WAV on a pipe.
         mask: the speakers of the channels, as in WAVE; None is the usual ones.
         tags: Vorbis comments; those that the format has no place for are left out, with a note.
+        quality: of Vorbis, Opus and MP3: 0 is smallest, 10 best; None is the encoder's own.
 
     Raises:
         ArgumentError: the format cannot hold what it is asked for.
@@ -144,12 +146,16 @@ def open_writer(
     )
     if encoding is not None and lossy:
         raise ArgumentError(f"encoding {encoding!r}: {container} has its own")
+    if quality is not None and not (0 <= quality <= 10 and container in _LOSSY):
+        raise ArgumentError(
+            f"quality {quality:g} of {container}: must be 0 to 10, of {', '.join(_LOSSY)}"
+        )
     encoding = encoding or ("f32" if lossy else "s16")
     notes: list[str] = []
     rate = _rate(container, sample_rate)
     if rate != sample_rate:
         notes.append(f"resampled to {rate} Hz: {container} has no {sample_rate} Hz")
-    out = Output(file, container, rate, channels, encoding, mask, tags, notes)
+    out = Output(file, container, rate, channels, encoding, mask, tags, notes, quality)
     if container in ffmpeg.WRITTEN:
         sink: _Sink = ffmpeg.FfmpegSink(out)
     elif container == "raw":
@@ -242,9 +248,15 @@ class SoundFileSink:
             subtype = _SUBTYPES[out.encoding]
         self._bits = _BITS.get(out.encoding)
         self._vorbis = name == "OGG"
+        # libsndfile refuses MP3 at the very end of its scale.
+        lowest = 0.99 if name == "MP3" else 1.0
+        level = (
+            {} if out.quality is None else {"compression_level": min(1 - out.quality / 10, lowest)}
+        )
+        form: Any = {"subtype": subtype, "format": name, **level}
         try:
             self._file = soundfile.SoundFile(
-                cast(Any, self._bytes), "w", out.sample_rate, out.channels, subtype, format=name
+                cast(Any, self._bytes), "w", out.sample_rate, out.channels, **form
             )
         except (soundfile.LibsndfileError, ValueError) as error:
             self._check()

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal, cast
 
+import numpy as np
+
 from ncodec.audio import (
     AudioReader,
     AudioWriter,
@@ -185,10 +187,10 @@ def compress(
         with writing(target, force=force) as file:
             counted = _Counted(file)
             writer = EcdcWriter(cast(Any, counted), encoder.header, redundancy=redundancy)
-            _encode(reader, encoder, writer, progress)
+            alike = _encode(reader, encoder, writer, progress)
             if verify:
                 _verify(file, encoder.samples)
-    return _summary(reader, encoder, counted.bytes)
+    return _summary(reader, encoder, counted.bytes, alike)
 
 
 def _of_source(
@@ -204,8 +206,13 @@ def _of_source(
     return replace(options, tags=merge_tags(tag_pairs(tags or ()), carried), channel_mask=mask)
 
 
-def _summary(reader: AudioReader, encoder: StreamEncoder, size: int) -> Compressed:
-    header = encoder.header
+def _summary(reader: AudioReader, encoder: StreamEncoder, size: int, alike: bool) -> Compressed:
+    header, notes = encoder.header, list(reader.notes)
+    channels = header.source_channels
+    if channels > 2:
+        notes.append(f"{channels} channels, {header.bandwidth / channels:g} kbps each")
+    if alike and encoder.samples:
+        notes.append("both channels are the same: mixed to one they would take half the room")
     return Compressed(
         model=header.model,
         codebooks=len(header.codebook_sizes),
@@ -214,8 +221,8 @@ def _summary(reader: AudioReader, encoder: StreamEncoder, size: int) -> Compress
         bytes=size,
         source_bytes=encoder.samples * reader.channels * 2,
         sample_rate=header.source_rate,
-        channels=header.source_channels,
-        notes=tuple(reader.notes),
+        channels=channels,
+        notes=tuple(notes),
     )
 
 
@@ -230,15 +237,18 @@ def _open_audio(
 
 def _encode(
     reader: AudioReader, encoder: StreamEncoder, writer: EcdcWriter, progress: Progress | None
-) -> None:
+) -> bool:
+    """Code all; return whether two channels were the same from beginning to end."""
     rate, channels = reader.sample_rate, encoder.header.source_channels
     total = None if reader.samples is None else reader.samples / rate
     header = encoder.header
     packet_seconds = header.packet_frames * header.hop / header.sample_rate
     block = max(1, round(min(READ_SECONDS, packet_seconds / 4) * rate))
+    alike = channels == 2
     if progress is not None:
         progress(0.0, total)
     while (samples := reader.read(block)).shape[1]:
+        alike = alike and np.array_equal(samples[0], samples[-1])
         for packet in encoder.push(mix_channels(samples, channels)):
             writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
         if progress is not None:
@@ -246,6 +256,7 @@ def _encode(
     for packet in encoder.finish():
         writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
     writer.finish(encoder.samples)
+    return alike
 
 
 def _verify(file: BinaryIO, samples: int) -> None:
@@ -275,6 +286,7 @@ def decompress(
     container: str | None = None,
     encoding: str | None = None,
     tags: bool = True,
+    quality: float | None = None,
     keep_going: bool = False,
     max_seconds: float | None = 100 * 3600.0,
     force: bool = False,
@@ -304,6 +316,7 @@ def decompress(
             WAV for a file object.
         encoding: of the samples, "s16", "s24" or "f32".
         tags: write the file's tags to the output.
+        quality: of Vorbis, Opus and MP3: 0 is smallest, 10 best; None is the encoder's own.
         keep_going: bridge what is damaged, and tell it in the result, instead of raising.
         max_seconds: longest timeline accepted; None lifts this limit and that on samples a byte.
         force: overwrite.
@@ -337,6 +350,7 @@ def decompress(
                 encoding=encoding,
                 mask=header.channel_mask if channels == header.source_channels else None,
                 tags=header.tags if tags else (),
+                quality=quality,
             )
             _decode(decoder, writer, out, channels, progress)
     return Decompressed(

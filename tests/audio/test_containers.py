@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ncodec.audio import measure_audio, mp3, open_audio, read_audio
+from ncodec.audio import format_of, measure_audio, mp3, open_audio, read_audio
 from ncodec.audio.source import Source
-from ncodec.errors import BadFileError
+from ncodec.codec import compress
+from ncodec.errors import ArgumentError, BadFileError
 from tests.audio.sounds import Pipe, noise, read_all, sound_bytes, tone, written
 
 BOTH = pytest.mark.parametrize("make", [Pipe, io.BytesIO])
@@ -478,3 +479,38 @@ def test_samples_that_are_too_loud_are_counted(container, encoding):
         return
     _, writer = written(x, container, encoding=encoding)
     assert writer.clipped == (0 if encoding == "f32" else 3)
+
+
+@pytest.mark.parametrize("container", ["ogg", "opus", "mp3"])
+def test_quality_makes_files_larger(container):
+    x = noise(1, 48000) * 0.3
+    sizes = [len(written(x, container, 48000, quality=q)[0]) for q in (0, 3, 10)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize(("container", "quality"), [("flac", 5), ("opus", 11), ("mp3", -1)])
+def test_quality_is_of_lossy_formats_from_0_to_10(container, quality):
+    with pytest.raises(ArgumentError, match=f"quality {quality} of {container}: must be 0 to 10"):
+        written(noise(1, 100), container, quality=quality)
+
+
+def test_a_file_name_without_an_ending_means_wav():
+    assert format_of("talk") == "wav"
+    with pytest.raises(ArgumentError, match="output format 'sd2'"):
+        format_of("talk.sd2")
+
+
+def test_channels_that_cost_twice_or_more_are_told(tmp_path, tiny_model):
+    def notes(x):
+        data = io.BytesIO(written(x, "wav")[0])
+        return compress(data, tmp_path / "a.ecdc", model=tiny_model, force=True).notes
+
+    x = tone(5000)
+    assert notes(np.tile(x, (2, 1))) == (
+        "both channels are the same: mixed to one they would take half the room",
+    )
+    assert notes(np.concatenate([x, -x])) == ()
+    assert notes(x) == ()
+    (text,) = notes(noise(6, 500))
+    assert text.startswith("6 channels, ")
+    assert text.endswith(" kbps each")
