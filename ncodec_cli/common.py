@@ -95,29 +95,19 @@ def batch_options(command: F) -> F:
     return command
 
 
-bw_option = click.option(
-    "-b",
-    "--bw",
-    "--bitrate",
-    type=parameters.KBPS,
-    metavar="KBPS",
-    help="Bitrate of the whole file; the most codebooks that fit are used.",
-)
-codebooks_option = click.option(
-    "--codebooks", type=Between(1), metavar="N", help="Number of codebooks, instead of --bw."
-)
+def _bitrate_option(told: str) -> Callable[[F], F]:
+    names = ("-b", "--bw", "--bitrate")
+    return click.option(*names, type=parameters.KBPS, metavar="KBPS", help=told)
 
-kept_bw_option = click.option(
-    "-b",
-    "--bw",
-    "--bitrate",
-    type=parameters.KBPS,
-    metavar="KBPS",
-    help="Use only as many of the file's codebooks as fit in this bitrate.",
-)
-kept_codebooks_option = click.option(
-    "--codebooks", type=Between(1), metavar="N", help="Use only so many of the file's codebooks."
-)
+
+def _codebooks_option(told: str) -> Callable[[F], F]:
+    return click.option("--codebooks", type=Between(1), metavar="N", help=told)
+
+
+bw_option = _bitrate_option("Bitrate of the whole file; the most codebooks that fit are used.")
+codebooks_option = _codebooks_option("Number of codebooks, instead of --bw.")
+kept_bw_option = _bitrate_option("Use only as many of the file's codebooks as fit in this bitrate.")
+kept_codebooks_option = _codebooks_option("Use only so many of the file's codebooks.")
 
 beam_option = click.option(
     "--beam",

@@ -29,7 +29,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("ncodec")
 
-PORTABLE = ("audio", "bench", "codec", "live", "metrics", "models", "nn", "quantize")
+PORTABLE = ("audio", "bench", "codec", "kernels", "live", "metrics", "models", "nn", "quantize")
 """Folders of tests that a lesser processor, or one without optional programs, could make fail."""
 
 
