@@ -69,12 +69,28 @@ def naming_file(name: str) -> AbstractContextManager[None]:
 def open_readable(source: ReadableFile) -> BinaryIO:
     """Open a path or bytes for reading; a file is given back as it is."""
     if isinstance(source, (str, os.PathLike)):
+        check_path(source)
         return Path(source).open("rb")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
     if hasattr(source, "read"):
+        _check_binary(source)
         return source
     raise ArgumentError(f"{source!r}: must be a path, a binary file or bytes")
+
+
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raise ArgumentError of a path that no system takes."""
+    if "\0" in str(path):
+        raise ArgumentError(f"{str(path)!r}: a path has no NUL character")
+
+
+def _check_binary(file: object) -> None:
+    """Raise ArgumentError of a file that is closed, or open as text."""
+    if isinstance(file, io.TextIOBase):
+        raise ArgumentError(f"{name_of(file)}: is open as text; it must be a binary file")
+    if getattr(file, "closed", False) is True:
+        raise ArgumentError(f"{name_of(file)}: the file is closed")
 
 
 def name_of(source: object) -> str:
@@ -96,6 +112,7 @@ def writing(target: PathOrFile, *, force: bool = False) -> Generator[BinaryIO]:
         with atomic_output(target, force=force) as file:
             yield file
     elif hasattr(target, "write"):
+        _check_binary(target)
         yield target
     else:
         raise ArgumentError(f"{target!r}: must be a path or a binary file")
@@ -113,6 +130,7 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
         ArgumentError: `path` is a folder.
         OSError: the folder is missing or full, or is not writable.
     """
+    check_path(path)
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")

@@ -371,3 +371,28 @@ def test_damage_is_refused_or_passed_over(coded, tmp_path) -> None:
         ncodec.repair(bad, tmp_path / "whole.ecdc")
     ncodec.repair(bad, tmp_path / "whole.ecdc", header_from=coded)
     assert ncodec.info(tmp_path / "whole.ecdc").frames == 12000
+
+
+@pytest.mark.parametrize("operation", [ncodec.read, ncodec.info, ncodec.verify, ncodec.tags])
+def test_files_that_cannot_be_read_from_are_named_as_such(operation) -> None:
+    closed = io.BytesIO(b"ECDC")
+    closed.close()
+    for file, rule in ((io.StringIO("ECDC"), "open as text"), (closed, "is closed")):
+        with pytest.raises(ArgumentError, match=rule):
+            operation(file)
+    with pytest.raises(ArgumentError, match="NUL"):
+        operation("a\0.ecdc")
+
+
+def test_outputs_that_cannot_be_written_to_are_named_as_such() -> None:
+    for file, rule in ((io.StringIO(), "open as text"), ("a\0.ecdc", "NUL")):
+        with pytest.raises(ArgumentError, match=rule):
+            ncodec.write(file, np.zeros(100, np.float32), 24000)
+
+
+def test_a_coded_file_that_is_closed_says_so(coded) -> None:
+    file = ncodec.open(coded)
+    with file, pytest.raises(ArgumentError, match="must be a finite number"):
+        next(file.blocks("a"))
+    with pytest.raises(ArgumentError, match="is closed"):
+        file.read()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ncodec.api.operations import describe
+from ncodec.arguments import check_number
 from ncodec.audio import MAX_CHANNELS, Samples
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.codec import Compressed, FileDecoder, compress
@@ -310,7 +311,9 @@ class CodedFile:
 
         What is returned is shorter at the end, and empty behind it.
         """
-        if seconds is not None and not seconds >= 0:
+        if getattr(self._file, "closed", False):
+            raise ArgumentError(f"{self._name}: the file is closed")
+        if seconds is not None and not check_number("seconds", seconds) >= 0:
             raise ArgumentError(f"{seconds} s: must be at least 0")
         wanted = None if seconds is None else round(seconds * self.rate)
         parts, held = [self._rest], self._rest.shape[1]
@@ -332,7 +335,7 @@ class CodedFile:
         Raises:
             ArgumentError: a piece would have no sample.
         """
-        if not seconds * self.rate >= 1:
+        if not check_number("seconds", seconds) * self.rate >= 1:
             raise ArgumentError(f"blocks of {seconds} s: must be at least a sample")
         while len(block := self.read(seconds, always_2d=always_2d)):
             yield block

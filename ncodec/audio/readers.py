@@ -23,6 +23,7 @@ from ncodec.audio.source import Source, View
 from ncodec.audio.tags import Tags
 from ncodec.audio.wav import WavHeader, is_wav, read_header
 from ncodec.errors import BadFileError
+from ncodec.files import name_of
 
 
 class AudioReader(Protocol):
@@ -87,7 +88,7 @@ def open_audio(
     if isinstance(source, (str, os.PathLike)):
         file, own, name = Path(source).open("rb"), True, name or str(source)  # noqa: SIM115
     else:
-        file, own, name = source, False, name or getattr(source, "name", None) or "input"
+        file, own, name = source, False, name or name_of(source)
     source_file = Source(
         file, own=own, name=str(name), allow_truncated=allow_truncated, with_tags=with_tags
     )

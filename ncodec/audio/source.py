@@ -69,6 +69,8 @@ class Source:
 
     def drop_copy(self) -> None:
         """Forget what was kept: the pipe is read as it comes."""
+        if self._copy is not None:
+            self._copy.close()
         self._copy = None
 
     def spooled(self) -> Source:
@@ -78,7 +80,7 @@ class Source:
             self._copy.seek(0)
             while data := self._copy.read(1 << 20):
                 spool.write(data)
-            self._copy = None
+            self.drop_copy()
         while data := self.file.read(1 << 20):
             spool.write(data)
         spool.seek(0)
@@ -145,7 +147,8 @@ class Source:
             self.report("the file changed while it was read")
 
     def close(self) -> None:
-        """Close the file if it was opened here."""
+        """Close the file if it was opened here, and what was kept of it."""
+        self.drop_copy()
         if self.own:
             self.file.close()
 

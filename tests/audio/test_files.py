@@ -254,3 +254,12 @@ def test_check_finite_says_where():
     x[0, 60] = np.nan
     with pytest.raises(ArgumentError, match=r"sample 8040 of channel 2 \(1\.005 s\) is inf"):
         check_finite(x, 8000, 8000, "a")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_pipe_without_a_name_is_called_input() -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "wb") as end:
+        end.write(b"no sound")
+    with os.fdopen(reads, "rb") as pipe, pytest.raises(BadFileError, match=r"^input: "):
+        open_audio(pipe)
