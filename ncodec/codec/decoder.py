@@ -215,8 +215,9 @@ class StreamDecoder:
         with torch.inference_mode():
             tensor = torch.from_numpy(codes.astype(np.int64)).to(self._device)
             latent = self._model.decode_latent(tensor.transpose(0, 1))
-        scale = None if packet.scale is None else torch.from_numpy(packet.scale).to(self._device)
-        return latent, scale
+        if packet.scale is None or not self._model.scaled:
+            return latent, None
+        return latent, torch.from_numpy(packet.scale).to(self._device)
 
     def _audio(self, item: Packet | Loss, blocks: BlockDecoder) -> Iterator[Samples]:
         """Decode a packet, or what may have been in one, to samples `[S, C, T]` of the model."""

@@ -243,6 +243,8 @@ class StreamEncoder:
 
     def _packet(self, codes: np.ndarray, scale: torch.Tensor | None) -> Packet:
         values = None if scale is None else scale.reshape(-1).float().cpu().numpy()
+        if values is None and self.header.segment is not None:  # each segment of a file has one
+            values = np.ones(codes.shape[1], np.float32)
         # The last segment but one may have fewer frames than the others, so frames are counted.
         packet = Packet(self._sequence, self._frames, np.ascontiguousarray(codes), values)
         self._sequence += 1

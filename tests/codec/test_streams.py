@@ -538,3 +538,22 @@ def test_packets_are_checked_against_the_header(toys, sound):
             with pytest.raises(ArgumentError):
                 decoder.push(item)
         assert decoder.push(good).shape[0] == channels
+
+
+def test_a_model_of_segments_without_scales_is_written_and_read(tmp_path):
+    import ncodec
+    from ncodec.config import EncodecConfig
+    from ncodec.models.encodec import EncodecModel
+
+    torch.manual_seed(0)
+    config = EncodecConfig(codebooks=2, filters=2, segment=0.5, overlap=0.1, normalize=False)
+    model = EncodecModel(config).eval()
+    model.name = "plain"
+    sound = 0.1 * np.random.default_rng(0).standard_normal((30000, 2)).astype(np.float32)
+    ncodec.write(tmp_path / "a.ecdc", sound, model.sample_rate, model=model)
+    heard, _ = ncodec.read(tmp_path / "a.ecdc", model=model)
+    assert heard.shape == sound.shape
+    for channel in range(2):
+        with torch.no_grad():
+            whole = model(torch.from_numpy(sound[None, None, :, channel]))
+        assert np.abs(heard[:, channel] - whole[0, 0].numpy()).max() < 1e-4
