@@ -133,23 +133,7 @@ def open_writer(
         ArgumentError: the format cannot hold what it is asked for.
     """
     check_format(sample_rate, channels)
-    if encoding is not None and encoding not in ENCODINGS:
-        raise ArgumentError(f"encoding {encoding!r}: must be one of {', '.join(ENCODINGS)}")
-    _check_container(container)
-    most = _CHANNELS.get(container, 8)
-    if channels > most:
-        raise ArgumentError(
-            f"{container} cannot hold {channels} channels: {most} at most (mono=True)"
-        )
-    lossy = container in _LOSSY or (
-        container in ffmpeg.WRITTEN and container not in ffmpeg.LOSSLESS
-    )
-    if encoding is not None and lossy:
-        raise ArgumentError(f"encoding {encoding!r}: {container} has its own")
-    if quality is not None and not (0 <= quality <= 10 and container in _LOSSY):
-        raise ArgumentError(
-            f"quality {quality:g} of {container}: must be 0 to 10, of {', '.join(_LOSSY)}"
-        )
+    lossy = _check_asked(container, channels, encoding, quality)
     encoding = encoding or ("f32" if lossy else "s16")
     notes: list[str] = []
     rate = _rate(container, sample_rate)
@@ -167,6 +151,30 @@ def open_writer(
     else:
         sink = SoundFileSink(out)
     return AudioWriter(sink, Resampler(sample_rate, rate, channels), encoding, notes)
+
+
+def _check_asked(
+    container: str, channels: int, encoding: str | None, quality: float | None
+) -> bool:
+    """Check that a format can hold what it is asked for; return whether it is lossy."""
+    if encoding is not None and encoding not in ENCODINGS:
+        raise ArgumentError(f"encoding {encoding!r}: must be one of {', '.join(ENCODINGS)}")
+    _check_container(container)
+    most = _CHANNELS.get(container, 8)
+    if channels > most:
+        raise ArgumentError(
+            f"{container} cannot hold {channels} channels: {most} at most (mono=True)"
+        )
+    lossy = container in _LOSSY or (
+        container in ffmpeg.WRITTEN and container not in ffmpeg.LOSSLESS
+    )
+    if encoding is not None and lossy:
+        raise ArgumentError(f"encoding {encoding!r}: {container} has its own")
+    if quality is not None and not (0 <= quality <= 10 and container in _LOSSY):
+        raise ArgumentError(
+            f"quality {quality:g} of {container}: must be 0 to 10, of {', '.join(_LOSSY)}"
+        )
+    return lossy
 
 
 def _rate(container: str, rate: int) -> int:
