@@ -258,6 +258,9 @@ def _flac_links(source: Source, base: int, end: int, mask: int | None) -> Iterat
             # libFLAC reads ahead by far less than this.
             at = max(base + 4, view.in_source() - (1 << 18))
             following = next(flac.find_streams(source, at, end), None)
+            last = following or flac.sound_end(source, base, end)
+            if flac.has_frame_behind(source, base, last, promised):
+                source.report(f"more sound than the {promised} samples that its header promises")
         if following is None:
             return
         base = following

@@ -263,3 +263,14 @@ def test_a_pipe_without_a_name_is_called_input() -> None:
         end.write(b"no sound")
     with os.fdopen(reads, "rb") as pipe, pytest.raises(BadFileError, match=r"^input: "):
         open_audio(pipe)
+
+
+@pytest.mark.parametrize("promised", [1000, 19904])
+def test_flac_with_more_sound_than_its_header_says(promised) -> None:
+    out = io.BytesIO()
+    soundfile.write(out, noise(1, 24000)[0], 24000, format="FLAC")
+    whole = bytearray(out.getvalue())
+    read_all(io.BytesIO(whole))
+    whole[22:26] = promised.to_bytes(4, "big")
+    with pytest.raises(BadFileError, match=f"more sound than the {promised} samples"):
+        read_all(io.BytesIO(whole))
