@@ -351,6 +351,9 @@ def test_a_stream_as_bytes_and_as_iterators(model, stereo) -> None:
         assert [p.codes.tolist() for p in packets] == [p.codes.tolist() for p in expected]
     with pytest.raises(ArgumentError, match="encoding 'mp3': must be one of u8, s16"):
         encoder.push_bytes(b"", "mp3")
+    for data in (4800, [1, 2], "text", None):
+        with pytest.raises(ArgumentError, match="must be bytes"):
+            encoder.push_bytes(data)
 
 
 def test_damage_is_refused_or_passed_over(coded, tmp_path) -> None:

@@ -177,8 +177,10 @@ class StreamEncoder:
             encoding: "s16", "s24", "s32", "u8", "f32" or "f64".
 
         Raises:
-            ArgumentError: an unknown encoding, or a sample that is not finite.
+            ArgumentError: not bytes, an unknown encoding, or a sample that is not finite.
         """
+        if not isinstance(data, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError(f"data of type {type(data).__name__}: must be bytes")
         if encoding not in BYTES:
             raise ArgumentError(f"encoding {encoding!r}: must be one of {', '.join(BYTES)}")
         channels = self.header.source_channels
