@@ -194,6 +194,10 @@ def _remove(path: str | None) -> None:
             Path(path).unlink()
 
 
+_EARLY_END = ("ended prematurely", "partial file", "truncated")
+"""What ffmpeg says, and goes on, where a file has no end (libavformat's matroskadec, utils, mov)."""
+
+
 class FfmpegReader:
     """The first stream of sound in a file, as ffmpeg decodes it."""
 
@@ -283,6 +287,11 @@ class FfmpegReader:
         short = (self.samples or 0) / self.sample_rate - self._done / self.sample_rate
         if self._exact and short > _SHORT_SECONDS:
             self._source.report_short(self._done, self.samples or 0, self.sample_rate)
+        elif any(sign in line.lower() for line in self._process.said for sign in _EARLY_END):
+            self._source.report(
+                f"cut short, ffmpeg says ({self._process.reason()}); "
+                f"{self._done / self.sample_rate:.3f} s were there"
+            )
         elif self._process.said:
             self._source.warn(f"ffmpeg says: {self._process.reason()}")
         self._exact = False

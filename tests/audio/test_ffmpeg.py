@@ -221,6 +221,24 @@ def test_a_source_that_ends_early_is_told(tmp_path, name, options, caplog):
 
 
 @needs("ffmpeg")
+def test_a_recording_off_the_air_that_ends_early_is_told(tmp_path, caplog):
+    """WebM that was written to a pipe does not know its length; only ffmpeg sees that it is cut."""
+    whole = make(tmp_path / "a.webm", "-c:a", "libopus")
+    live = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", whole, "-c", "copy", "-f", "webm", "pipe:1"],
+        check=True, stdin=subprocess.DEVNULL, capture_output=True,
+    ).stdout  # fmt: skip
+    path = tmp_path / "live.webm"
+    path.write_bytes(live)
+    assert read_all(path)[0].shape[1] > 100_000
+    path.write_bytes(live[: len(live) * 6 // 10])
+    with pytest.raises(BadFileError, match="cut short"):
+        read_all(path)
+    assert 24000 < read_all(path, allow_truncated=True)[0].shape[1] < 100_000
+    assert "cut short" in caplog.text
+
+
+@needs("ffmpeg")
 def test_giving_up_leaves_no_process_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
     (tmp_path / "temp").mkdir()
