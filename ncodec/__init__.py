@@ -20,7 +20,8 @@ Streams, packet by packet:
     encoder = ncodec.StreamEncoder(model, sample_rate=48000, channels=2, bandwidth=12)
     decoder = ncodec.StreamDecoder(model, encoder.header)
 
-Every error is an `NcodecError`. Nothing here is imported before it is used.
+Every error is an `NcodecError`, but what the system refuses, which is Python's `OSError`. Nothing
+here is imported before it is used.
 """
 
 from __future__ import annotations

@@ -158,8 +158,10 @@ def check_packet(header: "Header", packet: "Packet | Loss") -> None:
             f"first_frame is {packet.first_frame!r}; it must be a whole number from 0 to {last}"
         )
     if not hasattr(packet, "codes"):
-        if not _between(packet.frames, 1, last):
-            raise ArgumentError(f"a loss of {packet.frames!r} frames; it must be of 1 to {last}")
+        # Losses become sound: a stretch that no reader follows would be for ever in the making.
+        most = int(limits.DEFAULT_MAX_SECONDS * header.sample_rate / header.hop)
+        if not _between(packet.frames, 1, most):
+            raise ArgumentError(f"a loss of {packet.frames!r} frames; it must be of 1 to {most}")
         return
     if not _between(packet.sequence, 0, limits.MAX_SEQUENCE):  # type: ignore[union-attr]
         raise ArgumentError(

@@ -279,3 +279,14 @@ def test_a_key_that_stands_twice():
     data = struct.pack("!4sBI", b"ECDC", 1, len(body)) + body
     with pytest.raises(BadFileError, match="twice"):
         Header.parse(data + struct.pack("!I", zlib.crc32(data)) + b"\r\n")
+
+
+def test_a_loss_is_no_longer_than_a_timeline_that_is_followed() -> None:
+    from ncodec_formats.packets import Loss
+
+    header = make_header()
+    most = int(100 * 3600 * header.sample_rate / header.hop)
+    header.check_packet(Loss(0, most, "gone"))
+    for frames in (0, most + 1, 10**12):
+        with pytest.raises(ArgumentError, match=f"a loss of {frames} frames; it must be of 1 to"):
+            header.check_packet(Loss(0, frames, "gone"))
