@@ -195,7 +195,7 @@ def _remove(path: str | None) -> None:
 
 
 _EARLY_END = ("ended prematurely", "partial file", "truncated")
-"""What ffmpeg says, and goes on, where a file has no end (libavformat's matroskadec, utils, mov)."""
+"""What ffmpeg says, and goes on, where a file has no end (libavformat: matroskadec, utils)."""
 
 
 class FfmpegReader:
