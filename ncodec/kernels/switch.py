@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 
 import torch
 
 _PORTABLE = ContextVar("portable", default=os.environ.get("NCODEC_PORTABLE", "0") not in ("", "0"))
+
+
+def _asks_onednn() -> bool:
+    return bool(torch.backends.mkldnn.enabled)
+
+
+# What the property reads, in a third of its time: a frame of a live stream asks some forty times.
+_onednn_enabled: Callable[[], bool] = getattr(
+    import_module("torch._C"), "_get_mkldnn_enabled", _asks_onednn
+)
 
 
 def is_portable() -> bool:
@@ -17,7 +28,7 @@ def is_portable() -> bool:
 
     Who switches oneDNN off (`torch.backends.mkldnn.flags`) wants no code of a processor's own.
     """
-    return _PORTABLE.get() or not torch.backends.mkldnn.enabled
+    return _PORTABLE.get() or not _onednn_enabled()
 
 
 @contextmanager
