@@ -8,6 +8,7 @@ run hear what one process with the larger batch would.
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -245,10 +246,21 @@ def batches(
         persistent_workers=options.workers > 0,
         worker_init_fn=ignore_signals,
     )
+    iterator: Any = iter(loader)
+    # Workers ignore the signals that end a run, and so the one that would end them at its exit.
+    end = iterator._shutdown_workers if options.workers else _nothing
+    atexit.register(end)
     try:
-        yield from loader
+        yield from iterator
     except NcodecError as error:  # from a worker it comes with a traceback in its text
         raise type(error)(str(error).rstrip().splitlines()[-1].split("Error: ")[-1]) from None
+    finally:
+        atexit.unregister(end)
+        end()
+
+
+def _nothing() -> None:
+    """There are no workers."""
 
 
 def read_clip(clip: Clip, sample_rate: int, channels: int, seconds: float | None = None) -> Samples:

@@ -1,6 +1,10 @@
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,8 @@ from ncodec.train.sources import find_clips
 from ncodec.train.tones import draw_tones
 
 PLAIN = DataSection(gain_db=0, gain_mean_db=0, mix=0, silence=0, quiet=0, speed=0, batch=2)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def segments(clips, options=PLAIN, rate=8000, channels=1, samples=4000, seed=0):
@@ -95,6 +101,32 @@ def test_what_a_worker_cannot_read_is_one_line(recordings):
     for workers in (0, 1):
         with pytest.raises(ArgumentError, match=r"^20 files in a row could not be read; see the"):
             next(batches(segments(clips), replace(PLAIN, workers=workers), step=0, rank=0, world=1))
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from ncodec.train.config import DataSection
+from ncodec.train.data import Segments, batches
+from ncodec.train.sources import find_clips
+options = DataSection(kinds={}, batch=1, workers=1)
+made = Segments(
+    find_clips([Path(sys.argv[1])]), options, sample_rate=8000, channels=1, samples=800, seed=0
+)
+kept = [batches(made, options, step=0, rank=0, world=1)]
+kept.append(kept)
+print(next(kept[0]).shape[0])
+"""
+
+
+def test_workers_do_not_keep_a_process_from_ending(recordings):
+    path = os.pathsep.join([str(ROOT), str(ROOT / "formats")])
+    done = subprocess.run(
+        [sys.executable, "-c", ENDLESS, str(recordings)],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 def test_home_folders_are_found(recordings, monkeypatch):
