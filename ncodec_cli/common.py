@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
@@ -212,7 +212,7 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
     """
     if path == "-":
         check_stream("stdout")
-        yield sys.stdout.buffer
+        yield cast(BinaryIO, _Flowing(sys.stdout.buffer))
         sys.stdout.buffer.flush()
         return
     for source in inputs:
@@ -220,6 +220,21 @@ def open_output(path: str, *, force: bool, inputs: tuple[str, ...] = ()) -> Gene
             raise ArgumentError(f"{path}: is the input; the output must be another file")
     with output_open(), atomic_output(path, force=force) as file:
         yield file
+
+
+class _Flowing:
+    """Standard output whose reader has each packet as soon as it is made."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, data: bytes) -> int:
+        written = self._stream.write(data)
+        self._stream.flush()
+        return written
 
 
 def say_made(

@@ -6,6 +6,7 @@ commands that tests start. Property tests have no deadline: a machine may be bus
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ except ImportError:  # the bytes and the samples need none, and are tested so on
     pass
 else:
     torch.set_num_threads(1)
+os.environ.pop("PYTHONUNBUFFERED", None)  # where it is set, output that stays behind is not seen
 for _name in ("SIGINT", "SIGHUP", "SIGQUIT"):
     _number = getattr(signal, _name, None)
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
