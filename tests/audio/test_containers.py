@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+import ncodec
 from ncodec.audio import format_of, measure_audio, mp3, open_audio, read_audio
 from ncodec.audio.source import Source
-from ncodec.codec import compress
 from ncodec.errors import ArgumentError, BadFileError
 from tests.audio.sounds import Pipe, noise, read_all, sound_bytes, tone, written
 
@@ -503,7 +503,7 @@ def test_a_file_name_without_an_ending_means_wav():
 def test_channels_that_cost_twice_or_more_are_told(tmp_path, tiny_model):
     def notes(x):
         data = io.BytesIO(written(x, "wav")[0])
-        return compress(data, tmp_path / "a.ecdc", model=tiny_model, force=True).notes
+        return ncodec.compress(data, tmp_path / "a.ecdc", model=tiny_model, force=True).notes
 
     x = tone(5000)
     assert notes(np.tile(x, (2, 1))) == (
