@@ -20,6 +20,7 @@ from ncodec.train.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
+    LinesLoss,
     LoudnessLoss,
     PhaseLoss,
     SpectrumLoss,
@@ -40,6 +41,7 @@ CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
     "phase": PhaseLoss,
     "spectrum": SpectrumLoss,
     "pesq": PesqLoss,
+    "lines": LinesLoss,
 }
 """Name -> loss, made for a sample rate in Hz."""
 

@@ -63,6 +63,21 @@ def run_codec(
 
 
 @torch.no_grad()
+def recode(
+    parts: Trainable, audio: Tensor, counts: Tensor | None, most: int, place: Place
+) -> Tensor:
+    """Return a batch as it sounds after the codec, for one more generation; nothing learns."""
+    with place.autocast():
+        latent = parts.encode(audio).float()
+    if counts is not None:
+        codes = parts.quantizer.encode(latent, most)
+        latent = decode_counts(parts.quantizer, codes, counts)
+    with place.autocast():
+        decoded = parts.decode(latent)
+    return decoded.float()[..., : audio.shape[-1]]
+
+
+@torch.no_grad()
 def decode_counts(quantizer: ResidualVQ, codes: Tensor, counts: Tensor) -> Tensor:
     """Sum the first `counts[b]` entries of item b: codes `[B, K, F]` to `[B, D, F]`."""
     parts = [quantizer.decode(c[None, :n]) for c, n in zip(codes, counts.tolist(), strict=True)]

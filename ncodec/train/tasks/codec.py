@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
 from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import (
+    PROBABILITY,
     AdversarialSection,
     QuantizerSection,
     TrainConfig,
@@ -29,7 +31,7 @@ from ncodec.train.criteria import Criteria
 from ncodec.train.critics import make_critics
 from ncodec.train.data import Segments, batches
 from ncodec.train.distributed import share
-from ncodec.train.generator import Coded, draw_counts, run_codec
+from ncodec.train.generator import Coded, draw_counts, recode, run_codec
 from ncodec.train.sources import describe, find_clips
 from ncodec.train.start import start_codebooks
 from ncodec.train.task import Losses, Place, Task, Validation
@@ -48,6 +50,8 @@ class CodecConfig(TrainConfig):
         losses: Weights by name (`ncodec.train.criteria`).
         balance: Let a balancer give each loss its weight's share of the gradient, whatever its
             scale, instead of summing them.
+        again: Probability that a batch is coded twice: the codec hears its own sound and shall
+            give back the original, so that generations do not drift.
     """
 
     quantizer: QuantizerSection = field(default_factory=QuantizerSection)
@@ -56,6 +60,7 @@ class CodecConfig(TrainConfig):
         default_factory=lambda: {"mel": 1.0}
     )
     balance: bool = False
+    again: Annotated[float, PROBABILITY] = 0.0
 
 
 class CodecTask(Task):
@@ -145,7 +150,7 @@ class CodecTask(Task):
         """See Task; `batch` is `[B, C, T]`."""
         audio = batch.to(self.place.device)
         counts, most = self._counts(len(audio), step)
-        coded = run_codec(self.parts, audio, counts, most, self.place)
+        coded = run_codec(self.parts, self._heard(audio, step), counts, most, self.place)
         losses = self._losses(coded, audio, step)
         weights = self._weights()
         commitment = self.config.quantizer.commitment * coded.commitment
@@ -160,6 +165,14 @@ class CodecTask(Task):
 
         whole = (total + commitment).detach()
         return Losses({**losses, "commitment": coded.commitment, "total": whole}, backward)
+
+    def _heard(self, audio: Tensor, step: int) -> Tensor:
+        """Return what the codec hears in place of `audio`: now and then, itself."""
+        if np.random.default_rng((self.config.seed, step, 1)).random() >= self.config.again:
+            return audio
+        counts, most = self._counts(len(audio), step)
+        with torch.no_grad():
+            return recode(self.parts, audio, counts, most, self.place)
 
     def _counts(self, batch: int, step: int) -> tuple[Tensor | None, int]:
         """Draw this process's numbers of codebooks, and the largest of any process."""
