@@ -165,7 +165,8 @@ def _works(operation: str, entry: Entry, dtype: torch.dtype) -> bool:
 
 
 def _error(tried: Operation, entry: Entry, dtype: torch.dtype) -> float:
-    with torch.inference_mode(False), torch.no_grad():
+    # the first call may come from within a training step in half precision
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         weights, inputs = tried.weights(dtype), tried.inputs(dtype)
         found, meant = entry.make(*weights)(*inputs), tried.make(*weights)(*inputs)
     pairs = [(found, meant)] if isinstance(found, Tensor) else zip(found, meant, strict=True)

@@ -124,6 +124,14 @@ def test_entries_that_fail_are_left_out_with_one_line(
         table._found.cache_clear()
 
 
+def test_the_first_call_may_come_from_mixed_precision(caplog: pytest.LogCaptureFixture) -> None:
+    before = list(table.describe())
+    table._found.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16), caplog.at_level(logging.WARNING):
+        assert list(table.describe()) == before
+    assert not caplog.records
+
+
 def test_the_table_says_what_computes_what() -> None:
     rows = list(table.describe())
     assert {operation for operation, _, _ in rows} == set(table.OPERATIONS)

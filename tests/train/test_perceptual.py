@@ -12,6 +12,7 @@ from ncodec.train.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
+    LinesLoss,
     LoudnessLoss,
     PhaseLoss,
     SpectrumLoss,
@@ -33,7 +34,7 @@ def speech_like(seed: int = 0) -> torch.Tensor:
     return noise * (0.1 + torch.sin(2 * math.pi * 3 * t).clamp(min=0))
 
 
-LOSSES = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss]
+LOSSES = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss, LinesLoss]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -80,6 +81,20 @@ def test_the_spectrum_loss_hears_the_strongest_partial_most():
     assert without[1000] == pytest.approx(0.99, abs=0.02)
     assert without[5000] == pytest.approx(0.01, abs=0.01)
     assert float(loss(speech_like().flip(-1), speech_like())) < 0.01
+
+
+@pytest.mark.parametrize("period", [320, 250])
+def test_the_lines_loss_hears_noise_that_repeats_and_not_which_noise_it_is(period):
+    def noise(seed: int, samples: int) -> torch.Tensor:
+        return 0.1 * torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(seed))
+
+    loss = LinesLoss(RATE)
+    real = noise(1, 2 * RATE)
+    other = float(loss(noise(2, 2 * RATE), real))
+    comb = float(loss(noise(3, period).repeat(1, 1, 2 * RATE // period + 1)[..., : 2 * RATE], real))
+    assert other < 0.1
+    assert comb > 10 * other
+    assert float(loss(3 * real, real)) < 0.01  # whatever the level
 
 
 def test_items_weigh_the_phase_loss():

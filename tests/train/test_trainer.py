@@ -38,6 +38,7 @@ def run_steps(trainer: Trainer, steps: int) -> list[dict[str, float]]:
         {},
         {"balance": True, "adversarial": ADVERSARIAL},
         {"quantizer": {"free_steps": 4, "start_batches": 2}},  # the codebooks are made just there
+        {"again": 0.5},
     ],
 )
 def test_four_steps_and_three_are_seven(config, extra):
@@ -54,6 +55,22 @@ def test_four_steps_and_three_are_seven(config, extra):
     for theirs, ours in zip(again.task.batches(7), straight.task.batches(7), strict=True):
         assert torch.equal(theirs, ours)
         break
+
+
+def test_a_batch_that_is_coded_again_is_heard_as_the_codec_gives_it_back(config, monkeypatch):
+    trainer = Trainer.create(replace(config, again=1.0), CPU)
+    run_steps(trainer, 3)
+    heard: list[torch.Tensor] = []
+    encode = trainer.task.parts.encode
+    parts = trainer.task.parts._replace(encode=lambda x: heard.append(x) or encode(x))
+    monkeypatch.setattr(trainer.task, "parts", parts)
+    audio = next(trainer.task.batches(3))
+    losses = trainer.task.step(audio, 3)
+    assert torch.equal(heard[0], audio)
+    assert heard[1].shape == audio.shape
+    assert not torch.equal(heard[1], audio)
+    assert len(heard) == 2
+    assert losses.values["mel"] > 0
 
 
 def assert_equal(a: Any, b: Any) -> None:
