@@ -15,7 +15,7 @@ FLAC_MASKS = (0, 0x4, 0x3, 0x7, 0x33, 0x37, 0x3F, 0x70F, 0x63F)
 """By the number of channels, in FLAC (RFC 9639, 9.1.3), Vorbis and Opus: 6.1 has side speakers."""
 
 # Where each channel of WAVE's order stands in Vorbis's (Vorbis I, 4.3.9; RFC 7845, 5.1.1.2).
-_VORBIS: dict[int, list[int]] = {
+VORBIS_ORDER: dict[int, list[int]] = {
     3: [0, 2, 1],
     5: [0, 2, 1, 3, 4],
     6: [0, 2, 1, 5, 3, 4],
@@ -44,13 +44,7 @@ def speakers(mask: int) -> str:
     return " ".join(names) or "no speakers"
 
 
-def from_vorbis(x: Samples) -> Samples:
-    """Bring channels `[C, T]` from Vorbis's order to WAVE's."""
-    order = _VORBIS.get(x.shape[0])
-    return x if order is None else np.ascontiguousarray(x[order])
-
-
 def to_vorbis(x: Samples) -> Samples:
     """Bring channels `[C, T]` from WAVE's order to Vorbis's."""
-    order = _VORBIS.get(x.shape[0])
+    order = VORBIS_ORDER.get(x.shape[0])
     return x if order is None else np.ascontiguousarray(x[np.argsort(order)])

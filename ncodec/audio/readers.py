@@ -13,7 +13,7 @@ import numpy as np
 
 from ncodec.audio import ffmpeg, flac, mp3, tags
 from ncodec.audio.chain import ChainReader
-from ncodec.audio.chunks import data_span
+from ncodec.audio.chunks import chunk, data_span
 from ncodec.audio.kinds import NAMES, NO_AUDIO, sniff
 from ncodec.audio.ogg import Link, read_links
 from ncodec.audio.pcm import RawFormat, Samples
@@ -200,7 +200,7 @@ def _open_file(source: Source) -> AudioReader:
     if kind == "wav":
         return _open_wav(source, sound, end)
     if kind == "flac":
-        found, mask = tags.of_flac(source, base, end)
+        found, mask = tags.of_flac(source, sound, end)
         return ChainReader(source, _flac_links(source, sound, end, mask), found)
     if kind == "ogg":
         return _open_ogg(source, sound, end)
@@ -340,14 +340,23 @@ def _open_other(source: Source, kind: str | None, base: int, end: int) -> AudioR
             _report_short_bytes(source, max(0, end - span.begin), span.length)
         view = span.view(source, base, end)
     found = tags.of_file(source, base, end, kind or "")
-    return _open_view(source, view, kind or "", found)
+    layout = b""
+    if kind in ("aiff", "caf"):
+        layout = chunk(source, base, kind, b"chan")
+    return _open_view(source, view, kind or "", found, layout=layout)
 
 
 def _open_view(
-    source: Source, view: View, kind: str, found: Tags, mask: int | None = None
+    source: Source,
+    view: View,
+    kind: str,
+    found: Tags,
+    *,
+    mask: int | None = None,
+    layout: bytes = b"",
 ) -> AudioReader:
     try:
-        reader = SoundFileReader(source, view, kind, mask=mask)
+        reader = SoundFileReader(source, view, kind, mask=mask, layout=layout)
     except BadFileError as error:
         reason = str(error).removeprefix(f"{source.name}: ")
         if not kind:

@@ -9,7 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ncodec.audio.layout import FLAC_MASKS, from_vorbis, usual_mask
+from ncodec.audio.core_audio import speakers_of
+from ncodec.audio.layout import FLAC_MASKS, VORBIS_ORDER, usual_mask
 from ncodec.audio.pcm import Samples
 from ncodec.audio.plain import checked, skip_by_reading
 from ncodec.audio.source import Source, View
@@ -36,11 +37,19 @@ class SoundFileReader:
     """Whatever libsndfile reads, from a file that can seek."""
 
     def __init__(
-        self, source: Source, view: View, kind: str, *, mask: int | None = None, least: int = 0
+        self,
+        source: Source,
+        view: View,
+        kind: str,
+        *,
+        mask: int | None = None,
+        least: int = 0,
+        layout: bytes = b"",
     ) -> None:
         """Open `view`; errors of the file itself come before errors of its format.
 
-        `least` is a length in samples that must come at least, but for the slack of the kind.
+        `least` is a length in samples that must come at least, but for the slack of the kind;
+        `layout` is Core Audio's name of the speakers.
         """
         self._source, self._view, self._kind = source, view, kind
         view.seek(0)
@@ -58,7 +67,9 @@ class SoundFileReader:
             self._file.close()
             raise
         self.floats = self._file.subtype in ("FLOAT", "DOUBLE")
-        self._vorbis = kind == "ogg"
+        self._order = VORBIS_ORDER.get(self.channels) if kind == "ogg" else None
+        if layout:
+            mask = self._lay_out(layout)
         if mask is None and kind in ("ogg", "flac"):
             mask = FLAC_MASKS[self.channels]
         self.mask = usual_mask(mask, self.channels)
@@ -75,8 +86,8 @@ class SoundFileReader:
         self._done += len(block)
         if len(block) == 0:
             self._end()
-        x = np.ascontiguousarray(block.T)
-        return from_vorbis(x) if self._vorbis else x
+        x = block.T if self._order is None else block.T[self._order]
+        return np.ascontiguousarray(x)
 
     def skip(self, frames: int) -> int:
         """See AudioReader."""
@@ -101,6 +112,17 @@ class SoundFileReader:
         """Close libsndfile's side; the source is its owner's."""
         with self._hushed():
             self._file.close()
+
+    def _lay_out(self, layout: bytes) -> int | None:
+        """Return the mask of a layout, whose order of channels is kept."""
+        found = speakers_of(layout, self.channels)
+        if found is None and self.channels <= 2:
+            return None
+        if found is None:
+            self._source.note(f"{self.channels} channels in an order that is not known: kept as is")
+            return None
+        mask, self._order = found
+        return mask
 
     def _hushed(self) -> Any:
         return quiet_libraries(forward=True) if self._kind == "mp3" else nullcontext()

@@ -163,7 +163,7 @@ class Source:
 class View:
     """Parts of a source, in order and with bytes of our own between them, as one file.
 
-    This is what libsndfile and Mutagen are given: a tag before the sound, a header that is wrong
+    This is what libsndfile is given: a tag before the sound, a header that is wrong
     or a second stream behind the first are not seen by them. It can seek, and only read.
     """
 

@@ -1,17 +1,18 @@
 """Tags of audio files as Vorbis comments: pairs of a key in lower case and a value.
 
-Mutagen reads and writes those of FLAC, Ogg, MP3 and AIFF; WAV's LIST and id3 chunks are found here.
+`comments` reads and writes those of FLAC and Ogg, `id3` those of MP3; chunks are found here.
 Keys are those of the Vorbis comment specification and of Picard's table of tag mappings.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
+from ncodec.audio import chunks, comments, id3
+from ncodec.audio.mp3 import id3_length
 from ncodec.audio.source import Source, View
 from ncodec.audio.wav import MAX_TEXT_CHUNK, WavHeader, list_texts
 
@@ -21,8 +22,6 @@ MAX_VALUE = 4096
 """Bytes of the longest value that is carried over: texts of songs are longer."""
 MAX_TAGS = 1 << 15
 """Bytes of all tags together: a header is read whole before a stream can begin."""
-MAX_READ = 1 << 26
-"""Bytes that may be read in search of tags, pictures among them."""
 
 _DROPPED = re.compile(
     r"encoder(_options)?|software|encoding_?settings|tool|vendor_id|handler_name|major_brand|"
@@ -92,7 +91,7 @@ def of_file(source: Source, base: int, end: int, kind: str, view: View | None = 
     """
     if kind not in _READERS or not source.with_tags:
         return ()
-    file = _Frugal(view or View(source, (base, end)))
+    file = view or View(source, (base, end))
     pairs = _guarded(source, lambda: _READERS[kind](source, file))
     return clean(pairs, source)
 
@@ -124,7 +123,7 @@ def of_wav(source: Source, header: WavHeader, data_at: int = 0, end: int = 0) ->
                 if item in _INFO_KEYS
             ]
         else:
-            id3 += tuple(_guarded(source, lambda body=body: _read_id3(source, io.BytesIO(body))))
+            id3 += tuple(_guarded(source, lambda body=body: _from_id3(source, body)))
     return clean(merge_tags(id3, tuple(info)), source)
 
 
@@ -143,7 +142,7 @@ def of_ffprobe(groups: Iterable[dict[str, str]], source: Source) -> Tags:
 
 def of_flac(source: Source, base: int, end: int) -> tuple[Tags, int | None]:
     """Read the tags of a FLAC file, and the speakers where its comments name them."""
-    file = _Frugal(View(source, (base, end)))
+    file = View(source, (base, end))
     pairs = _guarded(source, lambda: _read_flac(source, file))
     for key, value in pairs:
         if key.lower() == MASK_KEY and re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", value.strip()):
@@ -193,24 +192,8 @@ def _guarded(source: Source, read: Callable[[], list[tuple[str, str]]]) -> list[
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - broken tags must not keep the sound from being read
-        if type(error).__name__ not in ("ID3NoHeaderError", "APENoHeaderError"):
-            source.note(f"its tags cannot be read ({' '.join(str(error).split())[:80]})")
+        source.note(f"its tags cannot be read ({' '.join(str(error).split())[:80]})")
         return []
-
-
-class _Frugal:
-    """A file for Mutagen, which holds what it reads: there is a limit to that."""
-
-    def __init__(self, view: View) -> None:
-        self._view, self._left = view, MAX_READ
-        self.seek, self.tell = view.seek, view.tell
-
-    def read(self, size: int = -1) -> bytes:
-        if size > self._left:
-            raise ValueError(f"over {MAX_READ >> 20} MiB of tags")
-        data = self._view.read(size if size >= 0 else self._left)
-        self._left -= len(data)
-        return data
 
 
 def _pictures(source: Source, count: int) -> None:
@@ -218,94 +201,107 @@ def _pictures(source: Source, count: int) -> None:
         source.note(f"{count} picture{'s' if count > 1 else ''} left out")
 
 
-def _read_comments(source: Source, comments: Any, pictures: int = 0) -> list[tuple[str, str]]:
-    pairs = [(str(key), str(value)) for key, value in comments or ()]
+def _read_comments(
+    source: Source, pairs: list[tuple[str, str]], pictures: int = 0
+) -> list[tuple[str, str]]:
     count = sum(key.lower() in ("metadata_block_picture", "coverart") for key, _ in pairs)
     _pictures(source, pictures + count)
     return pairs
 
 
-def _read_flac(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.flac import FLAC
-
-    audio = cast(Any, FLAC(file))
-    return _read_comments(source, audio.tags, len(audio.pictures))
+def _read_flac(source: Source, file: View) -> list[tuple[str, str]]:
+    return _read_comments(source, *comments.of_flac(file))
 
 
-def _read_vorbis(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.oggvorbis import OggVorbis
-
-    return _read_comments(source, cast(Any, OggVorbis(file)).tags)
+def _read_vorbis(source: Source, file: View) -> list[tuple[str, str]]:
+    return _read_comments(source, comments.of_ogg(file, "vorbis"))
 
 
-def _read_opus(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.oggopus import OggOpus
-
-    return _read_comments(source, cast(Any, OggOpus(file)).tags)
+def _read_opus(source: Source, file: View) -> list[tuple[str, str]]:
+    return _read_comments(source, comments.of_ogg(file, "opus"))
 
 
-def _read_mp3(source: Source, file: Any) -> list[tuple[str, str]]:
+def _read_mp3(source: Source, file: View) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for read in (_read_id3, _read_ape):
-        file.seek(0)
-        pairs += merge_tags(tuple(pairs), tuple(_guarded(source, lambda r=read: r(source, file))))[
-            len(pairs) :
-        ]
+        found = _guarded(source, lambda r=read: r(source, file))
+        pairs = list(merge_tags(tuple(pairs), tuple(found)))
     return pairs
 
 
-def _read_id3(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.id3 import ID3
+def _read_id3(source: Source, file: View) -> list[tuple[str, str]]:
+    """Read the tag of version 2 at the beginning, else that of version 1 at the end."""
+    file.seek(0)
+    head = file.read(10)
+    length = id3_length(head)
+    if length > comments.MAX_READ:
+        raise ValueError(f"over {comments.MAX_READ >> 20} MiB of tags")
+    if length:
+        return _from_id3(source, head + file.read(length - 10))
+    file.seek(max(0, file.length - 128))
+    old = file.read(128)
+    return _pairs_of(id3.read_old(old)) if old[:3] == b"TAG" and len(old) == 128 else []
 
-    return _from_id3(source, ID3(file))
+
+def _read_aiff(source: Source, file: View) -> list[tuple[str, str]]:
+    return _from_id3(source, chunks.chunk(source, file.in_source(), "aiff", b"id3 "))
 
 
-def _read_aiff(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.aiff import AIFF
+def _read_caf(source: Source, file: View) -> list[tuple[str, str]]:
+    body = chunks.chunk(source, file.in_source(), "caf", b"info")
+    texts = [text.decode(errors="replace") for text in body[4:].split(b"\0")]
+    return list(zip(texts[::2], texts[1::2], strict=False))
 
-    return _from_id3(source, cast(Any, AIFF(file)).tags or {})
 
-
-def _read_ape(source: Source, file: Any) -> list[tuple[str, str]]:
-    from mutagen.apev2 import APEv2
-
+def _read_ape(source: Source, file: View) -> list[tuple[str, str]]:
     names = {"track": "tracknumber", "disc": "discnumber", "year": "date"}
+    file.seek(max(0, file.length - 160))
+    tail = file.read(160)
+    old = 128 if tail[-128:-125] == b"TAG" else 0
+    foot = tail[len(tail) - old - 32 : len(tail) - old]
+    if foot[:8] != b"APETAGEX":
+        return []
+    size = int.from_bytes(foot[12:16], "little")
+    if size > comments.MAX_READ:
+        raise ValueError(f"over {comments.MAX_READ >> 20} MiB of tags")
+    file.seek(max(0, file.length - old - size))
     pairs: list[tuple[str, str]] = []
-    audio = cast(Any, APEv2(file))
-    for key, value in audio.items():
-        plain = str(key).lower().replace("album artist", "albumartist")
-        name = names.get(plain, plain)
-        if value.kind == 0:
-            for text in value:
-                pairs += _split(name, text)
+    for key, texts in id3.read_ape(file.read(size - 32)):
+        plain = key.lower().replace("album artist", "albumartist")
+        for text in texts:
+            pairs += _split(names.get(plain, plain), text)
     return pairs
 
 
-def _from_id3(source: Source, id3: Any) -> list[tuple[str, str]]:
+def _from_id3(source: Source, tag: bytes) -> list[tuple[str, str]]:
+    frames, pictures = id3.read(tag) if id3_length(tag[:10]) else ([], 0)
+    _pictures(source, pictures)
+    return _pairs_of(frames)
+
+
+def _pairs_of(frames: list[id3.Frame]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
-    for frame in id3.values():
-        name = frame.FrameID
-        if name == "TCON":
-            pairs += [("genre", genre) for genre in frame.genres]
-        elif name == "TXXX":
-            pairs += [(frame.desc, text) for text in frame.text]
-        elif name == "COMM" and not frame.desc:
-            pairs += [("comment", text) for text in frame.text]
-        elif name == "USLT":
-            pairs.append(("lyrics", frame.text))
-        elif name in _ID3_KEYS:
-            for text in frame.text:
-                pairs += _split(_ID3_KEYS[name], str(text))
-    _pictures(source, sum(frame.FrameID == "APIC" for frame in id3.values()))
+    for frame in frames:
+        key = _ID3_KEYS.get(frame.name)
+        if frame.name == "TXXX":
+            pairs += [(frame.label, text) for text in frame.texts]
+        elif frame.name == "COMM" and not frame.label:
+            pairs += [("comment", text) for text in frame.texts]
+        elif frame.name == "USLT":
+            pairs += [("lyrics", text) for text in frame.texts]
+        elif key is not None:
+            for text in frame.texts:
+                pairs += _split(key, text)
     return sorted(pairs, key=lambda pair: list(_ID3).index(pair[0]) if pair[0] in _ID3 else 99)
 
 
-_READERS: dict[str, Callable[[Source, Any], list[tuple[str, str]]]] = {
+_READERS: dict[str, Callable[[Source, View], list[tuple[str, str]]]] = {
     "flac": _read_flac,
     "vorbis": _read_vorbis,
     "opus": _read_opus,
     "mp3": _read_mp3,
     "aiff": _read_aiff,
+    "caf": _read_caf,
 }
 
 
@@ -319,9 +315,7 @@ def wav_chunks(tags: Tags) -> bytes:
             items += struct.pack("<4sI", name, len(text)) + text + b"\0" * (len(text) % 2)
     chunks = struct.pack("<4sI4s", b"LIST", 4 + len(items), b"INFO") + items if items else b""
     if any(key.lower() not in _INFO for key, _ in tags):
-        held = io.BytesIO()
-        _to_id3(tags).save(held, v2_version=4, padding=lambda _: 0)
-        body = held.getvalue()
+        body = id3.write(_to_id3(tags))
         chunks += struct.pack("<4sI", b"id3 ", len(body)) + body + b"\0" * (len(body) % 2)
     return chunks
 
@@ -344,68 +338,26 @@ def joined(tags: Tags) -> list[tuple[str, str]]:
 
 def write_tags(file: BinaryIO, container: str, tags: Tags) -> bool:
     """Put tags into a whole file that can seek; False if its format holds none here."""
-    if container in ("mp3", "aiff", "aif"):
-        _write_id3(file, container, tags)
-        return True
-    opened = _open_comments(file, container)
-    if opened is None:
+    if container == "mp3":
+        comments.replace(file, 0, 0, id3.write(_to_id3(tags)))
+    elif container in ("aiff", "aif"):
+        chunks.append_chunk(file, "aiff", b"ID3 ", id3.write(_to_id3(tags)))
+    elif container == "caf":
+        texts = [f"{key}\0{value}\0".encode() for key, value in joined(tags)]
+        chunks.append_chunk(file, "caf", b"info", len(texts).to_bytes(4, "big") + b"".join(texts))
+    elif container in comments.PUT:
+        pairs = [(re.sub(r"[^ -}]|=", "_", key).upper(), value) for key, value in tags]
+        comments.PUT[container](file, pairs)
+    else:
         return False
-    if getattr(opened, "tags", None) is None:
-        opened.add_tags()
-    for key, value in tags:
-        name = re.sub(r"[^ -}]|=", "_", key).upper()
-        opened.tags.append((name, value))
-    file.seek(0)
-    opened.save(file)
     return True
 
 
-def _open_comments(file: Any, container: str) -> Any:
-    file.seek(0)
-    if container == "flac":
-        from mutagen.flac import FLAC
-
-        return FLAC(file)
-    if container == "opus":
-        from mutagen.oggopus import OggOpus
-
-        return OggOpus(file)
-    if container in ("ogg", "oga"):
-        from mutagen.oggvorbis import OggVorbis
-
-        return OggVorbis(file)
-    return None
-
-
-def _write_id3(file: BinaryIO, container: str, tags: Tags) -> None:
-    id3 = _to_id3(tags)
-    file.seek(0)
-    if container == "mp3":
-        id3.save(file)
-        return
-    from mutagen.aiff import AIFF
-
-    audio = cast(Any, AIFF(file))
-    if getattr(audio, "tags", None) is None:
-        audio.add_tags()
-    for frame in id3.values():
-        audio.tags.add(frame)
-    file.seek(0)
-    audio.save(file)
-
-
-def _to_id3(tags: Tags) -> Any:
-    from mutagen import id3
-
-    values = _by_key(tags)
-    frames: Any = id3.ID3()
-    for key, texts in values.items():
-        if key in _ID3:
-            frames.add(getattr(id3, _ID3[key])(encoding=3, text=texts))
-        elif key in ("comment", "description"):
-            frames.add(id3.COMM(encoding=3, lang="XXX", desc="", text=texts))  # type: ignore[attr-defined]
-        elif key == "lyrics":
-            frames.add(id3.USLT(encoding=3, lang="XXX", desc="", text="\n".join(texts)))  # type: ignore[attr-defined]
-        else:
-            frames.add(id3.TXXX(encoding=3, desc=key, text=texts))  # type: ignore[attr-defined]
+def _to_id3(tags: Tags) -> list[id3.Frame]:
+    special = {"comment": "COMM", "description": "COMM", "lyrics": "USLT"}
+    frames: list[id3.Frame] = []
+    for key, texts in _by_key(tags).items():
+        name = _ID3.get(key) or special.get(key) or "TXXX"
+        held = ("\n".join(texts),) if name == "USLT" else tuple(texts)
+        frames.append(id3.Frame(name, held, key if name == "TXXX" else ""))
     return frames

@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 
 from ncodec.audio import ffmpeg, flac
+from ncodec.audio.chunks import append_chunk
+from ncodec.audio.core_audio import layout_chunk
 from ncodec.audio.layout import FLAC_MASKS, mask_of, speakers, to_vorbis
 from ncodec.audio.output import Output
 from ncodec.audio.pcm import Samples, check_format, count_clipped, encode_pcm, quantize_pcm
@@ -292,6 +294,10 @@ class SoundFileSink:
             self._finish_empty(file)
         if self._tags and not write_tags(file, out.container, self._tags):
             out.notes.append(f"{len(self._tags)} tags left out: {out.container} has no place")
+        mask = mask_of(out.mask, out.channels)
+        if out.container in ("caf", "aiff", "aif") and (out.channels > 2 or out.mask is not None):
+            kind, name = ("caf", b"chan") if out.container == "caf" else ("aiff", b"CHAN")
+            append_chunk(file, kind, name, layout_chunk(mask, out.channels))
         file.seek(0, 2)
         if file is not out.file:
             file.seek(0)

@@ -9,7 +9,7 @@ import soundfile
 
 import ncodec
 from ncodec.audio import open_audio
-from ncodec.audio.layout import FLAC_MASKS, from_vorbis, to_vorbis
+from ncodec.audio.layout import FLAC_MASKS, VORBIS_ORDER, to_vorbis
 from ncodec_formats import EcdcReader
 from tests.audio.sounds import Pipe, noise, written
 
@@ -38,10 +38,10 @@ def pitches(x):
 def test_the_order_of_vorbis(channels):
     names = VORBIS[channels].split()
     x = np.arange(channels, dtype=np.float32)[:, None]  # as Vorbis has them
-    got = [names[int(i)] for i in from_vorbis(x)[:, 0]]
+    got = [names[int(i)] for i in x[VORBIS_ORDER[channels]][:, 0]]
     assert got == sorted(names, key=WAVE.index)
     assert sum(1 << WAVE.index(name) for name in names) == FLAC_MASKS[channels]
-    np.testing.assert_array_equal(to_vorbis(from_vorbis(x)), x)
+    np.testing.assert_array_equal(to_vorbis(x[VORBIS_ORDER[channels]]), x)
 
 
 @pytest.mark.parametrize("container", ["ogg", "opus"])
@@ -62,12 +62,15 @@ def test_ogg_keeps_channels_at_their_speakers(container, channels):
 
 
 @pytest.mark.parametrize("make", [Pipe, io.BytesIO])
-@pytest.mark.parametrize("container", ["wav", "flac"])
-@pytest.mark.parametrize(("channels", "mask"), [(4, 0x107), (6, 0x60F), (2, 0x30), (4, None)])
+@pytest.mark.parametrize("container", ["wav", "flac", "caf", "aiff"])
+@pytest.mark.parametrize(
+    ("channels", "mask"), [(4, 0x107), (6, 0x60F), (2, 0x30), (4, None), (7, 0x70F), (3, 0)]
+)
 def test_masks_are_written_and_read(make, container, channels, mask):
     data, _ = written(noise(channels, 500), container, mask=mask)
     reader = open_audio(make(data))
     assert reader.mask == mask
+    assert reader.notes == []
     assert reader.read(1000).shape == (channels, 500)
     if container == "wav" and mask:
         assert struct.unpack("<I", data[data.index(b"fmt ") + 28 :][:4])[0] == mask
@@ -98,3 +101,57 @@ def test_speakers_travel_through_a_coded_file(tmp_path, tiny_model):
     ncodec.compress(source, coded, model=tiny_model, mono=True, force=True)
     ncodec.decompress(coded, back, model=tiny_model, force=True)
     assert open_audio(back).mask is None
+
+
+def core_audio_file(container, x, chan):
+    """Return a file with a chunk that names its speakers before the samples."""
+    data = written(x, container)[0]
+    if container == "caf":
+        at = data.index(b"data")
+        data = data[: data.index(b"chan", at)] if b"chan" in data else data
+        return data[:at] + b"chan" + struct.pack(">q", len(chan)) + chan + data[at:]
+    at = data.index(b"SSND")
+    data = data[: data.index(b"CHAN", at)] if b"CHAN" in data else data
+    data = data[:at] + b"CHAN" + struct.pack(">I", len(chan)) + chan + data[at:]
+    return data[:4] + struct.pack(">I", len(data) - 8) + data[8:]
+
+
+def described(*labels):
+    return struct.pack(">III", 0, 0, len(labels)) + b"".join(
+        struct.pack(">II12x", label, 0) for label in labels
+    )
+
+
+@pytest.mark.parametrize("container", ["caf", "aiff"])
+@pytest.mark.parametrize(
+    ("chan", "order", "mask"),
+    [
+        (struct.pack(">III", 122 << 16 | 6, 0, 0), [0, 1, 4, 5, 2, 3], None),  # L R Ls Rs C LFE
+        (struct.pack(">III", 127 << 16 | 8, 0, 0), [1 + 2, 4, 0, 7, 5, 6, 1, 2], 0xFF),
+        (struct.pack(">III", 128 << 16 | 8, 0, 0), [0, 1, 2, 3, 6, 7, 4, 5], None),  # 7.1
+        (struct.pack(">III", 1 << 16, 0x107, 0), [0, 1, 2, 3], 0x107),
+        (struct.pack(">III", 147 << 16 | 4, 0, 0), [0, 1, 2, 3], 0),
+        (described(3, 1, 2, 9), [1, 2, 0, 3], 0x107),
+        (described(10, 11, 1, 2), [2, 3, 0, 1], 0x603),
+    ],
+)
+def test_channels_of_core_audio_stand_at_their_speakers(container, chan, order, mask):
+    x = np.arange(1, len(order) + 1, dtype=np.float32)[:, None].repeat(100, 1) / 10
+    reader = open_audio(io.BytesIO(core_audio_file(container, x, chan)))
+    np.testing.assert_allclose(reader.read(100), x[order], atol=1e-4)
+    assert (reader.mask, reader.notes) == (mask, [])
+
+
+@pytest.mark.parametrize(
+    "chan",
+    [b"", bytes(11), described(1, 2, 3), described(1, 2, 3, 3), described(1, 2, 3, 400),
+     struct.pack(">III", 122 << 16 | 6, 0, 0), struct.pack(">III", 1 << 16, 0x3F, 0),
+     struct.pack(">III", 0, 0, 4), struct.pack(">III", 0xFFFF << 16 | 4, 0, 0)],
+)  # fmt: skip
+def test_layouts_that_name_other_speakers_are_told(chan):
+    x = noise(4, 100)
+    reader = open_audio(io.BytesIO(core_audio_file("caf", x, chan)))
+    np.testing.assert_allclose(reader.read(100), x, atol=1e-4)
+    assert reader.mask is None
+    told = ["4 channels in an order that is not known: kept as is"]
+    assert reader.notes == (told if chan else [])
