@@ -12,7 +12,10 @@ _BY_DESCRIPTION, _BY_BITMAP, _DISCRETE = 0, 1, 147
 _BITS = {**{label: label - 1 for label in range(1, 19)}, 33: 4, 34: 5, 42: 2}
 """Labels to the bits of WAVE's mask, which Core Audio's first eighteen are."""
 _REAR = {33: 4, 34: 5, 5: 9, 6: 10}  # with rear speakers, those of surround are at the sides
-_NAMES = dict(zip("L R C LFE Ls Rs Lc Rc Cs Rls Rrs".split(), (*range(1, 10), 33, 34), strict=True))
+_NAMES = {
+    "L": 1, "R": 2, "C": 3, "LFE": 4, "Ls": 5, "Rs": 6, "Lc": 7, "Rc": 8, "Cs": 9, "Rls": 33,
+    "Rrs": 34,
+}  # fmt: skip
 _LAYOUTS = {
     100: "C", 101: "L R", 108: "L R Ls Rs", 109: "L R Ls Rs C", 110: "L R Ls Rs C Cs",
     113: "L R C", 114: "C L R", 115: "L R C Cs", 116: "C L R Cs",
