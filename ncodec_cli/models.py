@@ -50,7 +50,7 @@ def list_models(as_json: bool) -> None:
       ncodec models list
       ncodec models list --json
     """
-    rows = [*_known_rows(), *_imported_rows()]
+    rows = [*_known_rows(), *_earlier_rows(), *_imported_rows()]
     if as_json:
         put(json.dumps(rows))
         return
@@ -81,6 +81,20 @@ def _known_rows() -> Iterator[dict[str, Any]]:
             "published": info.is_published if info else entry.embedded,
             "licence": info.licence if info else entry.licence,
             "summary": entry.summary,
+        }
+
+
+def _earlier_rows() -> Iterator[dict[str, Any]]:
+    from ncodec.checkpoints.cache import earlier_weights
+
+    for path in earlier_weights():
+        yield {
+            "name": path.stem,
+            "here": True,
+            "known": True,
+            "published": True,
+            "licence": "MIT",
+            "summary": f"what {path.stem[:-9]} was before: plays files made then",
         }
 
 

@@ -56,6 +56,19 @@ def stored_names() -> list[str]:
     return sorted(p.stem for p in folder.glob("*.safetensors") if _NAME.fullmatch(p.stem))
 
 
+def earlier_weights() -> list[Path]:
+    """Return the files of weights that an embedded model had in earlier releases.
+
+    Each is named `NAME-FINGERPRINT`, after the first eight digits; files that were made with them
+    find them by that fingerprint.
+    """
+    return sorted(_PRETRAINED.glob("*-????????.safetensors"))
+
+
+def _earlier(name: str) -> Path | None:
+    return next((path for path in earlier_weights() if path.stem == name), None)
+
+
 class UnknownModelError(CheckpointError):
     """No model has this name."""
 
@@ -96,7 +109,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     entry = REGISTRY.get(name)
     if entry is not None and entry.embedded:
         return _PRETRAINED / f"{name}.safetensors"
-    path = model_path(name)
+    path = _earlier(name) or model_path(name)
     if path.is_file():
         return path
     if entry is not None:
@@ -111,7 +124,7 @@ def remove(name: str) -> int:
         CheckpointError: It is not there, or it comes with the package.
     """
     entry = REGISTRY.get(canonical(name))
-    if entry is not None and entry.embedded:
+    if (entry is not None and entry.embedded) or _earlier(name) is not None:
         raise CheckpointError(f"{name}: comes with the package, and stays")
     if is_path(name) and entry is None:
         raise CheckpointError(f"{name}: pulled and imported models are removed by their names")

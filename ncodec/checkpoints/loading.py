@@ -8,7 +8,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ncodec.checkpoints.cache import UnknownModelError, find, is_path, model_path, stored_names
+from ncodec.checkpoints.cache import (
+    UnknownModelError,
+    earlier_weights,
+    find,
+    is_path,
+    model_path,
+    stored_names,
+)
 from ncodec.checkpoints.model_file import load_model_file
 from ncodec.checkpoints.model_info import read_model_info
 from ncodec.checkpoints.registry import DEFAULT_MODEL
@@ -104,7 +111,13 @@ def _load_made_with(named: str, fingerprint: str, device: str) -> CompressionMod
 
 
 def _with_weights(fingerprint: str) -> Path | None:
-    """Return the file of an imported model that has these weights, whatever its name."""
+    """Return the file of a model that has these weights, whatever its name.
+
+    It is one of an earlier release of ncodec, or an imported one.
+    """
+    for path in earlier_weights():
+        if path.stem.endswith(f"-{fingerprint[:8]}"):
+            return path
     paths = map(model_path, stored_names())
     return next((path for path in paths if _fingerprint(path) == fingerprint), None)
 
