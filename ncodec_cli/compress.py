@@ -78,6 +78,9 @@ _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
     show_default=True,
     help="encodec: .ecdc version 0, for the encodec package; dac: for descript-audio-codec.",
 )
+@click.option(
+    "--no-lift", is_flag=True, help="Code quiet recordings as quiet as they are, not louder."
+)
 @click.option("--verify", is_flag=True, help="Read each file again when it is written; check it.")
 @click.option("--keep-going", is_flag=True, help="Code what is there of a file that ends early.")
 @device_option
@@ -172,6 +175,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "raw": _raw_format(options),
         "tags": options["tags"],
         "source_tags": not options["no_tags"],
+        "lift": not options["no_lift"],
         "redundancy": options["redundancy"],
         "verify": options["verify"],
         "allow_truncated": options["keep_going"],

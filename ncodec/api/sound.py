@@ -102,6 +102,7 @@ def write(
     channels_first: bool | None = None,
     packet_frames: int | None = None,
     gain_db: float = 0.0,
+    lift: bool = True,
     device: str = "cpu",
     precision: str = "float32",
     force: bool = False,
@@ -129,6 +130,7 @@ def write(
         channels_first: whether `audio` is `[C, T]` and not `[T, C]`.
         packet_frames: frames of codes a packet; about a second by default.
         gain_db: to be applied when decoding.
+        lift: code quiet sound louder, and let the file's gain give it its level back.
         device: where a model that is loaded runs: "cpu", "cuda", "mps" or "auto".
         precision: what it computes in, "float32" or "bf16".
         force: overwrite.
@@ -147,6 +149,7 @@ def write(
         packet_frames=packet_frames,
         tags=tags,
         gain_db=gain_db,
+        lift=lift,
         device=device,
         precision=precision,
         force=force,
@@ -198,6 +201,9 @@ class _ArrayReader:
         part = self._audio[:, self._at : self._at + frames]
         self._at += part.shape[1]
         return cast(Samples, part)
+
+    def again(self) -> _ArrayReader:
+        return _ArrayReader(self._audio, self.sample_rate)
 
     def skip(self, frames: int) -> int:
         return self.read(frames).shape[1]

@@ -23,6 +23,7 @@ from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.codec.encoder import StreamEncoder
 from ncodec.codec.file_decoder import Damage, FileDecoder
 from ncodec.codec.layout import make_header
+from ncodec.codec.lift import Lifted, lift_db
 from ncodec.codec.options import DecodeOptions, EncodeOptions
 from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import BadFileError
@@ -125,6 +126,7 @@ def compress(
     tags: Tags | Literal[False] = (),
     source_tags: bool = True,
     gain_db: float = 0.0,
+    lift: bool = True,
     redundancy: tuple[int, int] | None = None,
     allow_truncated: bool = False,
     verify: bool = False,
@@ -155,6 +157,8 @@ def compress(
             False: none at all, the source's neither.
         source_tags: carry the source's tags over.
         gain_db: to be applied when decoding.
+        lift: code a quiet source louder, where that serves the model, and let the file's gain give
+            it its level back; such a source is read twice, and a pipe is never lifted.
         redundancy: `(k, n)`: with each packet go the first k layers of the n packets before it.
         allow_truncated: where the source ends early, warn and code what is there.
         verify: read the file again when it is whole, and check it.
@@ -172,12 +176,19 @@ def compress(
     asked = EncodeOptions(
         bandwidth=bandwidth, codebooks=codebooks, packet_frames=packet_frames, gain_db=gain_db
     )
+    louder = 0
+    if lift:
+        louder = lift_db(source, raw=raw, allow_truncated=allow_truncated, name=name)
     with (
         closing(_open_audio(source, raw, allow_truncated, name)) as reader,
         BlockThreads() as threads,
     ):
         options = _of_source(asked, reader, mono, tags, source_tags)
         coder, channels = find_model(model, None, device, precision), 1 if mono else reader.channels
+        heard = reader
+        if louder and coder.lifts_quiet:
+            options = replace(options, gain_db=options.gain_db - louder)
+            heard = cast(AudioReader, Lifted(reader, louder))
         encoder = StreamEncoder.of_header(
             coder,
             make_header(coder, reader.sample_rate, channels, options),
@@ -187,7 +198,7 @@ def compress(
         with writing(target, force=force) as file:
             counted = _Counted(file)
             writer = EcdcWriter(cast(Any, counted), encoder.header, redundancy=redundancy)
-            alike = _encode(reader, encoder, writer, progress)
+            alike = _encode(heard, encoder, writer, progress)
             if verify:
                 _verify(file, encoder.samples)
     return _summary(reader, encoder, counted.bytes, alike)

@@ -155,6 +155,8 @@ class CompressionModel(nn.Module, ABC):
     """Width D of the latents."""
     scaled: bool = False
     """Whether each segment has a scale."""
+    lifts_quiet: ClassVar[bool] = False
+    """Whether quiet recordings should be coded louder than they are."""
     overlaps: bool = False
     """Whether `encode_later` and `decode_latent_later` leave work that can overlap."""
 

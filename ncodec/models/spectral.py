@@ -72,6 +72,7 @@ class SpectralCodec(CompressionModel):
 
     config: SpectralConfig
     config_type: ClassVar[Any] = SpectralConfig
+    lifts_quiet: ClassVar[bool] = True
     mdct: Tensor
     inverse_mdct: Tensor
     window: Tensor
