@@ -11,6 +11,7 @@ from ncodec_formats.errors import (
     NcodecError,
     OutputExistsError,
     UnsupportedVersionError,
+    counted,
     naming,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "NcodecError",
     "OutputExistsError",
     "UnsupportedVersionError",
+    "counted",
     "naming",
 ]

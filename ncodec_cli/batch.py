@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from ncodec.errors import ArgumentError, NcodecError, OutputExistsError
+from ncodec.errors import ArgumentError, NcodecError, OutputExistsError, counted
 from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
 from ncodec_cli.common import name_of, refuse_json_to_pipe, usable_cores
@@ -229,7 +229,7 @@ class Batch:
             (len(self._left_out), "left out"),
         ):
             parts += [f"{count} {word}"] if count else []
-        text = f"{self._total} file{'s' if self._total != 1 else ''}: {', '.join(parts)}"
+        text = f"{counted(self._total, 'file')}: {', '.join(parts)}"
         if self._made:
             before = sum(_size(job.source) for job in self._made)
             after = sum(_size(job.target) for job in self._made)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ncodec.errors import ArgumentError, BadFileError
+from ncodec.errors import ArgumentError, BadFileError, DeviceError
 from ncodec.files import same_file
 from ncodec_cli.common import check_stream
 from ncodec_cli.plan import Job, is_special
@@ -41,16 +45,61 @@ def refuse_audio(path: str, head: bytes) -> None:
         )
 
 
-def check_model(name: str | None) -> None:
-    """Raise if there is no such model here, before a device is asked or a library loaded.
+def check_model(options: dict[str, Any], default: str | None = None) -> None:
+    """Raise if there is no such model or device here, or the model has no such bitrate.
+
+    This costs milliseconds; PyTorch is not loaded.
 
     Raises:
-        CheckpointError: there is none.
+        ArgumentError: One codebook is more than --bw, or there are fewer than --codebooks.
+        CheckpointError: There is no such model.
+        DeviceError: This machine does not have the device.
     """
-    if name is not None:
-        from ncodec.checkpoints import find
+    check_device(options["device"])
+    name = options["model"] or default
+    rate, codebooks = options.get("bw"), options.get("codebooks")
+    if name is None and rate is None and codebooks is None:
+        return
+    from ncodec.checkpoints import DEFAULT_MODEL, find, read_model_info
 
-        find(name)
+    path = find(name or DEFAULT_MODEL)
+    if rate is None and codebooks is None:
+        return
+    from ncodec.models.families import find_family
+    from ncodec_formats.bitrate import check_codebooks, codebooks_within
+
+    info = read_model_info(path)
+    family = find_family(info.family)
+    if family.kind != "codec":
+        return  # loading says so
+    shape = family.config.from_dict(info.config).shape()
+    sizes = [shape.bins] * shape.codebooks
+    if codebooks is not None:
+        check_codebooks(codebooks, shape.codebooks, info.name)
+    if rate is not None:
+        frames = shape.sample_rate / shape.hop
+        codebooks_within(rate, sizes, 1, frames, of=f" for 1 stream of {info.name}")
+
+
+def check_device(name: str) -> None:
+    """Raise if PyTorch, as it is installed here, cannot have a device; that takes no loading.
+
+    Raises:
+        DeviceError: It cannot.
+    """
+    if name in ("cuda", "mps") and sys.platform != "darwin" and _torch_is_for_cpus():
+        raise DeviceError(f"device {name!r}: this machine has cpu")
+
+
+def _torch_is_for_cpus() -> bool:
+    """Say whether PyTorch was built without CUDA and without ROCm, by what it says in a file."""
+    found = importlib.util.find_spec("torch")
+    try:
+        text = Path(found.origin or "").with_name("version.py").read_text("utf-8") if found else ""
+    except (OSError, UnicodeDecodeError):
+        return False
+    built = dict(re.findall(r"^(cuda|hip)\b[^=\n]*=\s*(\S+)", text, re.MULTILINE))
+    return built.get("cuda") == "None" and built.get("hip", "None") == "None"
 
 
 def check_source(path: str, refuse: Refuse | None) -> None:

@@ -114,7 +114,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     settings = _settings(options)
     batch = Batch.of(paths, output, _kind(options["kind"]), options, refuse_coded)
     if batch.jobs:
-        check_model(options["model"] or _DEFAULTS.get(options["kind"]))
+        check_model(options, _DEFAULTS.get(options["kind"]))
         use_threads(options["threads"], batch.workers)
         settings["model"] = model = coding_model(options, _DEFAULTS.get(options["kind"]))
         if options["packet_ms"] is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec.errors import DamageError
+from ncodec.errors import DamageError, counted
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.checks import check_model, refuse_audio
@@ -106,7 +106,7 @@ def decompress(paths: tuple[str, ...], output: str | None, **options: Any) -> No
     settings = _settings(options)
     batch = Batch.of(paths, output, _kind(options["container"]), options, refuse_audio)
     if batch.jobs:
-        check_model(options["model"])
+        check_model({"model": options["model"], "device": options["device"]})
         if not options["quiet"]:
             show("loading the model")
         use_threads(options["threads"], batch.workers)
@@ -203,8 +203,8 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool
     """Say what was made of a file."""
     quiet, target = options["quiet"], name_of_output(job.target)
     seconds = done.samples / done.sample_rate
-    channels = f"{done.channels} channel{'s' if done.channels > 1 else ''}"
-    text = f"{clock(seconds, digits=3)}, {done.samples} samples, {done.sample_rate} Hz, {channels}"
+    samples, channels = counted(done.samples, "sample"), counted(done.channels, "channel")
+    text = f"{clock(seconds, digits=3)}, {samples}, {done.sample_rate} Hz, {channels}"
     fields = {
         "seconds": seconds,
         "samples": done.samples,
@@ -221,7 +221,8 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool
         say_error(f"{target}: {note}", "note", quiet=quiet)
     if done.clipped:
         rule = "louder than whole numbers hold (--encoding f32 keeps them)"
-        count = f"{done.clipped} sample{'s' if done.clipped > 1 else ''}"
-        say_error(f"{target}: {count} clipped: {rule}", "note", quiet=quiet)
+        say_error(
+            f"{target}: {counted(done.clipped, 'sample')} clipped: {rule}", "note", quiet=quiet
+        )
     for damage in done.damage:
         say_error(f"{name_of(job.source)}: damaged: {damage}", "warning")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ncodec.errors import counted
 from ncodec_cli.batch import each_file
 from ncodec_cli.common import json_option, name_of, naming, open_seekable
 from ncodec_cli.completing import CODED
@@ -96,7 +97,7 @@ def _model(link: dict[str, Any]) -> str:
 def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield label and text of what is known of a link, or of a file of another format."""
     channels = link.get("source_channels", link.get("channels"))
-    shape = f"{channels} channel{'s' if channels != 1 else ''}"
+    shape = counted(channels or 0, "channel")
     rate = link.get("source_rate", link.get("sample_rate"))
     start = f", from sample {link['start']}" if link.get("start") else ""
     if "samples" in link:
@@ -122,7 +123,7 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _codes(link: dict[str, Any]) -> str:
     from ncodec_formats.bitrate import bits_of
 
-    text = f"{link['codebooks']} codebook{'s' if link['codebooks'] != 1 else ''}"
+    text = counted(link["codebooks"], "codebook")
     if "codebook_sizes" in link:
         bits = map(bits_of, link["codebook_sizes"])
         text += f" of {' + '.join(str(width) for width, _ in groupby(bits))} bits"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ncodec.errors import counted
 from ncodec_cli import common
 from ncodec_cli.checks import check_model
 from ncodec_cli.keys import Keys, told
@@ -63,7 +64,7 @@ def live(**options: Any) -> None:
     """
     if options["record"] is not None:
         check_recording(options["record"], options["force"])
-    check_model(options["model"])
+    check_model(options)
     with ExitStack() as stack:
         console = stack.enter_context(open_console(quiet=options["quiet"]))
         session = _session(options)
@@ -143,7 +144,7 @@ def _summarize(stats: LiveStats, *, as_json: bool, line: Line) -> None:
         return
     late = "unknown" if stats.latency is None else f"{1000 * stats.latency:.0f} ms"
     line.say(
-        f"{stats.seconds:.1f} s at {stats.kbps:g} kbps, {stats.codebooks} codebooks;"
+        f"{stats.seconds:.1f} s at {stats.kbps:g} kbps, {counted(stats.codebooks, 'codebook')};"
         f" latency {late} end to end, {1000 * stats.algorithmic_latency:.1f} ms of it algorithmic;"
         f" real-time factor {stats.realtime_factor:.3f} (99 %: {stats.realtime_factor_p99:.3f});"
         f" underruns {stats.underruns}, overruns {stats.overruns}"

@@ -7,17 +7,12 @@ from typing import Any
 
 import click
 
+from ncodec.arguments import parse_kbps
+from ncodec.errors import ArgumentError
 from ncodec_cli.line import say_error
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)")
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d*)?)s)?")
-_KBPS = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf)\s*([a-z/]*)", re.IGNORECASE)
-_PER_KBPS = {
-    **dict.fromkeys(("k", "kbps", "kbit/s", "kb/s", "kbit", "kbits/s"), 1.0),
-    **dict.fromkeys(("bps", "bit/s", "b/s"), 1000.0),
-}
-LARGEST_KBPS = 1000.0
-"""A larger number without a unit is meant in bit/s: no model has so much."""
 
 
 class Seconds(click.ParamType[float]):
@@ -59,15 +54,13 @@ class Kbps(click.ParamType[float]):
         """Return kbps."""
         if isinstance(value, (int, float)):
             return float(value)
-        found = _KBPS.fullmatch(str(value).strip())
-        unit = found[2].lower() if found else ""
-        if found is None or (unit and unit not in _PER_KBPS):
-            self.fail(f"{value!r}: must be kbps, such as 6, 1.5 or 6k")
-        number = float(found[1])
-        if not unit and LARGEST_KBPS <= number < float("inf"):
-            say_error(f"{value} is taken as bit/s: {number / 1000:g} kbps", "note")
-            return number / 1000
-        return number / _PER_KBPS.get(unit, 1.0)
+        try:
+            number, in_bits = parse_kbps("", str(value))
+        except ArgumentError as error:
+            self.fail(str(error).strip())
+        if in_bits:
+            say_error(f"{value} is taken as bit/s: {number:g} kbps", "note")
+        return number
 
 
 class Between(click.ParamType[float]):

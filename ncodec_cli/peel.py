@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ncodec.errors import counted
 from ncodec.progress import Progress
 from ncodec_cli.batch import Batch
 from ncodec_cli.common import (
@@ -63,7 +64,7 @@ def peel(
             keep_going: bool = options["keep_going"]
             header = peel(file, out, codebooks, bandwidth=bw, keep_going=keep_going, report=report)
         count, kbps = len(header.codebook_sizes), header.bandwidth
-        text = f"{count} codebook{'s' if count > 1 else ''}, {kbps:g} kbps{_but(bw, kbps, count)}"
+        text = f"{counted(count, 'codebook')}, {kbps:g} kbps{_but(bw, kbps, count)}"
         fields = {"codebooks": count, "kbps": kbps, "seconds": report.seconds}
         say_made(job.source, job.target, text, fields, options, single=batch.single)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, counted
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
 _SOUND = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"))
@@ -104,7 +104,7 @@ class LeftOut:
         if self.hidden:
             texts.append(f"{len(self.hidden)} hidden")
         if self.links:
-            texts.append(f"{len(self.links)} linked folder{'s' if len(self.links) > 1 else ''}")
+            texts.append(counted(len(self.links), "linked folder"))
         yield f"left out: {'; '.join(texts)} (--verbose names them)"
 
 

@@ -12,6 +12,7 @@ import click
 from ncodec.errors import BadFileError, NcodecError
 from ncodec_cli import common
 from ncodec_cli.batch import report_failure
+from ncodec_cli.checks import check_device
 from ncodec_cli.completing import SOUND
 from ncodec_cli.keys import Keys, told
 from ncodec_cli.parameters import SECONDS, Between
@@ -64,6 +65,7 @@ def play(paths: tuple[str, ...], **options: Any) -> None:
       ncodec play talk.wav talk.ecdc
       ssh host ncodec record - | ncodec play -
     """
+    check_device(options["device"])
     paths, failed = _playable(paths)
     from ncodec.live.devices import ready_device
 

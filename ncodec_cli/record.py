@@ -54,7 +54,7 @@ def record(path: str, **options: Any) -> None:
     """
     common.refuse_json_to_pipe(options, path)
     check_recording(path, options["force"])
-    check_model(options["model"])
+    check_model(options)
     with ExitStack() as stack:
         console = stack.enter_context(open_console(quiet=options["quiet"]))
         recorder = _recorder(path, options)

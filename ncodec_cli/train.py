@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ncodec.errors import ArgumentError
+from ncodec_cli.checks import check_device
 from ncodec_cli.common import device_option, threads_option, use_threads
 from ncodec_cli.completing import complete_recipes
 
@@ -47,6 +48,8 @@ def train(
     """
     if (config is None) == (resume is None):
         raise click.UsageError("give either a CONFIG or --resume FOLDER")
+    check_device(device)
+    recipe = None if config is None else _recipe(config)
     use_threads(threads)
     from ncodec.train.config import home, load_config
     from ncodec.train.distributed import processes
@@ -55,10 +58,10 @@ def train(
 
     where = _device(device)
     with processes(where) as (rank, world):
-        if resume is not None:
-            trainer = resume_run(resume, where, rank, world, changes=changes)
+        if recipe is None:
+            trainer = resume_run(resume or "", where, rank, world, changes=changes)
         else:
-            settings = load_config(_recipe(config or ""), changes)
+            settings = load_config(recipe, changes)
             if any(home(settings.output).glob("checkpoint-*.pt")):
                 raise ArgumentError(
                     f"{settings.output}: holds a run; go on with --resume, or set another output"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
-from ncodec.errors import BadFileError, NcodecError, UnsupportedVersionError
+from ncodec.errors import BadFileError, NcodecError, UnsupportedVersionError, counted
 from ncodec_cli.batch import described, each_file
 from ncodec_cli.common import json_option, name_of, naming, open_input, quiet_option
 from ncodec_cli.completing import CODED
@@ -63,7 +63,7 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
 
 def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
     """Check a file and tell what was found; return what was lost if it is not whole."""
-    from ncodec_formats import verify
+    from ncodec.api.operations import verify
 
     name = name_of(path)
     with (
@@ -71,11 +71,6 @@ def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
         naming(path),
         Progress(Path(path).name, unit=BYTES, quiet=quiet) as progress,
     ):
-        if _is_foreign(file):
-            from ncodec.containers import check
-
-            _say_known(name, check(file), as_json=as_json, quiet=quiet)
-            return None
         report = verify(watched(file, progress))
     if as_json:
         put_json({"file": name, "ok": report.ok, **asdict(report)})
@@ -84,30 +79,12 @@ def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
     return None if report.ok else report.losses
 
 
-def _say_known(name: str, known: str, *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        put_json({"file": name, "ok": True, "known": known})
-    elif not quiet:
-        put(f"{name}: {known}")
-
-
-def _is_foreign(file: BinaryIO) -> bool:
-    """Tell files of other formats, which need more than the reader of packets."""
-    if not file.seekable():
-        return False
-    from ncodec_formats import sniff
-
-    head = file.read(9)
-    file.seek(-len(head), 1)
-    try:
-        return sniff(head) != "ecdc"
-    except BadFileError:
-        return False
-
-
 def _text(path: str, report: Report) -> str:
     if not report.ok:
         return "\n".join(f"{name_of(path)}: {problem}" for problem in report.problems)
-    gone = f", {report.losses.gone} frames lost before a repair" if report.losses.gone else ""
+    if report.known:
+        return f"{name_of(path)}: {report.known}"
+    gone = report.losses.gone
+    before = f", {counted(gone, 'frame')} lost before a repair" if gone else ""
     length = clock(report.seconds, digits=3)
-    return f"{name_of(path)}: ok, {length} in {report.packets} packets{gone}"
+    return f"{name_of(path)}: ok, {length} in {counted(report.packets, 'packet')}{before}"

@@ -399,3 +399,33 @@ def test_a_coded_file_that_is_closed_says_so(coded) -> None:
         next(file.blocks("a"))
     with pytest.raises(ArgumentError, match="is closed"):
         file.read()
+
+
+def test_bitrates_are_taken_as_the_command_line_takes_them(model, stereo) -> None:
+    for asked in (6, "6", "6k", "6 kbps", "6000bps", np.float32(6)):
+        done = ncodec.write(io.BytesIO(), stereo, RATE, bandwidth=asked, model=model)
+        assert done.kbps == 6
+    with pytest.warns(UserWarning, match="bandwidth 6000 is taken as bit/s: 6 kbps"):
+        assert ncodec.write(io.BytesIO(), stereo, RATE, bandwidth=6000, model=model).kbps == 6
+    for asked in ("6 m", "", "k", True, b"6", float("inf")):
+        with pytest.raises(ArgumentError, match="bandwidth"):
+            ncodec.write(io.BytesIO(), stereo, RATE, bandwidth=asked, model=model)
+
+
+def test_more_than_the_model_has_is_warned_of(model, coded, tmp_path) -> None:
+    most = "bandwidth 99 kbps: 12 is the most for 1 stream of ncodec_24khz"
+    with pytest.warns(UserWarning, match=most):
+        StreamEncoder(model, sample_rate=RATE, channels=1, bandwidth=99)
+    ncodec.peel(coded, tmp_path / "low.ecdc", bandwidth="3k")
+    assert ncodec.info(tmp_path / "low.ecdc").codebooks == 2
+
+
+def test_verify_reads_files_of_other_tools(tmp_path, model, coded) -> None:
+    for name in ("a.npz", "a.safetensors"):
+        ncodec.convert(io.BytesIO(coded), tmp_path / name)
+        report = ncodec.verify(tmp_path / name)
+        assert report.ok
+        assert report.known == f"complete, 38 frames; {Path(name).suffix} has no checksums"
+    data = (tmp_path / "a.npz").read_bytes()
+    with pytest.raises(BadFileError):
+        ncodec.verify(data[: len(data) // 2])

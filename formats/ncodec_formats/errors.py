@@ -53,3 +53,12 @@ def naming(name: str, *kinds: type[NcodecError]) -> Generator[None]:
         if kinds and not isinstance(error, kinds):
             raise
         raise type(error)(f"{name}: {error}") from error
+
+
+def counted(count: int, what: str) -> str:
+    """Returns a number of things in words.
+
+    >>> counted(1, "frame"), counted(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from . import limits
 from .ending import DIGEST_SIZE, End
-from .errors import BadFileError, DamageError, LimitError
+from .errors import BadFileError, DamageError, LimitError, counted
 from .header import Header
 from .packet_runs import Run
 from .packets import CODES, END, GAP, REDUNDANCY, Head, Loss, PacketLayout, get_gap
@@ -49,11 +49,11 @@ class Losses:
     def __str__(self) -> str:
         """What was lost, in words."""
         counts = {
-            f"{self.frames} frames lost": self.frames,
-            f"{self.layers} layers lost": self.layers,
-            f"{self.recovered} packets recovered from copies": self.recovered,
-            f"{self.late} packets late or repeated": self.late,
-            f"{self.skipped} bytes skipped": self.skipped,
+            f"{counted(self.frames, 'frame')} lost": self.frames,
+            f"{counted(self.layers, 'layer')} lost": self.layers,
+            f"{counted(self.recovered, 'packet')} recovered from copies": self.recovered,
+            f"{counted(self.late, 'packet')} late or repeated": self.late,
+            f"{counted(self.skipped, 'byte')} skipped": self.skipped,
             "no end: cut short": self.truncated,
             "totals or digest differ": self.mismatch,
             "header replaced": self.header,
@@ -227,7 +227,9 @@ class Follower:
             self._take_codes(element)
         elif element.kind == SKIPPED:
             self.losses.skipped += element.size
-            text = f"{element.size} bytes at byte {element.offset} belong to no packet"
+            belong = "belongs" if element.size == 1 else "belong"
+            size = counted(element.size, "byte")
+            text = f"{size} at byte {element.offset} {belong} to no packet"
             self._fault(text, self.expected)
         elif (payload := element.payload) is None:
             self.losses.packets += 1
@@ -312,7 +314,8 @@ class Follower:
         missing = first_frame - self.expected
         if missing > 0:
             if self._reason == "missing":
-                text = f"{missing} frames from frame {self.expected} on are missing"
+                many = f"{counted(missing, 'frame')} from frame {self.expected} on"
+                text = f"{many} {'is' if missing == 1 else 'are'} missing"
                 self._fault(text, first_frame)
             self._queue.append(Loss(self.expected, missing, self._reason))
             self.losses.frames += missing

@@ -19,7 +19,17 @@ from .writer import LinkWriter
 
 @dataclass
 class Report:
-    """What reading a whole file found. `problems` are in words, the first hundred of each link."""
+    """What reading a whole file found.
+
+    Attributes:
+        links: Recordings that follow each other in it.
+        packets: How many were read.
+        frames: Of codes.
+        seconds: Length of the sound.
+        losses: What was lost, counted.
+        problems: What is wrong, in words: the first hundred of each link.
+        known: What can be said of a format that has no checks; empty for ECDC 1.
+    """
 
     links: int = 0
     packets: int = 0
@@ -27,6 +37,7 @@ class Report:
     seconds: float = 0.0
     losses: Losses = field(default_factory=Losses)
     problems: list[str] = field(default_factory=list[str])
+    known: str = ""
 
     @property
     def ok(self) -> bool:

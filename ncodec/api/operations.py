@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 import ncodec_formats as formats
-from ncodec.arguments import check_number
-from ncodec.errors import ArgumentError
+from ncodec.arguments import check_kbps, check_number
+from ncodec.errors import ArgumentError, BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
 from ncodec_formats import Header, Report, Tags
 
@@ -97,6 +97,8 @@ def verify(file: ReadableFile) -> Report:
     """Read a whole file and compare all checks, totals and digests, without a model.
 
     Damage is told, not raised: `report.ok` is the answer, `report.problems` says what is wrong.
+    Files of other tools (`.ecdc` 0, `.dac`, arrays) have no checks: they are read to their end, if
+    they can seek, and `report.known` says what that tells.
 
     >>> import ncodec, numpy as np
     >>> _ = ncodec.write("tone.ecdc", np.zeros(12000, np.float32), 24000, force=True)
@@ -104,10 +106,27 @@ def verify(file: ReadableFile) -> Report:
     True
 
     Raises:
-        BadFileError, UnsupportedVersionError, LimitError: the first header can't be used.
+        BadFileError, UnsupportedVersionError, LimitError: the first header can't be used; or a file
+            of another tool is cut short.
     """
     with reading(file) as source:
-        return formats.verify(source)
+        if not _is_foreign(source):
+            return formats.verify(source)
+        from ncodec.containers import check
+
+        return check(source)
+
+
+def _is_foreign(file: BinaryIO) -> bool:
+    """Tell files of other formats, which need more than the reader of packets."""
+    if not file.seekable():
+        return False
+    head = file.read(9)
+    file.seek(-len(head), 1)
+    try:
+        return formats.sniff(head) != "ecdc"
+    except BadFileError:
+        return False
 
 
 def peel(
@@ -115,7 +134,7 @@ def peel(
     target: PathOrFile,
     codebooks: int | None = None,
     *,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     keep_going: bool = False,
     force: bool = False,
 ) -> Header:
@@ -137,6 +156,8 @@ def peel(
         BadFileError: the source is damaged, and `keep_going` is off.
         OutputExistsError: `target` exists and `force` is not set.
     """
+    if bandwidth is not None:
+        bandwidth = check_kbps("bandwidth", bandwidth)
     with writing(target, force=force) as out, reading(source) as file:
         return formats.peel(file, out, codebooks, bandwidth=bandwidth, keep_going=keep_going)
 

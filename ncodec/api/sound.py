@@ -30,7 +30,7 @@ def read(
     *,
     start: float | None = None,
     end: float | None = None,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     codebooks: int | None = None,
     sample_rate: int | None = None,
     always_2d: bool = False,
@@ -95,7 +95,7 @@ def write(
     audio: ArrayLike | torch.Tensor,
     rate: int,
     *,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     codebooks: int | None = None,
     tags: Tags = (),
     model: ModelLike = None,
@@ -123,7 +123,7 @@ def write(
         file: path, which is then whole or absent, or a binary file.
         audio: floats at full scale 1.0, or integers (int16, int32, uint8) at theirs.
         rate: samples a second of each channel, in Hz.
-        bandwidth: of the whole file, in kbps; the most codebooks that fit are used.
+        bandwidth: of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: their number, instead of `bandwidth`.
         tags: a mapping, or pairs of key and value.
         model: a model, its name, or its file's path; the embedded one by default.
@@ -215,7 +215,7 @@ class _ArrayReader:
 def open(  # noqa: A001
     file: ReadableFile,
     *,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     codebooks: int | None = None,
     sample_rate: int | None = None,
     model: ModelLike = None,

@@ -23,7 +23,7 @@ from ncodec.audio.pcm import Samples
 from ncodec.audio.plain import PcmReader, skip_by_reading
 from ncodec.audio.source import Source
 from ncodec.audio.wav import WavHeader, WavWriter, read_header
-from ncodec.errors import ArgumentError, BadFileError
+from ncodec.errors import ArgumentError, BadFileError, counted
 
 HINT = (
     "install ffmpeg, or decode it elsewhere: "
@@ -267,7 +267,7 @@ class FfmpegReader:
         streams: list[dict[str, Any]] = found.get("streams", [])
         pictures = sum(s.get("disposition", {}).get("attached_pic", 0) == 1 for s in streams)
         if pictures:
-            self._source.note(f"{pictures} picture{'s' if pictures > 1 else ''} left out")
+            self._source.note(f"{counted(pictures, 'picture')} left out")
         films = [s for s in streams if s.get("codec_type") == "video"]
         if len(films) > pictures:
             self._source.note("video left out")

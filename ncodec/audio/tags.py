@@ -15,6 +15,7 @@ from ncodec.audio import chunks, comments, id3
 from ncodec.audio.mp3 import id3_length
 from ncodec.audio.source import Source, View
 from ncodec.audio.wav import MAX_TEXT_CHUNK, WavHeader, list_texts
+from ncodec.errors import counted
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -198,7 +199,7 @@ def _guarded(source: Source, read: Callable[[], list[tuple[str, str]]]) -> list[
 
 def _pictures(source: Source, count: int) -> None:
     if count:
-        source.note(f"{count} picture{'s' if count > 1 else ''} left out")
+        source.note(f"{counted(count, 'picture')} left out")
 
 
 def _read_comments(

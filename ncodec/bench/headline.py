@@ -10,6 +10,7 @@ import numpy as np
 from ncodec.bench.measures import MEASURES, Measure, leading
 from ncodec.bench.quality import Row
 from ncodec.bench.summary import FEW, Point, estimate, points
+from ncodec.errors import counted
 
 TYPICAL_KBPS = 6.0
 """The rate that a sentence is about: each codec's nearest to it, by what was asked of it."""
@@ -40,7 +41,7 @@ def _line(rows: Sequence[Row], found: Sequence[Point], kind: str) -> str | None:
         text = f"{_score(other, measure)} for {other.codec} ({other.kbps.mean:.1f})"
         parts.append(text + _difference(rows, first, other, measure))
     count = len({row.file for row in rows if row.kind == kind})
-    recordings = f"{count} recording{'s' if count != 1 else ''}"
+    recordings = counted(count, "recording")
     few = ": too few to tell codecs apart" if count < FEW else ""
     return f"{', '.join(parts)}. {recordings}{few}.{_equal(here, measure)}"
 

@@ -15,6 +15,7 @@ from ncodec.bench.headline import headlines
 from ncodec.bench.measures import MEASURES, Measure
 from ncodec.bench.summary import FEW, Point
 from ncodec.bench.tables import Results, best, measures_in, number
+from ncodec.errors import counted
 
 SCRIPTS = ("dom", "audio", "zoom", "player", "abx", "mushra", "main")
 
@@ -107,7 +108,7 @@ def _curves(found: Sequence[Point], kind: str) -> str:
 def _table(results: Results, found: Sequence[Point], kind: str) -> str:
     measures = measures_in(found, kind)
     count = len({row.file for row in results.rows if row.kind == kind})
-    caption = f"{kind.capitalize()}: means over {count} recording{'s' if count != 1 else ''}"
+    caption = f"{kind.capitalize()}: means over {counted(count, 'recording')}"
     if count >= FEW:
         caption += ", with the half of the 95 % confidence interval (Student's t)"
     elif count > 1:

@@ -13,6 +13,7 @@ from ncodec.bench.headline import headlines
 from ncodec.bench.measures import MEASURES, Measure
 from ncodec.bench.quality import Row
 from ncodec.bench.summary import Estimate, Point, points
+from ncodec.errors import counted
 from ncodec.metrics import CodebookStatistics
 
 
@@ -79,7 +80,7 @@ def to_markdown(results: Results, level: int = 2) -> str:
     parts += [""] if parts else []
     for kind in dict.fromkeys(p.kind for p in found):
         files = len({row.file for row in results.rows if row.kind == kind})
-        recordings = f"{files} recording{'s' if files != 1 else ''}"
+        recordings = counted(files, "recording")
         parts += [f"{'#' * level} {kind.capitalize()} ({recordings})", "", *_table(found, kind), ""]
     if results.codebooks:
         parts += [f"{'#' * level} Codebooks", "", *_codebook_table(results), ""]

@@ -55,7 +55,7 @@ class StreamEncoder:
         *,
         sample_rate: int,
         channels: int,
-        bandwidth: float | None = None,
+        bandwidth: float | str | None = None,
         codebooks: int | None = None,
         packet_frames: int | None = None,
         block_frames: int | None = None,

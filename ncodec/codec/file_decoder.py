@@ -54,7 +54,7 @@ class FileDecoder:
         file: ReadableFile,
         *,
         model: ModelLike = None,
-        bandwidth: float | None = None,
+        bandwidth: float | str | None = None,
         codebooks: int | None = None,
         start: float | None = None,
         end: float | None = None,
@@ -205,9 +205,9 @@ class FileDecoder:
         )
 
     def _layers(self, reader: EcdcReader | ForeignReader) -> int | None:
-        if self._options.bandwidth is None:
+        if self._options.kbps is None:
             return self._options.codebooks
-        return reader.header.codebooks_within(self._options.bandwidth)
+        return reader.header.codebooks_within(self._options.kbps)
 
     def _decode(self, reader: EcdcReader | ForeignReader) -> Iterator[Samples]:
         decoder = self._decoder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from ncodec.arguments import check_type, whole
@@ -95,11 +97,15 @@ def choose_codebooks(model: CompressionModel, streams: int, options: EncodeOptio
     rate, sizes = model.sample_rate / model.hop, model.codebook_sizes
     if options.codebooks is not None:
         return check_codebooks(whole("codebooks", options.codebooks), len(sizes), model.name)
-    bandwidth = options.bandwidth
+    bandwidth = options.kbps
     if bandwidth is None:
         bandwidth = max(STREAM_KBPS * streams, kbps(sizes[:1], streams, rate))
     what = "1 stream" if streams == 1 else f"{streams} streams"
-    return codebooks_within(bandwidth, sizes, streams, rate, of=f" for {what} of {model.name}")
+    of = f" for {what} of {model.name}"
+    most = kbps(sizes, streams, rate)
+    if options.kbps is not None and bandwidth > most + 1e-9:
+        warnings.warn(f"bandwidth {bandwidth:g} kbps: {most:g} is the most{of}", stacklevel=3)
+    return codebooks_within(bandwidth, sizes, streams, rate, of=of)
 
 
 def to_streams(x: Samples, model_channels: int) -> Samples:

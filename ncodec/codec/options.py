@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from ncodec.arguments import check_number, whole
+from ncodec.arguments import check_kbps, check_number, parse_kbps, whole
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.errors import ArgumentError
 from ncodec_formats import Tags
@@ -21,7 +21,7 @@ class EncodeOptions:
     """How a source is coded.
 
     Attributes:
-        bandwidth: Of the whole file in kbps; the most codebooks that fit are used.
+        bandwidth: Of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: Their number, instead of `bandwidth`.
         packet_frames: Frames a packet; about a second by default.
         block_frames: Frames that go through the model together; a packet's by default.
@@ -33,7 +33,7 @@ class EncodeOptions:
         ArgumentError: A value that fits no model.
     """
 
-    bandwidth: float | None = None
+    bandwidth: float | str | None = None
     codebooks: int | None = None
     packet_frames: int | None = None
     block_frames: int | None = None
@@ -47,6 +47,11 @@ class EncodeOptions:
         for name in ("packet_frames", "block_frames"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name))
+
+    @property
+    def kbps(self) -> float | None:
+        """The bandwidth as a number."""
+        return None if self.bandwidth is None else parse_kbps("bandwidth", self.bandwidth)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +75,7 @@ class DecodeOptions:
     """
 
     model: ModelLike = None
-    bandwidth: float | None = None
+    bandwidth: float | str | None = None
     codebooks: int | None = None
     start: float | None = None
     end: float | None = None
@@ -87,6 +92,11 @@ class DecodeOptions:
         if not 0 <= begin < inf or (end is not None and not begin <= end < inf):
             raise ArgumentError(f"start {self.start} s, end {end} s: must be 0 <= start <= end")
 
+    @property
+    def kbps(self) -> float | None:
+        """The bandwidth as a number."""
+        return None if self.bandwidth is None else parse_kbps("bandwidth", self.bandwidth)[0]
+
 
 def _seconds(what: str, value: float) -> float:
     try:
@@ -95,10 +105,10 @@ def _seconds(what: str, value: float) -> float:
         raise ArgumentError(f"{what} {value!r}: must be a number of seconds") from None
 
 
-def _check_rate(bandwidth: float | None, codebooks: int | None) -> None:
+def _check_rate(bandwidth: float | str | None, codebooks: int | None) -> None:
     if bandwidth is not None and codebooks is not None:
         raise ArgumentError("bandwidth and codebooks: only one of them can be asked for")
     if bandwidth is not None:
-        check_number("bandwidth", bandwidth)
+        check_kbps("bandwidth", bandwidth)
     if codebooks is not None:
         whole("codebooks", codebooks)

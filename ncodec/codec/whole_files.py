@@ -118,7 +118,7 @@ def compress(
     target: PathOrFile,
     *,
     model: ModelLike = None,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     codebooks: int | None = None,
     packet_frames: int | None = None,
     mono: bool = False,
@@ -148,7 +148,7 @@ def compress(
             a reader that gives samples.
         target: path, which is then whole or absent, or a binary file.
         model: a model, its name, or a checkpoint's path; the embedded one by default.
-        bandwidth: of the whole file, in kbps; the most codebooks that fit are used.
+        bandwidth: of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: their number, instead of `bandwidth`.
         packet_frames: frames a packet; about a second by default.
         mono: mix the channels down to one.
@@ -288,7 +288,7 @@ def decompress(
     target: PathOrFile,
     *,
     model: ModelLike = None,
-    bandwidth: float | None = None,
+    bandwidth: float | str | None = None,
     codebooks: int | None = None,
     start: float | None = None,
     end: float | None = None,

@@ -11,10 +11,10 @@ from ncodec.containers.arrays import read_npz, read_safetensors
 from ncodec.containers.content import NO_HASH, Content, ForeignReader, with_model
 from ncodec.containers.dac import read_dac_content, windowed_as
 from ncodec.containers.ecdc import LoadModel, read_ecdc0, read_ecdc1
-from ncodec.errors import BadFileError
+from ncodec.errors import BadFileError, counted
 from ncodec.files import spooled
 from ncodec.models.base import CompressionModel
-from ncodec_formats import EcdcReader, sniff
+from ncodec_formats import EcdcReader, Report, sniff
 from ncodec_formats import open_links as open_ecdc_links
 from ncodec_formats.foreign.dac import MAX_FILE, read_dac
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
@@ -24,8 +24,8 @@ MAX_PIPE = MAX_FILE
 _HEAD = 9
 
 
-def check(file: BinaryIO) -> str:
-    """Read a `.ecdc` file of version 0 or a `.dac` file to its end; say what is known of it.
+def check(file: BinaryIO) -> Report:
+    """Read a file of codes that is no ECDC 1 to its end; say what is known of it.
 
     Raises:
         BadFileError: It is cut short, or is damaged in a way that shows: these formats have no
@@ -35,11 +35,14 @@ def check(file: BinaryIO) -> str:
     kind = sniff(file.read(_HEAD))
     file.seek(begin)
     if kind == "dac":
-        return f"complete, {read_dac(file).codes.shape[2]} frames; .dac has no checksums"
-    content = read_content(file, None, load_any)
-    frames = sum(packet.frames for packet in content.packets)
+        frames, packets = read_dac(file).codes.shape[2], 1
+    else:
+        content = read_content(file, None, load_any)
+        counts = [packet.frames for packet in content.packets]
+        frames, packets = sum(counts), len(counts)
     name = "version 0" if kind == "ecdc0" else f".{kind}"
-    return f"complete, {frames} frames; {name} has no checksums"
+    known = f"complete, {counted(frames, 'frame')}; {name} has no checksums"
+    return Report(links=1, packets=packets, frames=frames, known=known)
 
 
 def read_content(file: BinaryIO, model: str | None, load: LoadModel) -> Content:

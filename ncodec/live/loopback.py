@@ -34,7 +34,7 @@ class Loopback:
         sample_rate: int,
         channels: int,
         output_rate: int,
-        bandwidth: float | None = None,
+        bandwidth: float | str | None = None,
         codebooks: int | None = None,
         packet_frames: int = 1,
     ) -> None:

@@ -41,7 +41,7 @@ class Recorder(Running):
         device: DeviceInfo,
         *,
         channels: int | None = None,
-        bandwidth: float | None = None,
+        bandwidth: float | str | None = None,
         codebooks: int | None = None,
         packet_seconds: float = 1.0,
         latency: float = 0.1,

@@ -27,7 +27,7 @@ class LiveSession(Running):
         source: DeviceInfo,
         sink: DeviceInfo,
         *,
-        bandwidth: float | None = None,
+        bandwidth: float | str | None = None,
         codebooks: int | None = None,
         packet_frames: int = 1,
         latency: Latency = LATENCIES["medium"],

@@ -25,6 +25,7 @@ from ncodec.models import checks
 from ncodec.models.families import known
 from ncodec.models.fixed import FixedStep, FixedSteps, decoding, encoding
 from ncodec.quantize import ResidualVQ
+from ncodec.quantize.quantized import check_range
 from ncodec.streaming import State, join_all, stack_rows, take_rows
 from ncodec_formats.bitrate import check_codebooks
 
@@ -361,7 +362,7 @@ class CompressionModel(nn.Module, ABC):
         """
         with self._without_gradients():
             codes = checks.check_codes(codes, self.name, self.total_codebooks, self.device)
-            checks.check_range(codes, self.codebook_sizes)
+            check_range(codes, self.codebook_sizes)
             size = self.segment_frames or max(1, codes.shape[2])
             parts = codes.split(size, dim=2) if codes.shape[2] else ()
             shape = (len(codes), len(parts)) if self.scaled else None
@@ -395,7 +396,8 @@ class CompressionModel(nn.Module, ABC):
         count = checks.check_streams(batch, device, own, self.name)
         books = self.num_codebooks if codebooks is None else self._count(codebooks)
         streams = Streams(self._identity(), count, own, books, self._beam)
-        return EncoderState(streams, self._encoder_state(count, own))
+        with checks.fitting(count):
+            return EncoderState(streams, self._encoder_state(count, own))
 
     def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
         """Take the next samples; return the chunks that are ready (if any) and the new state."""
@@ -428,7 +430,9 @@ class CompressionModel(nn.Module, ABC):
         """Return the decoder's state before the first frame of `batch` streams."""
         own = self.device
         count = checks.check_streams(batch, device, own, self.name)
-        return DecoderState(Streams(self._identity(), count, own), self._decoder_state(count, own))
+        with checks.fitting(count):
+            net = self._decoder_state(count, own)
+        return DecoderState(Streams(self._identity(), count, own), net)
 
     def decode_step(self, chunk: Chunk, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Take the next chunk; return the audio that is final `[B, C, T]` and the new state."""
@@ -566,11 +570,11 @@ class CompressionModel(nn.Module, ABC):
         if torch.compiler.is_compiling():
             return self._decode_latent(codes)
         if not codes.is_cpu:
-            checks.check_range(codes, self.codebook_sizes)
+            check_range(codes, self.codebook_sizes)
         try:
             return self._decode_latent(codes)
-        except IndexError:
-            checks.check_range(codes, self.codebook_sizes)
+        except (IndexError, ArgumentError):
+            check_range(codes, self.codebook_sizes)
             raise
 
     def _coded(self, latents: Latents, streams: Streams) -> Chunk:

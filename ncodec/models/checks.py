@@ -8,6 +8,9 @@ are given. A frame pays for comparisons of shapes and one sum of its values. All
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -89,17 +92,6 @@ def check_pair(chunk: Any) -> tuple[Any, Any]:
     return chunk
 
 
-def check_range(codes: Tensor, sizes: tuple[int, ...]) -> None:
-    """Check codes `[B, K, F]` against the codebooks' sizes."""
-    if not codes.numel() or torch.compiler.is_compiling():
-        return
-    lowest, highest = (found.tolist() for found in codes.movedim(1, 0).flatten(1).aminmax(dim=1))
-    for k, (low, high) in enumerate(zip(lowest, highest, strict=True)):
-        if low < 0 or high >= sizes[k]:
-            code = low if low < 0 else high
-            raise ArgumentError(f"code {code} of codebook {k + 1}: must be 0 to {sizes[k] - 1}")
-
-
 def check_latent(latent: Any, name: str, width: int, device: torch.device) -> Tensor:
     """Return latents `[B, D, F]`."""
     if not isinstance(latent, Tensor):
@@ -160,6 +152,17 @@ def check_streams(batch: Any, device: Any, own: torch.device, name: str) -> int:
         if asked.type != own.type or asked.index not in (None, own.index):
             raise ArgumentError(f"a state on {asked}: {name} is on {own}")
     return check_whole("batch", batch, 0)
+
+
+@contextmanager
+def fitting(batch: int) -> Generator[None]:
+    """Raise ArgumentError where the memory is not there for the state of so many streams."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if batch > 1 and re.search("alloc|memory|overflow", str(error) or "memory", re.IGNORECASE):
+            raise ArgumentError(f"batch {batch}: its state does not fit in memory") from None
+        raise
 
 
 def on_device(given: Any, made: Tensor, device: torch.device) -> Tensor:

@@ -18,7 +18,7 @@ from ncodec.nn import ELU, Conv1d, ConvTranspose1d
 from ncodec.nn.attention import Transformer
 from ncodec.nn.conv import seanet_padding
 from ncodec.quantize import ResidualVQ
-from ncodec.quantize.quantized import check_codes, check_count
+from ncodec.quantize.quantized import check_codes, check_count, check_latents
 from ncodec.streaming import Residual, Sequential, Streamable, TiledSequential
 from ncodec_formats.bitrate import kbps_steps
 
@@ -84,6 +84,8 @@ class SplitVQ(nn.Module):
 
         The search in either part follows `beam` partial sums.
         """
+        weight = self.semantic.input.weight
+        check_latents(z, weight.shape[1], weight)
         count, first = check_count(n_q, self.n_q), self.semantic.count
         codes = self.semantic.encode(z, min(count, first), beam)
         if count <= first:
@@ -92,7 +94,7 @@ class SplitVQ(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries: `[B, K, F]`, any K up to the total, to `[B, D, F]`."""
-        check_codes(codes, self.n_q)
+        codes = check_codes(codes, self.n_q, self.semantic.input.weight)
         first = self.semantic.count
         z = self.semantic.decode(codes[:, :first])
         return z + self.acoustic.decode(codes[:, first:]) if codes.shape[1] > first else z

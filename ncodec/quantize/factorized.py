@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ncodec.arguments import check_whole
 from ncodec.kernels import Derived, argmax_rows
-from ncodec.quantize.quantized import Quantized, check_count
+from ncodec.quantize.quantized import Quantized
 from ncodec.quantize.stages import ResidualQuantizer, rows_of
 
 
@@ -53,12 +53,12 @@ class FactorizedVQ(ResidualQuantizer[FactorizedCodebook]):
         sizes = {"dim": dim, "codebooks": n_q, "bins": bins, "codebook_dim": codebook_dim}
         for what, size in sizes.items():
             check_whole(what, size, 1)
-        super().__init__(FactorizedCodebook(dim, bins, codebook_dim) for _ in range(n_q))
-        self.dim, self.bins = dim, bins
+        super().__init__(dim, (FactorizedCodebook(dim, bins, codebook_dim) for _ in range(n_q)))
+        self.bins = bins
 
     def forward(self, z: Tensor, n_q: int | None = None) -> Quantized:
         """Quantize `[B, D, F]` with the first `n_q` codebooks; the losses are means over them."""
-        count = check_count(n_q, self.n_q)
+        count = self.check(z, n_q)
         batch, _, frames = z.shape
         residual = rows_of(z)
         latent = torch.zeros_like(residual)

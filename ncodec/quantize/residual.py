@@ -11,7 +11,7 @@ from ncodec.errors import ArgumentError
 from ncodec.kernels import is_portable
 from ncodec.quantize.beam import beam_search
 from ncodec.quantize.codebook import Codebook
-from ncodec.quantize.quantized import Quantized, check_count
+from ncodec.quantize.quantized import Quantized
 from ncodec.quantize.stages import ResidualQuantizer, rows_of
 
 
@@ -31,15 +31,16 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
     def __init__(self, dim: int, n_q: int, bins: int, **codebook: float) -> None:
         for what, size in (("dim", dim), ("codebooks", n_q), ("bins", bins)):
             check_whole(what, size, 1)
-        super().__init__(Codebook(dim, bins, **codebook) for _ in range(n_q))  # pyright: ignore[reportArgumentType]
-        self.dim, self.bins = dim, bins
+        super().__init__(dim, (Codebook(dim, bins, **codebook) for _ in range(n_q)))  # pyright: ignore[reportArgumentType]
+        self.bins = bins
 
     def encode(self, z: Tensor, n_q: int | None = None, beam: int = 1) -> Tensor:
         """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy."""
+        count = self.check(z, n_q)
         single = z.shape[0] == z.shape[2] == 1 and z.is_cpu and not is_portable()
         if (beam == 1 and not single) or not z.shape[0] * z.shape[2]:
-            return super().encode(z, n_q)
-        books = list(self)[: check_count(n_q, self.n_q)]
+            return super().encode(z, count)
+        books = list(self)[:count]
         if beam > 1:
             found = beam_search(books, rows_of(z), beam)
             return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
@@ -57,7 +58,7 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
         Raises:
             ArgumentError: In training, a latent is not finite: codebooks would stay so for good.
         """
-        count = check_count(n_q, self.n_q)
+        count = self.check(z, n_q)
         if self.training and not torch.isfinite(z).all():
             raise ArgumentError("a latent is not finite: codebooks cannot learn from it")
         batch, _, frames = z.shape

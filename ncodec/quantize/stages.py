@@ -9,11 +9,16 @@ from typing import Generic, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from ncodec.quantize.quantized import check_codes, check_count
+from ncodec.quantize.quantized import check_codes, check_count, check_latents, check_range
 
 
 class Stage(Protocol):
     """One codebook."""
+
+    @property
+    def embed(self) -> Tensor:
+        """Its entries `[bins, ...]`."""
+        ...
 
     def encode(self, x: Tensor, /) -> Tensor:
         """Rows `[N, D]` to entries, int64 `[N]`."""
@@ -30,8 +35,9 @@ S = TypeVar("S", bound=Stage)
 class ResidualQuantizer(nn.Module, Generic[S]):
     """Greedy coding by stage after stage, and the sum of their entries."""
 
-    def __init__(self, stages: Iterable[S]) -> None:
+    def __init__(self, dim: int, stages: Iterable[S]) -> None:
         super().__init__()
+        self.dim = dim
         self.layers = nn.ModuleList(cast(Iterable[nn.Module], stages))
         self.n_q = len(self.layers)
 
@@ -46,9 +52,9 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         """Code latents `[B, D, F]` with the first `n_q` codebooks (all if None): int64 `[B, K, F]`.
 
         Raises:
-            ArgumentError: `n_q` is not in 1..total.
+            ArgumentError: `n_q` is not in 1..total, or the latents' shape, type or device is wrong.
         """
-        count = check_count(n_q, self.n_q)
+        count = self.check(z, n_q)
         batch, _, frames = z.shape
         if not batch * frames:
             return torch.zeros(batch, count, frames, dtype=torch.long, device=z.device)
@@ -65,11 +71,25 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         """Sum the entries frame by frame: `[B, K, F]`, any K up to the total, to `[B, D, F]`.
 
         Raises:
-            ArgumentError: The codes' shape is wrong.
+            ArgumentError: The codes' shape, type or device is wrong; or on a CPU, where the look-up
+                sees it, a code is no entry.
         """
-        check_codes(codes, self.n_q)
+        codes = check_codes(codes, self.n_q, self.codebook(0).embed)
         parts = (book.decode(column) for book, column in zip(self, codes.unbind(1), strict=False))
-        return reduce(torch.add, parts).transpose(1, 2)
+        try:
+            return reduce(torch.add, parts).transpose(1, 2)
+        except IndexError:
+            check_range(codes, [len(book.embed) for book in self])
+            raise
+
+    def check(self, z: Tensor, n_q: int | None) -> int:
+        """Check latents; return how many codebooks to use.
+
+        Raises:
+            ArgumentError: `n_q` is not in 1..total, or the latents' shape, type or device is wrong.
+        """
+        check_latents(z, self.dim, self.codebook(0).embed)
+        return check_count(n_q, self.n_q)
 
 
 def rows_of(z: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
     ("args", "status", "text"),
     [
         ("peel a.ecdc b.ecdc --bw 0.1", 1, "a.ecdc: bandwidth 0.1 kbps: must be at least 2"),
-        ("peel a.ecdc b.ecdc --bw nan", 1, "bandwidth nan kbps"),
+        ("peel a.ecdc b.ecdc --bw nan", 2, "nan: must be a finite number"),
         ("peel a.ecdc b.ecdc --codebooks 5", 1, "5 codebooks: the file has 1 to 4"),
         ("peel a.ecdc b.ecdc --codebooks 0", 2, "0: must be a whole number, 1 or more"),
         ("peel a.ecdc b.ecdc", 2, "give one of --bw and --codebooks"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ncodec_cli.checks import _torch_is_for_cpus
 from tests.cli.audio import wav
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,35 @@ def test_what_needs_no_model_loads_none(tmp_path, coded, args):
     assert not {"torch", "soundfile", "sounddevice", "rich", "numba"} & set(loaded)
     if args != "cut a.ecdc b.ecdc --end 1":
         assert "numpy" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (
+            "compress a.wav b.ecdc --bw 0.1",
+            "bandwidth 0.1 kbps: must be at least 0.75 for 1 stream",
+        ),
+        ("record b.ecdc --bw 0.1", "bandwidth 0.1 kbps: must be at least 0.75 for 1 stream"),
+        ("compress a.wav b.ecdc --codebooks 17", "17 codebooks: ncodec_24khz has 1 to 16"),
+        ("compress a.wav b.ecdc --device cuda", "device 'cuda': this machine has cpu"),
+        ("decompress a.ecdc b.wav --device mps", "device 'mps': this machine has cpu"),
+        ("play a.ecdc --device cuda", "device 'cuda': this machine has cpu"),
+        ("train ncodec_24khz --device cuda", "device 'cuda': this machine has cpu"),
+        ("train nothere.toml", "nothere.toml: no such file, nor a recipe"),
+    ],
+)
+def test_what_cannot_be_is_told_before_pytorch_is_loaded(tmp_path, coded, args, told):
+    if "--device" in args and not _torch_is_for_cpus():
+        pytest.skip("PyTorch here is built for an accelerator, and has to be asked")
+    (tmp_path / "a.ecdc").write_bytes(coded)
+    wav(tmp_path / "a.wav")
+    process = start([sys.executable, "-c", LISTS_MODULES, *args.split()], tmp_path)
+    _, errors = process.communicate()
+    said, _, loaded = errors.decode().partition("modules:")
+    assert (process.returncode, said.count("\n")) == (1, 1), said
+    assert told in said
+    assert not {"torch", "sounddevice"} & set(loaded.split())
 
 
 def head(rate, channels, size):

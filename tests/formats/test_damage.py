@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncodec_formats import EcdcReader, Loss, Packet, repair, verify
+from ncodec_formats import EcdcReader, Loss, Losses, Packet, repair, verify
 from ncodec_formats.errors import BadFileError
 from ncodec_formats.packets import PacketLayout
 from tests.formats.files import (
@@ -200,3 +200,10 @@ def test_the_digest_catches_what_checks_cannot():
     assert losses.mismatch
     with pytest.raises(BadFileError, match="digest"):
         read(forged)
+
+
+def test_one_of_a_kind_is_told_as_one():
+    assert (
+        str(Losses(layers=1, frames=1, skipped=1)) == "1 frame lost, 1 layer lost, 1 byte skipped"
+    )
+    assert str(Losses(layers=2, late=2)) == "2 layers lost, 2 packets late or repeated"

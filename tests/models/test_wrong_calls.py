@@ -339,6 +339,62 @@ def test_layers_refuse_what_private_operators_would_not_survive() -> None:
                 made(dim, count, bins)
 
 
+QUANTIZERS: dict[str, Callable[[], Any]] = {
+    "residual": lambda: ResidualVQ(8, 3, 16).eval(),
+    "factorized": lambda: FactorizedVQ(8, 3, 16, 4).eval(),
+    "split": lambda: FAMILIES["mimi"]().quantizer,
+}
+WRONG_LATENTS: dict[str, Any] = {
+    "a list": [[1.0]],
+    "two dimensions": torch.zeros(8, 4),
+    "other width": torch.zeros(1, 7, 4),
+    "integers": torch.zeros(1, 8, 4, dtype=torch.long),
+    "nowhere": torch.zeros(1, 8, 4, device="meta"),
+}
+WRONG_CODES: dict[str, Any] = {
+    "a list": [[[1]]],
+    "two dimensions": torch.zeros(3, 4, dtype=torch.long),
+    "too many codebooks": torch.zeros(1, 4, 4, dtype=torch.long),
+    "no codebook": torch.zeros(1, 0, 4, dtype=torch.long),
+    "floats": torch.zeros(1, 3, 4),
+    "complex": torch.zeros(1, 3, 4, dtype=torch.complex64),
+    "bool": torch.zeros(1, 3, 4, dtype=torch.bool),
+    "above": torch.full((1, 3, 4), 16),
+    "below": torch.full((1, 3, 4), -1),
+    "nowhere": torch.zeros(1, 3, 4, dtype=torch.long, device="meta"),
+}
+
+
+@pytest.mark.parametrize("kind", QUANTIZERS)
+def test_quantizers_refuse_what_models_refuse(kind: str) -> None:
+    quantizer = QUANTIZERS[kind]()
+    width = 16 if kind == "split" else 8
+    z = torch.zeros(1, width, 4)
+    for given in WRONG_LATENTS.values():
+        # Of the wider one, the widths of all of these are wrong.
+        with pytest.raises(ArgumentError):
+            quantizer.encode(given)
+    for count in (0, 4, 1.5, True):
+        with pytest.raises(ArgumentError):
+            quantizer.encode(z, count)
+    for given in WRONG_CODES.values():
+        with pytest.raises(ArgumentError):
+            quantizer.decode(given)
+    if kind != "split":
+        with pytest.raises(ArgumentError):
+            quantizer(z[:, 1:])
+    made = quantizer.encode(z)
+    for type_ in (torch.int8, torch.uint8, torch.int16, torch.int32):
+        assert torch.equal(quantizer.decode(made.to(type_)), quantizer.decode(made))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"encodec segments"}))
+def test_states_that_no_memory_holds(models: dict[str, CompressionModel], family: str) -> None:
+    for state in (models[family].encoder_state, models[family].decoder_state):
+        with pytest.raises(ArgumentError, match=f"batch {1 << 61}: its state does not fit"):
+            state(1 << 61)
+
+
 def test_codebooks_do_not_learn_from_nan() -> None:
     vq = ResidualVQ(4, 2, 8).train()
     vq(torch.randn(1, 4, 50))
