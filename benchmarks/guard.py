@@ -8,6 +8,7 @@ processors round otherwise and choose another code here and there. `--update` st
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -30,11 +31,17 @@ SPEECH = {
     "pesq_wb": (metrics.pesq_wb, +1, 0.06),
     "stoi": (metrics.stoi, +1, 0.006),
     "log_mel": (metrics.log_mel_distance, -1, 0.06),
+    "lines": (lambda _, decoded, rate: metrics.line_share(decoded, rate), -1, 0.05),
 }
 MUSIC = {
     "visqol_audio": (metrics.visqol_audio, +1, 0.06),
     "log_mel": (metrics.log_mel_distance, -1, 0.06),
 }
+STRESS = {
+    "pesq_wb": (metrics.pesq_wb, +1, 0.06),
+    "level": (lambda a, b, _: abs(10 * np.log10(np.mean(b**2) / np.mean(a**2))), -1, 0.3),
+}
+TRIALS = {"at -42 dBFS": (-42.0, 1), "coded five times": (None, 5)}
 SIZE_TOLERANCE = 0.005  # of the bytes; codes are of fixed length, so only the container can differ
 
 
@@ -56,26 +63,46 @@ def measure() -> dict[str, dict[str, float]]:
                 for key, (function, _, _) in measures.items():
                     figures[key] = round(function(original, decoded, rate), 4)
                 found[f"{kind} {bandwidth:g} kbps"] = figures
+    return found | stressed(model)
+
+
+def stressed(model: ncodec.CompressionModel) -> dict[str, dict[str, float]]:
+    """Return figures of speech that is very quiet, and of speech that is coded again and again."""
+    speech, rate = sf.read(DATA / "speech.flac")
+    found = dict[str, dict[str, float]]()
+    for name, (level, times) in TRIALS.items():
+        gain = 1 if level is None else 10 ** (level / 20) / np.sqrt(np.mean(speech**2))
+        original = decoded = np.asarray(speech * gain, dtype=np.float32)
+        for _ in range(times):
+            file = io.BytesIO()
+            ncodec.write(file, decoded, rate, bandwidth=6, model=model)
+            file.seek(0)
+            decoded = ncodec.read(file, model=model)[0].astype(np.float32)
+        found[f"speech 6 kbps, {name}"] = {
+            key: round(float(function(original, decoded, rate)), 4)
+            for key, (function, _, _) in STRESS.items()
+        }
     return found
 
 
 def compare(found: dict[str, dict[str, float]], stored: dict[str, dict[str, float]]) -> int:
     """Print every figure beside the stored one; return how many are worse than tolerated."""
     worse = 0
+    measures = {**SPEECH, **MUSIC, **STRESS}
     for clip, figures in stored.items():
         for key, before in figures.items():
             now = found[clip][key]
             if key == "bytes":
                 better, tolerance = before - now, SIZE_TOLERANCE * before
             else:
-                _, sign, tolerance = {**SPEECH, **MUSIC}[key]
+                _, sign, tolerance = measures[key]
                 better = sign * (now - before)
             verdict = "ok" if better >= -tolerance else "WORSE"
             if better > tolerance:
                 verdict = "better: store it with --update"
             worse += verdict == "WORSE"
             print(
-                f"{clip:16} {key:13} {before:>10.4f} -> {now:>10.4f}  (+-{tolerance:g}) {verdict}"
+                f"{clip:32} {key:13} {before:>10.4f} -> {now:>10.4f}  (+-{tolerance:g}) {verdict}"
             )
     return worse
 

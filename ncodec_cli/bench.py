@@ -96,6 +96,20 @@ def bench() -> None:
     help="How much of each recording is used.",
 )
 @click.option(
+    "--level",
+    type=Between(-100, 0, whole=False),
+    metavar="DB",
+    help="Bring each recording to this RMS first, in dB full scale: how are quiet ones coded?",
+)
+@click.option(
+    "--generations",
+    type=Between(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Code each recording N times, always what came of the time before.",
+)
+@click.option(
     "--clips",
     type=Between(0),
     metavar="N",
@@ -113,6 +127,8 @@ def quality(
     model: str,
     out: Path,
     seconds: float,
+    level: float | None,
+    generations: int,
     clips: int,
     jobs: int | None,
     quiet: bool,
@@ -139,6 +155,8 @@ def quality(
             against=against,
             model=None if model == "none" else model,
             seconds=seconds,
+            level_db=level,
+            generations=generations,
             clips_per_kind=clips,
             jobs=jobs or usable_cores(),
             progress=progress,

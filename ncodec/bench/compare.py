@@ -27,6 +27,8 @@ def compare(
     against: Sequence[str] | None = None,
     model: str | None = None,
     seconds: float = 10.0,
+    level_db: float | None = None,
+    generations: int = 1,
     clips_per_kind: int = 1,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -43,6 +45,8 @@ def compare(
         against: codecs to compare with; all that are on this machine by default.
         model: the model under test, None for none.
         seconds: how much of each recording is used.
+        level_db: RMS that each is brought to first, in dB full scale; None: its own.
+        generations: how often each is coded, always what came of the time before.
         clips_per_kind: recordings of each kind of sound to look at and listen to in the report.
         jobs: processes; one a core by default.
         progress: called with how many jobs are done, and all.
@@ -57,10 +61,10 @@ def compare(
     if not bandwidths or min(bandwidths) <= 0:
         raise ArgumentError(f"bandwidths {list(bandwidths)}: must be positive, in kbps")
     unreadable = list[str]()
-    sources = find_sources(paths, seconds, unreadable)
+    sources = find_sources(paths, seconds, unreadable, level_db)
     found = find(against, model)
     work = out / "work"
-    planned = quality.plan(sources, found.codecs, bandwidths, work)
+    planned = quality.plan(sources, found.codecs, bandwidths, work, generations)
     taking_part = {job.codec for job in planned}
     idle = [
         f"{c.name}: has no rate near those asked for"
@@ -82,7 +86,7 @@ def compare(
         machine.describe(),
         left_out,
         codebook_use(rows, work),
-        _command(paths, bandwidths, against, model, seconds),
+        _command(paths, bandwidths, against, model, seconds) + _more(level_db, generations),
         {source.name: source.digest() for source in sources},
     )
     _write(out / "results.json", tables.to_json(results))
@@ -103,6 +107,11 @@ def _command(
     words += ["--bw", ",".join(f"{rate:g}" for rate in bandwidths), "--model", model or "none"]
     words += [] if against is None else ["--against", ",".join(against)]
     return shlex.join([*words, "--seconds", f"{seconds:g}"])
+
+
+def _more(level_db: float | None, generations: int) -> str:
+    level = "" if level_db is None else f" --level {level_db:g}"
+    return level + ("" if generations == 1 else f" --generations {generations}")
 
 
 def _write(path: Path, text: str) -> None:

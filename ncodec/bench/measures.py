@@ -61,6 +61,10 @@ def _si_sdr(reference: Signal, decoded: Signal, _sample_rate: int) -> float:
     return metrics.si_sdr(reference, decoded)
 
 
+def _lines(_reference: Signal, decoded: Signal, sample_rate: int) -> float:
+    return metrics.line_share(decoded, sample_rate)
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure(
         "visqol_audio",
@@ -134,6 +138,7 @@ MEASURES: tuple[Measure, ...] = (
         floor=0,
     ),
     Measure("loudness", "Loudness difference", "LU", "zero", 1, metrics.loudness_difference),
+    Measure("lines", "Energy in lines at 75 Hz", "", "lower", 2, _lines, floor=0, ceiling=1),
 )
 
 

@@ -26,7 +26,7 @@ from ncodec.files import atomic_output
 from ncodec.metrics.signal import channels_of, resample
 from ncodec.progress import Progress
 
-SCHEMA = 1
+SCHEMA = 2
 """Raise when a row's meaning changes: kept results of older schemas are measured anew."""
 
 
@@ -41,6 +41,7 @@ class Job:
         setting: the codec's own rate, kbps.
         key: digest of all that the result depends on; names the kept files.
         folder: where results are kept.
+        generations: how often it is coded, always what came of the time before.
     """
 
     source: Source
@@ -49,6 +50,7 @@ class Job:
     setting: float
     key: str
     folder: Path
+    generations: int = 1
 
     @property
     def row_path(self) -> Path:
@@ -91,11 +93,16 @@ class Row:
 
 
 def plan(
-    sources: Sequence[Source], codecs: Sequence[Codec], bandwidths: Sequence[float], folder: Path
+    sources: Sequence[Source],
+    codecs: Sequence[Codec],
+    bandwidths: Sequence[float],
+    folder: Path,
+    generations: int = 1,
 ) -> list[Job]:
     """Return the jobs: every source, codec, and rate of the codec that serves for an asked one.
 
-    Of recordings with the same samples only the first counts.
+    Of recordings with the same samples only the first counts. Each is coded `generations` times,
+    always what came of the time before.
     """
     jobs = list[Job]()
     digests = set[str]()
@@ -107,9 +114,9 @@ def plan(
         for codec in codecs:
             asked = (codec.setting(bandwidth) for bandwidth in bandwidths)
             for setting in dict.fromkeys(s for s in asked if s is not None):
-                what = json.dumps([SCHEMA, digest, source.kind, codec.title, setting])
+                what = json.dumps([SCHEMA, digest, source.kind, codec.title, setting, generations])
                 key = hashlib.sha256(what.encode()).hexdigest()[:20]
-                jobs.append(Job(source, codec.name, codec.title, setting, key, folder))
+                jobs.append(Job(source, codec.name, codec.title, setting, key, folder, generations))
     return jobs
 
 
@@ -166,13 +173,15 @@ def execute(job: Job) -> Row:
     import soundfile as sf
 
     samples, rate = job.source.read()
-    reference = channels_of(samples)
-    with tempfile.TemporaryDirectory() as folder:
-        coded = _codec(job.codec).run(reference, rate, job.setting, Path(folder))
-        kept = job.folder / f"{job.key}{coded.file.suffix}"
-        shutil.copyfile(coded.file, kept)
-    decoded = resample(channels_of(coded.samples), coded.sample_rate, rate)
-    decoded = metrics.align(reference, decoded, rate)
+    reference = decoded = channels_of(samples)
+    kept = Path()
+    for _ in range(job.generations):
+        with tempfile.TemporaryDirectory() as folder:
+            coded = _codec(job.codec).run(decoded, rate, job.setting, Path(folder))
+            kept = job.folder / f"{job.key}{coded.file.suffix}"
+            shutil.copyfile(coded.file, kept)
+        decoded = resample(channels_of(coded.samples), coded.sample_rate, rate)
+        decoded = metrics.align(reference, decoded, rate)
     seconds = reference.shape[1] / rate
     row = Row(
         file=job.source.name,

@@ -31,12 +31,14 @@ class Source:
         name: unique among the recordings of a run.
         kind: `speech`, `music`, `sound`, or `other` where nothing tells.
         seconds: how much of it is used, from its beginning.
+        level_db: RMS that it is brought to, in dB full scale; None: its own.
     """
 
     path: Path
     name: str
     kind: str
     seconds: float
+    level_db: float | None = None
 
     def read(self) -> tuple[NDArray[np.float32], int]:
         """Return samples `[C, T]` and the rate in Hz.
@@ -49,7 +51,15 @@ class Source:
             samples = read_frames(reader, round(self.seconds * rate))
         if samples.shape[1] == 0:
             raise BadFileError(f"{self.path}: holds no sound")
-        return samples, rate
+        return self._levelled(samples), rate
+
+    def _levelled(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring samples to the level; peaks beyond full scale are clipped, silence stays."""
+        power = float(np.mean(np.square(samples, dtype=np.float64)))
+        if self.level_db is None or power == 0:
+            return samples
+        gain = 10 ** (self.level_db / 20) / power**0.5
+        return np.clip(samples * np.float32(gain), -1, 1)
 
     def digest(self) -> str:
         """Return a digest of the samples that are used."""
@@ -58,7 +68,10 @@ class Source:
 
 
 def find_sources(
-    paths: Sequence[Path], seconds: float = 10.0, left_out: list[str] | None = None
+    paths: Sequence[Path],
+    seconds: float = 10.0,
+    left_out: list[str] | None = None,
+    level_db: float | None = None,
 ) -> list[Source]:
     """Return the recordings among files, manifests and, at any depth, in folders, speech first.
 
@@ -76,7 +89,7 @@ def find_sources(
         raise ArgumentError(f"no recordings in {', '.join(map(str, paths))}")
     names = _unique_names([path for path, *_ in unique])
     sources = [
-        Source(path, given or name, kind or kind_of(path), seconds)
+        Source(path, given or name, kind or kind_of(path), seconds, level_db)
         for (path, kind, given), name in zip(unique, names, strict=True)
     ]
     return sorted(sources, key=lambda s: KINDS.index(s.kind) if s.kind in KINDS else len(KINDS))

@@ -30,7 +30,7 @@ def test_what_is_not_installed_is_told_and_not_measured(monkeypatch: pytest.Monk
     ]
     assert all("not installed: pip install " in line for line in told)
     values = measures.measure("music", TONE, 0.5 * TONE, 24000)
-    assert set(values) == {"si_sdr", "log_mel", "multi_stft", "loudness"}
+    assert set(values) == {"si_sdr", "log_mel", "multi_stft", "loudness", "lines"}
     assert values["loudness"] == pytest.approx(-6.02, abs=0.01)
 
 

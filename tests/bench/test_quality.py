@@ -138,6 +138,31 @@ def test_an_interrupted_run_resumes(coarse: Coarse, recordings: Path, tmp_path: 
     assert not {job.key for job in again} & {job.key for job in jobs}
 
 
+def test_generations_are_coded_one_after_the_other(
+    coarse: Coarse, recordings: Path, tmp_path: Path
+) -> None:
+    found = sources.find_sources([recordings / "speech"], 1.0)
+    once, thrice = (
+        quality.plan(found, [coarse], [6], tmp_path / "work", generations=n) for n in (1, 3)
+    )
+    assert once[0].key != thrice[0].key
+    quality.run(thrice)
+    assert coarse.runs == 3
+    kept, _ = sf.read(thrice[0].decoded_path)
+    # rounded once or three times is the same, and each generation's delay was undone
+    assert np.abs(kept - found[0].read()[0][0])[:-150].max() < 2**-6
+
+
+def test_recordings_are_brought_to_a_level(recordings: Path) -> None:
+    (own,) = sources.find_sources([recordings / "speech"], 1.0)
+    (quiet,) = sources.find_sources([recordings / "speech"], 1.0, level_db=-42)
+    samples = quiet.read()[0]
+    assert 10 * np.log10(np.mean(samples**2)) == pytest.approx(-42, abs=0.01)
+    assert own.digest() != quiet.digest()
+    (loud,) = sources.find_sources([recordings / "speech"], 1.0, level_db=0)
+    assert np.abs(loud.read()[0]).max() == 1
+
+
 def test_a_failure_costs_its_own_row(coarse: Coarse, recordings: Path, tmp_path: Path) -> None:
     found = sources.find_sources([recordings / "music"], 1.0)
     jobs = quality.plan(found, [coarse], [6, 7, 8], tmp_path / "work")
