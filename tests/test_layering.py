@@ -34,6 +34,7 @@ FLOORS = (
     ("ncodec.checkpoints",),
     ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
     ("ncodec.codec",),
+    ("ncodec.datasets",),
     ("ncodec.api", "ncodec.live", "ncodec.train"),
     ("ncodec.bench",),
     ("ncodec_cli",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 import re
@@ -14,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ncodec.audio import is_audio_name, open_audio, read_frames
+from ncodec.audio import open_audio, read_frames
+from ncodec.datasets import Entry, entries
 from ncodec.errors import ArgumentError, BadFileError, NcodecError
 
 log = logging.getLogger("ncodec")
@@ -75,9 +75,9 @@ def find_sources(
 ) -> list[Source]:
     """Return the recordings among files, manifests and, at any depth, in folders, speech first.
 
-    A manifest is a .csv with a column `path`, relative to it, and perhaps `kind` and `name`. Of
-    folders, what has an ending of audio and is not hidden counts; what cannot be read there is
-    named in a warning and in `left_out`, and the rest is measured.
+    They are named as for `ncodec.datasets.entries`; a manifest's `name` is that of the recording.
+    What cannot be read in folders and manifests is named in a warning and in `left_out`, and the
+    rest is measured.
 
     Raises:
         ArgumentError: a path is missing, or there is no recording at all.
@@ -97,20 +97,14 @@ def find_sources(
 
 def _entries(path: Path, left_out: list[str] | None) -> list[tuple[Path, str, str]]:
     """Return paths, kinds and names, these two empty where nothing gives them."""
-    if path.is_dir():
-        files = [p for p in sorted(path.rglob("*")) if is_audio_name(p)]
-        return [(file, "", "") for file in files if _opens(file, left_out)]
-    if not path.exists():
-        raise ArgumentError(f"{path}: no such file or folder")
-    if path.suffix.lower() != ".csv":
-        open_audio(path, with_tags=False).close()
-        return [(path, "", "")]
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if rows and "path" not in rows[0]:
-        raise ArgumentError(f"{path}: a manifest needs a column `path`")
-    told = [(path.parent / r["path"], r.get("kind") or "", r.get("name") or "") for r in rows]
-    return [entry for entry in told if _opens(entry[0], left_out)]
+    found = entries(path)
+    if found == [Entry(path.expanduser())]:
+        open_audio(found[0].path, with_tags=False).close()
+    return [
+        (entry.path, entry.kind, entry.labels.get("name", ""))
+        for entry in found
+        if _opens(entry.path, left_out)
+    ]
 
 
 def _opens(path: Path, left_out: list[str] | None) -> bool:

@@ -128,8 +128,8 @@ class DataSection(Section):
     """What it hears.
 
     Attributes:
-        sources: Folders, audio files, lists of files (.txt) or manifests (.csv with a column
-            `path`, relative to the manifest, and perhaps `kind`); `~` is the home folder.
+        sources: Folders, audio files, lists of files (.txt) or manifests (.csv or .jsonl
+            with `path`, relative to the manifest, and perhaps `kind`); `~` is the home folder.
         kinds: Share of each `kind` of a manifest; by duration if empty, or if no source names any.
         exclude: A .csv or .txt of held-out files, never trained on: matched by the end of the path.
         validation: Files to measure on, in the same forms as `sources`.

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ncodec import metrics
+from ncodec.datasets import Clip, read
 from ncodec.models.base import CompressionModel
-from ncodec.train.data import read_clip
-from ncodec.train.sources import Clip
 from ncodec.train.task import Validation
 
 _SECONDS = 10.0  # of each clip, at most
@@ -50,7 +49,7 @@ def validate(
     audible: dict[str, NDArray[np.float32]] = {}
     layer = model.bandwidths[-1] / model.total_codebooks
     for number, clip in enumerate(clips):
-        audio = read_clip(clip, model.sample_rate, model.channels, _SECONDS)
+        audio = read(clip, seconds=_SECONDS, rate=model.sample_rate, channels=model.channels)
         all_codes, scale = model.encode(torch.from_numpy(audio[None]).to(device))
         codes.append(all_codes[0].cpu().numpy())
         table = {**DISTANCES}

@@ -26,6 +26,12 @@ MODEL = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured of files is kept; not where the user keeps it."""
+    monkeypatch.setenv("NCODEC_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
     """A folder of four files: tones that glide, over noise."""

@@ -11,11 +11,12 @@ import pytest
 import soundfile
 import torch
 
+from ncodec.datasets import read
+from ncodec.datasets.tones import draw_tones
 from ncodec.errors import ArgumentError
 from ncodec.train.config import DataSection
-from ncodec.train.data import Segments, batches, read_clip
+from ncodec.train.data import Segments, batches
 from ncodec.train.sources import find_clips
-from ncodec.train.tones import draw_tones
 
 PLAIN = DataSection(gain_db=0, gain_mean_db=0, mix=0, silence=0, quiet=0, speed=0, batch=2)
 
@@ -230,8 +231,8 @@ def test_nothing_clips(recordings):
 
 def test_clips_for_validation_are_read_at_the_models_rate(recordings):
     clip = find_clips([recordings])[0]
-    assert read_clip(clip, 8000, 1).shape == (1, 16000)
-    assert read_clip(clip, 24000, 1, seconds=0.5).shape == (1, 12000)
+    assert read(clip, rate=8000, channels=1).shape == (1, 16000)
+    assert read(clip, rate=24000, channels=1, seconds=0.5).shape == (1, 12000)
 
 
 def test_an_equaliser_changes_the_spectrum_and_neither_time_nor_length(tmp_path):
@@ -280,6 +281,6 @@ def test_recordings_whose_headers_lie_are_heard_to_their_end(tmp_path, caplog):
         clips = find_clips([tmp_path])
     assert [(clip.path.name, clip.seconds) for clip in clips] == [("a.flac", 3.0), ("b.ogg", 2.0)]
     assert "1 files left out, such as d.m4a" in caplog.text
-    assert [read_clip(clip, 8000, 1).shape[1] for clip in clips] == [24000, 16000]
+    assert [read(clip, rate=8000, channels=1).shape[1] for clip in clips] == [24000, 16000]
     source = segments(clips)
     assert all(source[i].abs().max() > 0.1 for i in range(20))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ncodec import checkpoints
 from ncodec.checkpoints.model_file import ModelInfo, build
+from ncodec.datasets import describe, find_clips
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
@@ -32,7 +33,6 @@ from ncodec.train.critics import make_critics
 from ncodec.train.data import Segments, batches
 from ncodec.train.distributed import share
 from ncodec.train.generator import Coded, draw_counts, recode, run_codec
-from ncodec.train.sources import describe, find_clips
 from ncodec.train.start import start_codebooks
 from ncodec.train.task import Losses, Place, Task, Validation
 from ncodec.train.validation import validate
