@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ncodec.codec import compress, decompress
 from ncodec.config import EncodecConfig
 from ncodec.errors import DeviceError
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel
 from ncodec.models.encodec import EncodecModel
+from ncodec.models.records import Chunk
 from ncodec.runtime import in_precision
 from tests.models.reference import STEREO, ours, package_model, package_weights
 

@@ -18,8 +18,9 @@ from ncodec.codec.layout import check_model, make_header, to_streams
 from ncodec.codec.options import EncodeOptions
 from ncodec.codec.pipeline import BlockThreads, Pipeline
 from ncodec.errors import ArgumentError
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel
 from ncodec.models.checks import as_samples
+from ncodec.models.records import Chunk
 from ncodec.regroup import Regroup
 from ncodec_formats import Header, Packet, Tags
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ncodec.models.base import CompressionModel, Latents, ready
+from ncodec.models.base import CompressionModel
+from ncodec.models.records import Latents, ready
 from ncodec.streaming import State, TiledSequential, join_time
 
 

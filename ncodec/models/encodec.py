@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ncodec.config import EncodecConfig
 from ncodec.dsp.overlap_add import OverlapAdd
 from ncodec.models import seanet
-from ncodec.models.base import CompressionModel, Latents, Trainable, ready
+from ncodec.models.base import CompressionModel
+from ncodec.models.records import Latents, Trainable, ready
 from ncodec.quantize import ResidualVQ
 from ncodec.streaming import Relay, State, join_time
 

@@ -18,7 +18,7 @@ from ncodec.kernels import portable
 from ncodec.streaming import State, shape_of, tensors_of, with_tensors
 
 if TYPE_CHECKING:
-    from ncodec.models.base import DecoderState, EncoderState
+    from ncodec.models.records import DecoderState, EncoderState
 
 S = TypeVar("S", "EncoderState", "DecoderState")
 

@@ -25,7 +25,8 @@ from ncodec.config import SpectralConfig
 from ncodec.dsp.erb import erb_bands
 from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.overlap_add import overlap_add
-from ncodec.models.base import CompressionModel, Latents, Trainable
+from ncodec.models.base import CompressionModel
+from ncodec.models.records import Latents, Trainable
 from ncodec.models.spectral_net import FrameNet
 from ncodec.models.spectral_start import start_linear_path
 from ncodec.nn.linear import Linear

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ncodec.errors import NcodecError
-from ncodec.models.base import Trainable
+from ncodec.models.records import Trainable
 from ncodec.quantize import ResidualVQ
 from ncodec.train.config import QuantizerSection
 from ncodec.train.task import Place

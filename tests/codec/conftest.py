@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ncodec.models.base import CompressionModel, Latents
+from ncodec.models.base import CompressionModel
+from ncodec.models.records import Latents
 
 DEPTH = 6
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ncodec.errors import ArgumentError
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel
 from ncodec.models.fixed import FixedStep
+from ncodec.models.records import Chunk
 from tests.models.test_wrong_calls import FAMILIES
 
 STREAMED = [family for family in FAMILIES if family != "encodec segments"]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ncodec.errors import ArgumentError
-from ncodec.models.base import CompressionModel, DecoderState, EncoderState
+from ncodec.models.base import CompressionModel
+from ncodec.models.records import DecoderState, EncoderState
 from tests.models.test_wrong_calls import FAMILIES
 
 RUN_IN = {"spectral": 4, "encodec": 8, "dac": 60, "mimi": 12}

@@ -11,7 +11,7 @@ from ncodec.dsp.erb import erb_bands
 from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.overlap_add import overlap_add
 from ncodec.errors import ArgumentError
-from ncodec.models.base import Chunk
+from ncodec.models.records import Chunk
 from ncodec.models.spectral import SpectralCodec
 from ncodec.models.spectral_net import FrameBlock
 from tests.machine import needs_bf16

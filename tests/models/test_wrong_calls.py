@@ -16,10 +16,11 @@ import ncodec
 from ncodec.codec.concealment import silent_latent
 from ncodec.config import DacConfig, EncodecConfig, MimiConfig, SpectralConfig
 from ncodec.errors import ArgumentError, DeviceError, NcodecError
-from ncodec.models.base import Chunk, CompressionModel
+from ncodec.models.base import CompressionModel
 from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
 from ncodec.models.mimi import MimiModel
+from ncodec.models.records import Chunk
 from ncodec.models.spectral import SpectralCodec
 from ncodec.nn import LSTM, Conv1d
 from ncodec.nn.linear import Linear
