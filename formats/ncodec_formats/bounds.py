@@ -38,6 +38,9 @@ _OPTIONAL_RANGES = {
 }
 
 
+_PREDICTED = 1
+
+
 def _is_segment(value: object) -> bool:
     pair = isinstance(value, tuple) and len(value) == 2 and all(map(is_count, value))  # type: ignore[reportUnknownArgumentType]
     return value is None or (pair and 0 < value[1] <= value[0])  # type: ignore[reportIndexIssue]
@@ -55,6 +58,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "gain_db": (
         "a number within +-1000",
         lambda value: isinstance(value, float) and abs(value) <= 1000,
+    ),
+    "tables": (
+        "16 bytes",
+        lambda value: value is None or (isinstance(value, bytes) and len(value) == 16),
     ),
     "peeled": ("true or false", lambda value: isinstance(value, bool)),
 }
@@ -109,6 +116,12 @@ def _check_layers(header: "Header") -> None:
         _range("a codebook size", size, 2, limits.MAX_CODEBOOK_SIZE)
     if kinds and (len(kinds) != len(sizes) or not all(is_count(k) for k in kinds)):
         raise ArgumentError(f"kinds are {kinds}; one is needed for each of {len(sizes)} codebooks")
+    predicted = sum(kind == _PREDICTED for kind in kinds)
+    if (header.tables is None) != (predicted == 0) or _PREDICTED in kinds[predicted:]:
+        raise ArgumentError(
+            f"kinds are {kinds}, tables {header.tables!r}; predicted layers ({_PREDICTED}) must be "
+            "the lowest, and have tables"
+        )
     bits = sum(map(bits_of, sizes))
     packet = (bits * header.packet_frames * header.streams) // 8 + 4 * len(sizes) + 64
     if packet > limits.MAX_PACKET:

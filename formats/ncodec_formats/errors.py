@@ -28,6 +28,10 @@ class ModelMismatchError(NcodecError):
     """The file was made with another model, or with other weights, than those given."""
 
 
+class TablesError(NcodecError):
+    """Codes were predicted by tables that are not here, so they cannot be decoded."""
+
+
 class CheckpointError(NcodecError):
     """A checkpoint is missing, damaged, or of no layout that is known."""
 

@@ -50,10 +50,11 @@ _KEYS = {
     "g": "segment",
     "G": "gain_db",
     "k": "kinds",
+    "e": "tables",
     "F": "peeled",
     "t": "tags",
 }
-_VERSION_KEY, _MUST_KEY = "v", "u"
+_VERSION_KEY, _MUST_KEY, _TABLES_KEY = "v", "u", "e"
 _RUNS = ("codebook_sizes", "kinds")
 
 
@@ -103,7 +104,9 @@ class Header:
     postroll_frames: int = 0
     """Frames that a model with look-ahead needs after the last one that is wanted."""
     kinds: tuple[int, ...] = ()
-    """Payload kind of each layer; empty means all 0, packed bits. Others are for later."""
+    """Payload kind of each layer; empty means all 0, packed bits. 1 is predicted."""
+    tables: bytes | None = None
+    """Hash of the tables that predict layers of kind 1. A reader must understand it."""
     end: int | None = None
     """Source sample at which playback of a cut file ends; a pipe's reader has no other way to know
     in time. The end packet rules."""
@@ -163,6 +166,8 @@ class Header:
                 value = [text for tag in value for text in tag]
             values[key] = value
         values.update(self.extra)
+        if self.tables is not None:
+            values[_MUST_KEY] = [_TABLES_KEY, *values.get(_MUST_KEY, ())]  # type: ignore[misc]
         try:
             packed = bytes(msgpack.packb(values) or b"")
         except (OverflowError, TypeError, ValueError) as error:
@@ -199,6 +204,7 @@ class Header:
         if codebooks == len(self.codebook_sizes):
             return self
         kinds = self.kinds[:codebooks] if any(self.kinds[:codebooks]) else ()
+        # predicted layers are the lowest, so the tables stay
         sizes = self.codebook_sizes[:codebooks]
         return replace(self, codebook_sizes=sizes, kinds=kinds, peeled=True)
 
@@ -243,6 +249,8 @@ class Header:
         values = unpack_map(packed, "the header")
         _must_understand(values)
         extra = {key: value for key, value in values.items() if key not in _KEYS}
+        if _TABLES_KEY in values:
+            extra |= _others_that_must_be(extra.pop(_MUST_KEY, []))
         fields: dict[str, Any] = {"source_samples": None, "extra": extra}
         for key, name in _KEYS.items():
             if key in values:
@@ -265,6 +273,7 @@ _OPTIONAL: dict[str, object] = {
     "channel_mask": None,
     "gain_db": 0.0,
     "kinds": (),
+    "tables": None,
     "tags": (),
 }
 _REQUIRED = set(_KEYS.values()) - set(_OPTIONAL) - {"source_samples", "peeled"}
@@ -346,6 +355,13 @@ def _must_understand(values: dict[str, Any]) -> None:
     for key in must:
         if key not in known:
             raise UnsupportedVersionError(f"the file needs {key!r}, which this reader lacks")
+
+
+def _others_that_must_be(must: list[str]) -> dict[str, object]:
+    """Takes out of the list of keys that must be understood the one that writes itself."""
+    if must[:1] != [_TABLES_KEY]:
+        raise BadFileError(f"the header's key {_TABLES_KEY!r} must be the first to be understood")
+    return {_MUST_KEY: must[1:]} if must[1:] else {}
 
 
 def _decode(name: str, value: Any) -> Any:

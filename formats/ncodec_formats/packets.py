@@ -2,12 +2,14 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from . import limits
 from .bounds import scale_fault
-from .entropy import CODINGS, Codings
+from .entropy import CODINGS, Codings, LayerCoding
 from .errors import ArgumentError, BadFileError, DamageError, LimitError
 from .header import Header
 from .wire import SYNC, count_good_layers, crc16, get_varint, put_layers, put_varint
@@ -127,17 +129,18 @@ class PacketLayout:
         self.layers = len(header.codebook_sizes)
         self.kinds = header.kinds or (0,) * self.layers
         self._sizes = header.codebook_sizes
-        self._codings = tuple(codings.get(kind) or CODINGS.get(kind) for kind in self.kinds)
+        known = {kind: codings.get(kind) or CODINGS.get(kind) for kind in set(self.kinds)}
+        bound = {kind: coding and coding.of(header) for kind, coding in known.items()}
+        self._codings = tuple(bound[kind] for kind in self.kinds)
         found = enumerate(self._codings)
         self.readable = next((k for k, coding in found if coding is None), self.layers)
         """Layers that can be decoded, from the first on."""
         self.exact = all(size & (size - 1) == 0 for size in self._sizes) and not any(self.kinds)
         """Any bytes are codes, and lengths follow from the header."""
         readable = zip(self.kinds[: self.readable], self._sizes, strict=False)
-        self._decoding_tells = any(kind or size & (size - 1) for kind, size in readable)
+        self._bytes_tell = any(kind or size & (size - 1) for kind, size in readable)
         """Some bytes are no codes."""
         self._regular = self.lengths(header.packet_frames, self.layers)
-        self._decoded: tuple[Head, NDArray[np.uint16]] | None = None
 
     def lengths(self, frames: int, layers: int) -> tuple[int, ...]:
         """Returns the bytes of each of `layers` layers, 0 for those whose length heads have."""
@@ -228,11 +231,9 @@ class PacketLayout:
         codes = packet.codes
         if len(codes) > self.readable:
             raise ArgumentError(f"no coding for layers of kind {self.kinds[self.readable]}")
-        layers = [
-            coding.encode(codes[k], codes[:k], self._sizes[k])
-            for k, coding in enumerate(self._codings[: len(codes)])
-            if coding is not None
-        ]
+        layers: list[bytes] = []
+        for coding, its in self._runs(len(codes)):
+            layers += coding.encode(codes[None], its, self._sizes)[0]
         scale = b"" if packet.scale is None else packet.scale.astype(">f4").tobytes()
         lengths = tuple(len(layer) for layer in layers)
         head = Head(packet.sequence, packet.first_frame, packet.frames, lengths, scale)
@@ -241,20 +242,37 @@ class PacketLayout:
             raise LimitError(f"a packet of {len(data)} bytes; at most {limits.MAX_PACKET}")
         return data
 
+    def _runs(self, layers: int) -> list[tuple[LayerCoding, range]]:
+        """Returns the codings of the first layers, each with those that follow each other."""
+        out: list[tuple[LayerCoding, range]] = []
+        for k, coding in enumerate(self._codings[:layers]):
+            assert coding is not None
+            if out and out[-1][0] is coding:
+                out[-1] = coding, range(out[-1][1].start, k + 1)
+            else:
+                out.append((coding, range(k, k + 1)))
+        return out
+
     def count_good(self, head: Head, body: bytes, checked: int | None = None) -> int:
         """Returns how many layers of a packet are good.
 
-        A layer that is damaged, or has a code beyond its codebook, takes those above it along. What
-        can't be decoded is judged by its check alone. `checked` is how many layers agree with their
+        A layer that is damaged, or whose bytes are no codes, takes those above it along. What can't
+        be decoded is judged by its check alone. `checked` is how many layers agree with their
         checks, where that is known.
         """
         if self.scale_fault(head):
             return 0
         good = count_good_layers(body, head.lengths) if checked is None else checked
-        if not self._decoding_tells:
+        if not self._bytes_tell:
             return good
-        decoded = len(self._decode(head, body, good))
-        return good if decoded == min(good, self.readable) else decoded
+        pos = 0
+        for k, coding in enumerate(self._codings[: min(good, self.readable)]):
+            assert coding is not None
+            data = body[pos : pos + head.lengths[k]]
+            if not coding.is_sound(data, head.frames, self.header.streams, self._sizes[k]):
+                return k
+            pos += head.lengths[k] + 1
+        return good
 
     def scale_fault(self, head: Head, scales: "NDArray[np.uint8] | None" = None) -> str:
         """Returns what is wrong with a packet's scale; nothing if it is right.
@@ -270,37 +288,44 @@ class PacketLayout:
         return scale_fault(self.header, scale, len(head.lengths))
 
     def get_packet(self, head: Head, body: bytes, good: int) -> Packet:
-        """Returns the codes of the first `good` layers, as far as their payload kind is known."""
+        """Returns the codes of the first `good` layers; see `get_packets`."""
+        return self.get_packets([(head, body, good)])[0]
+
+    def get_packets(self, found: Sequence[tuple[Head, bytes, int]]) -> list[Packet]:
+        """Returns codes of packets, by heads, bytes and numbers of good layers.
+
+        Layers from the first of an unknown kind on are left out. Many packets at once are quicker
+        where layers are predicted.
+
+        Raises:
+            TablesError: the tables that predict the layers are not on this machine.
+        """
         import numpy as np
 
-        known, self._decoded = self._decoded, None
-        if known is not None and known[0] is head:
-            codes = known[1][:good]  # decoded when they were judged
-        else:
-            codes, self._decoded = self._decode(head, body, good), None
-        scale = np.frombuffer(head.scale, ">f4").astype(np.float32) if head.scale else None
-        return Packet(head.sequence, head.first_frame, codes, scale)
+        out: list[Packet] = []
+        for (frames, layers), group in groupby(
+            found, lambda one: (one[0].frames, min(one[2], self.readable))
+        ):
+            alike = list(group)
+            bodies = [self._split(head, body, layers) for head, body, _ in alike]
+            shape = len(alike), layers, self.header.streams, frames
+            codes = np.empty(shape, np.uint16)
+            for coding, its in self._runs(layers):
+                coding.decode(
+                    [body[its.start : its.stop] for body in bodies], codes, its, self._sizes
+                )
+            for (head, _, _), own in zip(alike, codes, strict=True):
+                scale = np.frombuffer(head.scale, ">f4").astype(np.float32) if head.scale else None
+                out.append(Packet(head.sequence, head.first_frame, own, scale))
+        return out
 
-    def _decode(self, head: Head, body: bytes, good: int) -> "NDArray[np.uint16]":
-        """Returns codes `[k, S, F]` of at most `good` layers, up to the first that is damaged."""
-        import numpy as np
-
-        codes = np.empty((min(good, self.readable), self.header.streams, head.frames), np.uint16)
+    def _split(self, head: Head, body: bytes, layers: int) -> list[bytes]:
+        out: list[bytes] = []
         pos = 0
-        for k, coding in enumerate(self._codings[: len(codes)]):
-            assert coding is not None
-            size, data = self._sizes[k], body[pos : pos + head.lengths[k]]
-            try:
-                codes[k] = coding.decode(data, codes[:k], head.frames, size)
-                sound = size & (size - 1) == 0 or int(codes[k].max()) < size
-            except ValueError:
-                sound = False
-            if not sound:
-                codes = codes[:k]
-                break
-            pos += head.lengths[k] + 1
-        self._decoded = head, codes
-        return codes
+        for length in head.lengths[:layers]:
+            out.append(body[pos : pos + length])
+            pos += length + 1
+        return out
 
 
 def encode_packet(header: Header, packet: Packet, codings: Codings = CODINGS) -> bytes:

@@ -1,5 +1,6 @@
 """Reading ECDC version 1, front to back, from anything that has `read`."""
 
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 from typing import BinaryIO
@@ -64,6 +65,12 @@ class EcdcReader:
         self._follower = Follower(self._source, layout, begin, keep_going, max_seconds)
         self._keep_going = keep_going
         self._followed: bool | None = None
+        self.together = 1
+        """Packets that are read ahead and decoded at once: quicker where layers are predicted."""
+        self.most_layers: int | None = None
+        """Decode at most so many layers."""
+        self._ready: deque[Packet | Loss] = deque()
+        self._later: Exception | None = None
         if fault:
             self.losses.header = True
             self._follower.note(f"{fault}; another copy of it was used")
@@ -86,15 +93,39 @@ class EcdcReader:
         return self
 
     def __next__(self) -> Packet | Loss:
-        while (event := self._follower.next()) is not None:
-            if isinstance(event, Coded):
-                body = event.data[event.head.size :]
-                return self._follower.layout.get_packet(event.head, body, event.good)
-            if isinstance(event, Loss):
-                return event
-            if isinstance(event, Other) and event.gap is not None:
-                return event.gap
-        raise StopIteration
+        if not self._ready:
+            self._read()
+        if not self._ready:
+            raise StopIteration
+        return self._ready.popleft()
+
+    def _read(self) -> None:
+        """Decodes what comes next, or several packets; a fault after them waits its turn."""
+        if self._later is not None:
+            error, self._later = self._later, None
+            raise error
+        events: list[Coded | Loss] = []
+        try:
+            while len(events) < self.together and (event := self._follower.next()) is not None:
+                if isinstance(event, Coded | Loss):
+                    events.append(event)
+                elif isinstance(event, Other) and event.gap is not None:
+                    events.append(event.gap)
+        except NcodecError as error:
+            if not events:
+                raise
+            self._later = error
+        most = self.layout.layers if self.most_layers is None else self.most_layers
+        packets = iter(
+            self.layout.get_packets(
+                [
+                    (event.head, event.data[event.head.size :], min(event.good, most))
+                    for event in events
+                    if isinstance(event, Coded)
+                ]
+            )
+        )
+        self._ready += (next(packets) if isinstance(e, Coded) else e for e in events)
 
     @property
     def layout(self) -> PacketLayout:
@@ -169,6 +200,8 @@ class EcdcReader:
         Raises:
             ArgumentError: the frame lies behind on a pipe.
         """
+        self._ready.clear()
+        self._later = None
         seekable = self._source.origin is not None
         if seekable:
             _, offset = self.index.find(frame) if self.index is not None else (0, 0)
@@ -186,6 +219,7 @@ class EcdcReader:
             BadFileError: something else follows, and `keep_going` is off.
         """
         if self._followed is None:
+            self._ready.clear()
             self._follower.drain()
             wrong = self._follower.scanner.pass_tail()
             if wrong is not None:

@@ -45,27 +45,47 @@ class Varints:
 
     kind = 5
 
+    def of(self, header):
+        return self
+
     def size(self, frames, streams, codebook_size):
         return None
 
-    def encode(self, codes, below, codebook_size):
+    def is_sound(self, data, frames, streams, codebook_size):
+        try:
+            self.steps(data, frames * streams, codebook_size)
+        except ValueError:
+            return False
+        return True
+
+    def encode(self, codes, layers, sizes):
+        return [
+            [self.encode_layer(packet[k], packet[:k], sizes[k]) for k in layers] for packet in codes
+        ]
+
+    def encode_layer(self, codes, below, codebook_size):
         lower = below[-1] if len(below) else np.zeros_like(codes)
         steps = (codes.astype(int) - lower) % codebook_size
         return b"".join(map(put_varint, steps.reshape(-1).tolist()))
 
-    def decode(self, data, below, frames, codebook_size):
-        streams = below.shape[1]
+    def steps(self, data, count, codebook_size):
         steps, pos = [], 0
         try:
-            for _ in range(streams * frames):
+            for _ in range(count):
                 step, pos = get_varint(data, pos, codebook_size - 1)
                 steps.append(step)
         except IndexError as error:
             raise ValueError("cut short") from error
         if pos != len(data):
             raise ValueError("too long")
-        lower = below[-1] if len(below) else 0
-        return (np.array(steps).reshape(streams, frames) + lower) % codebook_size
+        return np.array(steps)
+
+    def decode(self, data, codes, layers, sizes):
+        _, _, streams, frames = codes.shape
+        for packet, its in zip(codes, data, strict=True):
+            for k, layer in zip(layers, its, strict=True):
+                steps = self.steps(layer, streams * frames, sizes[k]).reshape(streams, frames)
+                packet[k] = (steps + (packet[k - 1] if k else 0)) % sizes[k]
 
 
 CODED = {"kinds": (0, 5, 5, 5), "codings": {5: Varints()}}

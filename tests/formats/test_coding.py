@@ -130,8 +130,8 @@ def test_a_lost_packet_comes_back_from_copies(kinds):
 
 def test_bytes_that_a_coding_refuses_are_damage():
     class Short(Varints):
-        def encode(self, codes, below, codebook_size):
-            return super().encode(codes, below, codebook_size)[:-1]
+        def encode_layer(self, *arguments):
+            return super().encode_layer(*arguments)[:-1]
 
     data = make(3, kinds=(0, 0, 5, 0), codings={5: Short()})
     assert verify(io.BytesIO(data)).ok, "nobody who copies can see it"
@@ -142,13 +142,13 @@ def test_bytes_that_a_coding_refuses_are_damage():
     assert (reader.losses.packets, reader.losses.layers) == (3, 6)
 
 
-def test_each_layer_is_decoded_once():
+def test_who_copies_decodes_nothing():
     class Counting(Varints):
         calls = 0
 
-        def decode(self, *arguments):
-            self.calls += 1
-            return super().decode(*arguments)
+        def decode(self, data, codes, layers, sizes):
+            self.calls += len(data) * len(layers)
+            super().decode(data, codes, layers, sizes)
 
     coding = Counting()
     data = make(6, kinds=(0, 5, 5, 5), codings=CODINGS_5)
@@ -158,9 +158,30 @@ def test_each_layer_is_decoded_once():
     assert coding.calls == 18
 
 
+def test_packets_that_are_read_ahead_are_the_same_and_faults_wait_their_turn(kinds):
+    data = make(20, kinds=kinds, codings=CODINGS_5)
+    plain = read(data, codings=CODINGS_5)
+    ahead = EcdcReader(io.BytesIO(data), codings=CODINGS_5)
+    ahead.together = 8
+    ahead.most_layers = 3
+    for item, expected in zip(ahead, plain, strict=True):
+        assert np.array_equal(item.codes, expected.codes[:3])
+    ahead.seek(100)
+    assert next(ahead).first_frame == 90
+    broken = bytearray(data)
+    broken[len(data) // 2] ^= 255
+    one_by_one, together = (EcdcReader(io.BytesIO(broken), codings=CODINGS_5) for _ in range(2))
+    together.together = 64
+    found: list[list[np.ndarray]] = [[], []]
+    for reader, items in zip((one_by_one, together), found, strict=True):
+        with pytest.raises(DamageError):
+            items.extend(item.codes for item in reader)
+    assert len(found[0]) == len(found[1]) > 5
+
+
 def test_packets_that_grow_too_long():
     class Long(Varints):
-        def encode(self, codes, below, codebook_size):
+        def encode_layer(self, *arguments):
             return bytes(1 << 20)
 
     with pytest.raises(LimitError, match="bytes"):
@@ -168,10 +189,16 @@ def test_packets_that_grow_too_long():
 
 
 def test_packed_bits():
-    assert CODINGS == {0: PACKED}
-    codes = np.arange(30).reshape(2, 15)
-    data = PACKED.encode(codes, codes[None][:0], 1024)
-    assert len(data) == PACKED.size(15, 2, 1024) == 38
-    assert np.array_equal(PACKED.decode(data, codes[None][:0].astype(np.uint16), 15, 1024), codes)
-    with pytest.raises(ValueError, match="bytes"):
-        PACKED.decode(data[:-1], codes[None][:0].astype(np.uint16), 15, 1024)
+    assert set(CODINGS) == {0, 1}
+    codes = np.arange(60, dtype=np.uint16).reshape(1, 2, 2, 15)
+    layers, sizes = range(2), (1024, 1000)
+    ((first, second),) = PACKED.encode(codes, layers, sizes)
+    assert len(first) == PACKED.size(15, 2, 1024) == 38
+    found = np.zeros_like(codes)
+    PACKED.decode([[first, second]], found, layers, sizes)
+    assert np.array_equal(found, codes)
+    assert PACKED.is_sound(first, 15, 2, 1024)
+    assert not PACKED.is_sound(first[:-1], 15, 2, 1024)
+    beyond = PACKED.pack(np.full((2, 15), 1000), 1001)
+    assert PACKED.is_sound(beyond, 15, 2, 1001)
+    assert not PACKED.is_sound(beyond, 15, 2, 1000)

@@ -2,5 +2,16 @@
 
 from .coding import CODINGS, Codings, LayerCoding
 from .packed import PACKED, PackedBits
+from .predicted import Predicted
+from .tables import LayerTables, Tables
 
-__all__ = ["CODINGS", "PACKED", "Codings", "LayerCoding", "PackedBits"]
+__all__ = [
+    "CODINGS",
+    "PACKED",
+    "Codings",
+    "LayerCoding",
+    "LayerTables",
+    "PackedBits",
+    "Predicted",
+    "Tables",
+]

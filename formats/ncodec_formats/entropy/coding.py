@@ -1,26 +1,35 @@
-"""The coding of one layer of a packet, by payload kind."""
+"""The coding of layers of packets, by payload kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from .packed import PACKED
+from .predicted import Predicted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..header import Header
+
+    Codes = NDArray[np.uint16]
+
 
 class LayerCoding(Protocol):
-    """Turns the codes of one layer of one packet into bytes and back.
+    """Turns the codes of layers of packets into bytes and back.
 
-    It sees the lower layers of the same packet and nothing else: so packets can be sought, lost and
-    shortened, and layer k never hangs on those above it. One object serves all layers and streams
-    of files; it keeps nothing from packet to packet.
+    A layer sees the lower layers of the same packet and nothing else: so packets can be sought,
+    lost and shortened, and layer k never hangs on those above it. Packets come several at a time,
+    all with as many frames, since arithmetic pays side by side; none knows of the others.
     """
 
     @property
     def kind(self) -> int:
         """The payload kind, as headers have it."""
+        ...
+
+    def of(self, header: "Header") -> "LayerCoding":
+        """Returns the coding of one file's layers."""
         ...
 
     def size(self, frames: int, streams: int, codebook_size: int) -> int | None:
@@ -31,24 +40,29 @@ class LayerCoding(Protocol):
         """
         ...
 
-    def encode(
-        self, codes: "NDArray[np.integer]", below: "NDArray[np.integer]", codebook_size: int
-    ) -> bytes:
-        """Returns codes `[S, F]` of layer k, above the layers `below` `[k, S, F]`, as bytes."""
+    def is_sound(self, data: bytes, frames: int, streams: int, codebook_size: int) -> bool:
+        """Says whether bytes can be a layer; what it calls sound, `decode` takes."""
+        ...
+
+    def encode(self, codes: "Codes", layers: range, sizes: Sequence[int]) -> list[list[bytes]]:
+        """Returns the bytes of some layers of packets `[N, K, S, F]`, packet by packet."""
         ...
 
     def decode(
-        self, data: bytes, below: "NDArray[np.uint16]", frames: int, codebook_size: int
-    ) -> "NDArray[np.uint16]":
-        """Returns the codes `[S, F]` of layer k; `below` is `[k, S, F]`, also where k is 0.
+        self, data: Sequence[Sequence[bytes]], codes: "Codes", layers: range, sizes: Sequence[int]
+    ) -> None:
+        """Decodes some layers into codes `[N, K, S, F]`, in which those below are already.
 
-        Raises:
-            ValueError: the bytes are damaged. Codes beyond the codebook need not be looked for.
+        Args:
+            data: of each packet, the bytes of each of the layers.
+            codes: where they go.
+            layers: which.
+            sizes: of all codebooks.
         """
         ...
 
 
 Codings = Mapping[int, LayerCoding]
 """Codings by kind."""
-CODINGS: Codings = {PACKED.kind: PACKED}
+CODINGS: Codings = {PACKED.kind: PACKED, Predicted.kind: Predicted(b"")}
 """What every reader and writer has."""

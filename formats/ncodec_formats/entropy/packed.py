@@ -1,5 +1,6 @@
 """Codes as packed bits, least significant bit first, zero-padded to a byte."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..bitrate import bits_of
@@ -7,6 +8,8 @@ from ..bitrate import bits_of
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ..header import Header
 
 
 def pack(codes: "NDArray[np.integer]", bits: int) -> bytes:
@@ -59,29 +62,50 @@ class PackedBits:
 
     kind = 0
 
+    def of(self, header: "Header") -> "PackedBits":
+        """Returns itself: it needs nothing of a header."""
+        return self
+
     def size(self, frames: int, streams: int, codebook_size: int) -> int:
         """Returns the bytes of a layer."""
         return (frames * streams * bits_of(codebook_size) + 7) // 8
 
-    def encode(
-        self, codes: "NDArray[np.integer]", below: "NDArray[np.integer]", codebook_size: int
-    ) -> bytes:
-        """Packs codes `[S, F]`, stream by stream."""
+    def is_sound(self, data: bytes, frames: int, streams: int, codebook_size: int) -> bool:
+        """Says whether bytes are codes of the codebook."""
+        if len(data) != self.size(frames, streams, codebook_size):
+            return False
+        if codebook_size & (codebook_size - 1) == 0:
+            return True
+        return int(self.unpack(data, frames, streams, codebook_size).max()) < codebook_size
+
+    def pack(self, codes: "NDArray[np.integer]", codebook_size: int) -> bytes:
+        """Packs codes `[S, F]` of one layer, stream by stream."""
         return pack(codes, bits_of(codebook_size))
 
-    def decode(
-        self, data: bytes, below: "NDArray[np.uint16]", frames: int, codebook_size: int
+    def unpack(
+        self, data: bytes, frames: int, streams: int, codebook_size: int
     ) -> "NDArray[np.uint16]":
-        """Unpacks codes `[S, F]`.
+        """Unpacks codes `[S, F]` of one layer."""
+        return unpack(data, bits_of(codebook_size), streams * frames).reshape(streams, frames)
 
-        Raises:
-            ValueError: it takes another number of bytes.
-        """
-        streams = below.shape[1]
-        if len(data) != self.size(frames, streams, codebook_size):
-            raise ValueError(f"{len(data)} bytes for {streams} x {frames} codes")
-        codes = unpack(data, bits_of(codebook_size), streams * frames)
-        return codes.reshape(streams, frames)
+    def encode(
+        self, codes: "NDArray[np.uint16]", layers: range, sizes: Sequence[int]
+    ) -> list[list[bytes]]:
+        """Packs layers of packets `[N, K, S, F]`."""
+        return [[self.pack(packet[k], sizes[k]) for k in layers] for packet in codes]
+
+    def decode(
+        self,
+        data: Sequence[Sequence[bytes]],
+        codes: "NDArray[np.uint16]",
+        layers: range,
+        sizes: Sequence[int],
+    ) -> None:
+        """Unpacks layers of packets into codes `[N, K, S, F]`."""
+        _, _, streams, frames = codes.shape
+        for packet, its in zip(codes, data, strict=True):
+            for k, layer in zip(layers, its, strict=True):
+                packet[k] = self.unpack(layer, frames, streams, sizes[k])
 
 
 PACKED = PackedBits()

@@ -1,0 +1,300 @@
+"""Kind 1: predicted layers, with toy tables."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncodec_formats import EcdcReader, Header, cat, cut, info, peel, repair, verify
+from ncodec_formats.entropy import PACKED, LayerTables, Predicted, Tables, tables
+from ncodec_formats.entropy.predictor import Predictor
+from ncodec_formats.entropy.range_coder import Decoder, Decoders, encode
+from ncodec_formats.entropy.toy import toy_tables
+from ncodec_formats.errors import (
+    ArgumentError,
+    BadFileError,
+    DamageError,
+    LimitError,
+    TablesError,
+    UnsupportedVersionError,
+)
+from tests.formats.files import apply, make_header, read, write
+
+SIZES = (1024,) * 4
+TOY = toy_tables(SIZES)
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_FOUND", {})
+    monkeypatch.setattr(tables, "_FINDERS", [lambda wanted: {TOY.hash: TOY}.get(wanted)])
+
+
+def likely_codes(its: Tables, packets: int, streams: int, frames: int, seed: int = 0) -> np.ndarray:
+    """Return codes `[N, K, S, F]` that the tables expect: what random bytes decode to."""
+    rng = np.random.default_rng(seed)
+    sizes, count = its.sizes, len(its.sizes)
+    most = [PACKED.size(frames, streams, size) for size in sizes]
+    data = [[rng.bytes(n // 2)[: n - 1] for n in most] for _ in range(packets)]
+    codes = np.zeros((packets, count, streams, frames), np.uint16)
+    Predicted(its).decode(data, codes, range(count), sizes)
+    return codes
+
+
+def header_of(its: Tables = TOY, **changes) -> Header:
+    kinds = (1,) * len(its.sizes)
+    return make_header(codebook_sizes=its.sizes, kinds=kinds, tables=its.hash, **changes)
+
+
+def make(packets: int = 6, seed: int = 0, redundancy=None, **changes) -> bytes:
+    header = header_of(**changes)
+    codes = likely_codes(TOY, packets, header.streams, header.packet_frames, seed)
+    return write(header, codes[:, : len(header.codebook_sizes)], redundancy=redundancy)
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_codes_come_back_however_many_there_are(data: st.DataObject) -> None:
+    draw = data.draw
+    sizes = tuple(draw(st.lists(st.sampled_from((2, 6, 64, 1024)), min_size=1, max_size=4)))
+    its = toy_tables(
+        sizes,
+        before=draw(st.integers(0, 3)),
+        after=draw(st.integers(0, 3)),
+        own=draw(st.integers(0, 4)),
+        seed=draw(st.integers(0, 99)),
+    )
+    packets, streams = draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    frames, seed = draw(st.integers(1, 12)), draw(st.integers(0, 99))
+    codes = likely_codes(its, packets, streams, frames, seed)
+    if draw(st.booleans()):
+        wild = np.random.default_rng(seed)
+        codes[0] = np.stack([wild.integers(0, n, (streams, frames)) for n in sizes])
+    coding, layers = Predicted(its), range(len(sizes))
+    coded = coding.encode(codes, layers, sizes)
+    for packet in coded:
+        for k, layer in enumerate(packet):
+            assert len(layer) <= PACKED.size(frames, streams, sizes[k])
+            assert coding.is_sound(layer, frames, streams, sizes[k])
+    together, alone = np.zeros_like(codes), np.zeros_like(codes)
+    coding.decode(coded, together, layers, sizes)
+    for n in range(packets):
+        assert coding.encode(codes[n : n + 1], layers, sizes) == coded[n : n + 1]
+        coding.decode(coded[n : n + 1], alone[n : n + 1], layers, sizes)
+    assert np.array_equal(together, codes)
+    assert np.array_equal(alone, codes)
+    fewer = draw(st.integers(1, len(sizes)))
+    lower = coding.encode(codes[:, :fewer], range(fewer), sizes)
+    assert lower == [packet[:fewer] for packet in coded]
+
+
+def test_frequencies_are_those_of_whole_numbers() -> None:
+    """The arithmetic of SPEC.md, written down once more in Python's own integers."""
+    its = toy_tables((64, 64), own=1, seed=5)
+    codes = np.random.default_rng(0).integers(0, 64, (1, 2, 7))
+    predictor = Predictor(its)
+    below = predictor.sums(codes[:, :1])
+    context = predictor.context(below, below)[0]
+    units = predictor.units(1, context)
+    blocks = np.arange(7) % 8
+    found = predictor.block_frequencies(1, units), predictor.place_frequencies(1, units, blocks)
+    layer = its.layers[1]
+    for t in range(7):
+        parts = [t, t - 1, t - 2, t + 1, t + 2]
+        x = [
+            int(its.embeddings[0][codes[0, 0, u], d]) if 0 <= u < 7 else 0
+            for u in parts
+            for d in range(4)
+        ]
+        x = [max(-127, min(127, value)) for value in x]
+        assert x == context[t].tolist()
+        a = [
+            max(0, min(127, (_dot(x, layer.inputs[:, h]) + int(layer.input_bias[h]) + 16) >> 5))
+            for h in range(8)
+        ]
+        assert a == units[t].tolist()
+        first = 8 * int(blocks[t])
+        for frequencies, matrix, bias in (
+            (found[0], layer.blocks, layer.block_bias),
+            (found[1], layer.entries[:, first : first + 8], layer.entry_bias[first : first + 8]),
+        ):
+            logits = [_dot(a, matrix[:, n]) + int(bias[n]) for n in range(8)]
+            steps = [min((max(logits) - value + 64) >> 7, 255) for value in logits]
+            weights = [int(its.weights[step]) for step in steps]
+            scale = (1 << 42) // sum(weights)
+            assert frequencies[t].tolist() == [max(w * scale >> 26, 1) for w in weights]
+
+
+def _dot(a: list[int], b: np.ndarray) -> int:
+    return sum(x * int(y) for x, y in zip(a, b, strict=True))
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_range_coder_gives_back_what_it_takes(data: st.DataObject) -> None:
+    draw = data.draw
+    rows, steps = draw(st.integers(1, 5)), draw(st.integers(0, 30))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    steep = draw(st.sampled_from((1, 300, 60000)))
+    frequencies = rng.integers(1, steep + 1, (rows, steps, 4))
+    symbols = rng.integers(0, 4, (rows, steps))
+    if draw(st.booleans()):
+        symbols[:] = 3  # the last takes what the division leaves: carries
+    ends = frequencies.cumsum(axis=2)
+    widths = np.take_along_axis(frequencies, symbols[..., None], 2)[..., 0]
+    begins = np.take_along_axis(ends, symbols[..., None], 2)[..., 0] - widths
+    coded = encode(begins, widths, ends[..., -1])
+    matrix = np.zeros((rows, max(map(len, coded)) + 4), np.uint8)
+    for row, code in zip(matrix, coded, strict=True):
+        row[: len(code)] = np.frombuffer(code, np.uint8)
+    many = Decoders(matrix)
+    for t in range(steps):
+        assert np.array_equal(many.pull(frequencies[:, t]), symbols[:, t])
+    for n, code in enumerate(coded):
+        decoder = Decoder(code)
+        assert [decoder.pull(ends[n, t].tolist()) for t in range(steps)] == symbols[n].tolist()
+        assert not code.endswith(b"\0")
+
+
+def test_a_carry_runs_through_full_bytes() -> None:
+    """A symbol just below the middle of the range, then the first above it, as far as it goes."""
+    begins = np.array([[(1 << 15) - 1, 65535, 65535, 65535, 65535]])
+    widths = np.ones_like(begins)
+    totals = np.full_like(begins, 1 << 16)
+    (code,) = encode(begins, widths, totals)
+    decoder = Decoder(code)
+    ends = list(range(1, (1 << 16) + 1))
+    assert [decoder.pull(ends) for _ in range(5)] == begins[0].tolist()
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_files(streams: int) -> None:
+    header = header_of(streams=streams, source_channels=streams)
+    codes = likely_codes(TOY, 40, streams, header.packet_frames)
+    data = write(header, codes, redundancy=(2, 1))
+    packed = write(make_header(streams=streams, source_channels=streams), codes)
+    assert len(data) < len(packed)
+    for item, expected in zip(read(data), codes, strict=True):
+        assert np.array_equal(item.codes, expected)
+    reader = EcdcReader(io.BytesIO(data))
+    reader.together = 64
+    assert all(np.array_equal(a.codes, b) for a, b in zip(reader, codes, strict=True))
+    assert verify(io.BytesIO(data)).ok
+    assert apply(repair, data) == data
+    parts = [apply(cut, data, 0, 100000), apply(cut, data, 100000)]
+    out = io.BytesIO()
+    cat([io.BytesIO(part) for part in parts], out)
+    assert out.getvalue() == data
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_peeled_file_is_one_of_fewer_layers(kept: int) -> None:
+    data = make(20, redundancy=(1, 2))
+    header = header_of()
+    lower = Header.peel(header, kept)
+    codes = likely_codes(TOY, 20, 1, header.packet_frames)[:, :kept]
+    assert apply(peel, data, kept) == write(lower, codes, redundancy=(1, 2))
+
+
+def test_who_copies_needs_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make(20)
+    monkeypatch.setattr(tables, "_FINDERS", [])
+    monkeypatch.setattr(tables, "_FOUND", {})
+    assert verify(io.BytesIO(data)).ok
+    assert info(io.BytesIO(data))["links"][0]["packets"] == 20
+    assert verify(io.BytesIO(apply(peel, data, 2))).ok
+    with pytest.raises(TablesError, match=TOY.hash.hex()[:12]):
+        read(data)
+    other = toy_tables(SIZES, seed=1)
+    monkeypatch.setattr(tables, "_FINDERS", [lambda _: other])
+    with pytest.raises(TablesError, match=other.hash.hex()[:12]):
+        read(data)
+
+
+def test_damage_stays_in_its_packet() -> None:
+    data = make(6)
+    codes = likely_codes(TOY, 6, 1, 15)
+    reader = EcdcReader(io.BytesIO(data))
+    header_size = len(reader.header.to_bytes())
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        broken = bytearray(data)
+        broken[int(rng.integers(header_size, len(data) - 200))] ^= 1 << int(rng.integers(8))
+        with pytest.raises(DamageError):
+            read(bytes(broken))
+        reader = EcdcReader(io.BytesIO(broken), True)
+        whole = 0
+        for item in reader:
+            if hasattr(item, "codes"):
+                expected = codes[item.first_frame // 15][: len(item.codes)]
+                assert np.array_equal(item.codes, expected)
+                whole += len(item.codes) == 4
+        assert whole >= 5
+
+
+def test_layers_that_cannot_be_are_damage() -> None:
+    size = PACKED.size(15, 1, 1024)
+    coding = Predicted(TOY)
+    assert coding.is_sound(bytes(size), 15, 1, 1024)
+    assert coding.is_sound(b"", 15, 1, 1024)
+    assert not coding.is_sound(bytes(size + 1), 15, 1, 1024)
+    assert not coding.is_sound(b"\xff" * 4, 15, 1, 1024)
+    assert coding.is_sound(b"\xff" * 3, 15, 1, 1024)
+
+
+@given(st.binary(max_size=18), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_decode_to_codes_of_the_codebook(data: bytes, layer: int) -> None:
+    coding = Predicted(TOY)
+    if not coding.is_sound(data, 15, 1, 1024):
+        return
+    codes = np.zeros((1, 4, 1, 15), np.uint16)
+    coding.decode([[data]], codes, range(layer, layer + 1), SIZES)
+    assert int(codes.max()) < 1024
+
+
+def test_headers_say_that_a_reader_must_know_the_tables() -> None:
+    header = header_of()
+    data = header.to_bytes()
+    assert b"\xa1u\x91\xa1e" in data  # u: ["e"]
+    assert Header.parse(data) == header
+    with_more = header_of(extra={"u": ["t"]})
+    assert Header.parse(with_more.to_bytes()) == with_more
+    assert Header.peel(header, 2).tables == TOY.hash
+    for wrong in (
+        {"kinds": (1,) * 4},
+        {"tables": TOY.hash},
+        {"kinds": (0, 1, 1, 1), "tables": TOY.hash},
+        {"kinds": (1, 0, 1, 0), "tables": TOY.hash},
+        {"kinds": (1,) * 4, "tables": bytes(15)},
+    ):
+        with pytest.raises(ArgumentError):
+            make_header(**wrong)
+    mixed = make_header(kinds=(1, 1, 0, 0), tables=TOY.hash)
+    assert Header.parse(mixed.to_bytes()) == mixed
+    with pytest.raises((UnsupportedVersionError, BadFileError)):
+        Header.parse(header_of(extra={"u": ["x"]}).to_bytes())
+
+
+def test_tables_are_their_bytes() -> None:
+    again = Tables.parse(TOY.data)
+    assert (again.hash, again.data) == (TOY.hash, TOY.data)
+    assert TOY.hash.hex() == "8b8d54dfe61e50484b7525257d79b279"
+    for broken in (TOY.data[:-1], TOY.data + b"\0", b"X" + TOY.data[1:], b"", TOY.data[:9]):
+        with pytest.raises(BadFileError):
+            Tables.parse(broken)
+    with pytest.raises(LimitError):
+        Tables.parse(bytes(5 << 20))
+
+
+def test_tables_whose_sums_are_not_exact_are_refused() -> None:
+    layer = TOY.layers[0]
+    loud = np.full_like(layer.entry_bias, 1 << 24)
+    values = {**vars(layer), "entry_bias": loud}
+    with pytest.raises(ArgumentError, match="16777216"):
+        Tables(2, 2, 2, TOY.weights, TOY.embeddings, (LayerTables(**values), *TOY.layers[1:]))
+    twice = {**vars(layer), "places": np.zeros(1024, int)}
+    with pytest.raises(ArgumentError, match="places"):
+        Tables(2, 2, 2, TOY.weights, TOY.embeddings, (LayerTables(**twice), *TOY.layers[1:]))
