@@ -61,6 +61,14 @@ _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
     help="Length of a packet: short ones lose less when one is lost. [default: 1000]",
 )
 @click.option(
+    "--entropy",
+    type=click.Choice(["auto", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: predict codes where the model has tables for it, so that the file is smaller; "
+    "none: pack them as they are.",
+)
+@click.option(
     "--redundancy",
     type=Pair(),
     metavar="K,N",
@@ -171,6 +179,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "bandwidth": options["bw"],
         "codebooks": options["codebooks"],
+        "entropy": options["entropy"],
         "mono": options["mono"],
         "raw": _raw_format(options),
         "tags": options["tags"],

@@ -234,8 +234,9 @@ def import_command(
 ) -> None:
     """Take in a checkpoint of EnCodec, AudioCraft, DAC or Mimi, or one of our own.
 
-    FILE is a checkpoint or a folder with one, as from the Hugging Face hub. What it is is told from
-    the names of its tensors. Nothing in it is run. A known model's name and licence are given by
+    FILE is a checkpoint or a folder with one, as from the Hugging Face hub, or tables that predict
+    a model's codes (.tables); those beside a checkpoint come along. What it is is told from the
+    names of its tensors. Nothing in it is run. A known model's name and licence are given by
     themselves only to a file whose SHA-256 is the published one.
 
     \b
@@ -244,14 +245,24 @@ def import_command(
       ncodec models import runs/mine/model.safetensors
       ncodec models import ./my-finetune --name mine
     """
-    from ncodec.checkpoints import import_model
+    from ncodec.checkpoints import import_model, keep_tables
     from ncodec.checkpoints.registry import REGISTRY
+    from ncodec.checkpoints.tables import SUFFIX
 
+    if path.endswith(SUFFIX):
+        kept, told = keep_tables(path)
+        say(
+            f"{path}: tables for {told.model} ({told.fingerprint[:12]}); kept in {kept}",
+            quiet=quiet,
+        )
+        return
     taken = import_model(path, name, sample_rate=rate, licence=licence, force=force)
     kept = taken.info.name
     unsure = kept in REGISTRY and not taken.info.is_published
     doubt = f" (it is not known to be the published {kept})" if unsure else ""
     say(f"{path}: {taken.layout}; kept as {kept}{doubt} in {taken.path}", quiet=quiet)
+    for tables in taken.tables:
+        say(f"{path}: tables that predict its codes; kept in {tables}", quiet=quiet)
 
 
 @models.command(short_help="Write a model as another tool reads it, with a card.")
@@ -302,6 +313,16 @@ def _of_source(source: Source) -> Iterator[str]:
         yield "  no SHA-256 is published"
 
 
+def _tables_of(info: ModelInfo) -> list[str]:
+    """Say which tables predict the codes of a model, the one that codes first."""
+    from ncodec.checkpoints import tables_files
+
+    return [
+        f"{told.hash[:12]}: {told.layers} layers, {file}"
+        for file, told in tables_files(info.notes.get("fingerprint"), info.name)
+    ]
+
+
 def _of_info(info: ModelInfo, entry: Entry | None) -> dict[str, Any]:
     from ncodec.checkpoints import layouts_of
 
@@ -313,6 +334,7 @@ def _of_info(info: ModelInfo, entry: Entry | None) -> dict[str, Any]:
         "here": True,
         "published": info.is_published or (entry is not None and entry.embedded),
         **({"notes": dict(info.notes)} if info.notes else {}),
+        **({"tables": tables} if (tables := _tables_of(info)) else {}),
         "exports": layouts_of(info.family),
         "config": dict(info.config),
     }

@@ -70,15 +70,8 @@ class Digests:
 
     def add(self, head: Head | None, data: bytes) -> None:
         """Takes in one packet; `head` is that of a packet of codes, None for any other."""
-        if head is None:
-            for target, hasher in zip(self._targets, self._hashes, strict=True):
-                hasher.update(peel_packet(head, data, self._source, target))
-            return
-        view, begin = memoryview(data), head.size
-        found = self._source.put_prefixes(head, data)
-        for hasher, (own, end) in zip(self._hashes, found, strict=True):
-            hasher.update(own)
-            hasher.update(view[begin:end])
+        for target, hasher in zip(self._targets, self._hashes, strict=True):
+            hasher.update(peel_packet(head, data, self._source, target))
 
     def add_run(self, run: Run) -> None:
         """Takes in many packets of codes."""

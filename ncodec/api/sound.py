@@ -101,6 +101,7 @@ def write(
     model: ModelLike = None,
     channels_first: bool | None = None,
     packet_frames: int | None = None,
+    entropy: str = "auto",
     gain_db: float = 0.0,
     lift: bool = True,
     device: str = "cpu",
@@ -129,6 +130,7 @@ def write(
         model: a model, its name, or its file's path; the embedded one by default.
         channels_first: whether `audio` is `[C, T]` and not `[T, C]`.
         packet_frames: frames of codes a packet; about a second by default.
+        entropy: "auto" predicts codes where that makes the file smaller; "none" packs them.
         gain_db: to be applied when decoding.
         lift: code quiet sound louder, and let the file's gain give it its level back.
         device: where a model that is loaded runs: "cpu", "cuda", "mps" or "auto".
@@ -147,6 +149,7 @@ def write(
         bandwidth=bandwidth,
         codebooks=codebooks,
         packet_frames=packet_frames,
+        entropy=entropy,
         tags=tags,
         gain_db=gain_db,
         lift=lift,

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from ncodec.checkpoints.model_info import ModelInfo, read_model_info
     from ncodec.checkpoints.pulling import pull
     from ncodec.checkpoints.registry import DEFAULT_MODEL, Entry, Source, canonical, known
+    from ncodec.checkpoints.tables import (
+        TablesInfo,
+        keep_tables,
+        read_tables,
+        read_tables_info,
+        tables_files,
+        tables_for,
+        write_tables,
+    )
 
 _PLACES = {
     "cache": ("cache_folder", "find", "lookup", "model_path", "remove", "stored_names"),
@@ -32,6 +41,15 @@ _PLACES = {
     "model_info": ("ModelInfo", "read_model_info"),
     "pulling": ("pull",),
     "registry": ("DEFAULT_MODEL", "Entry", "Source", "canonical", "known"),
+    "tables": (
+        "TablesInfo",
+        "keep_tables",
+        "read_tables",
+        "read_tables_info",
+        "tables_files",
+        "tables_for",
+        "write_tables",
+    ),
 }
 
 __all__ = [
@@ -40,12 +58,14 @@ __all__ = [
     "Imported",
     "ModelInfo",
     "Source",
+    "TablesInfo",
     "cache_folder",
     "canonical",
     "export_model",
     "find",
     "import_model",
     "inspect",
+    "keep_tables",
     "known",
     "layouts_of",
     "load",
@@ -55,9 +75,14 @@ __all__ = [
     "model_path",
     "pull",
     "read_model_info",
+    "read_tables",
+    "read_tables_info",
     "remove",
     "save",
     "stored_names",
+    "tables_files",
+    "tables_for",
+    "write_tables",
 ]
 
 

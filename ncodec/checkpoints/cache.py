@@ -12,7 +12,7 @@ from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
 from ncodec.errors import ArgumentError, CheckpointError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PRETRAINED = Path(__file__).parent.parent / "pretrained"
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 
 def cache_folder() -> Path:
@@ -62,7 +62,7 @@ def earlier_weights() -> list[Path]:
     Each is named `NAME-FINGERPRINT`, after the first eight digits; files that were made with them
     find them by that fingerprint.
     """
-    return sorted(_PRETRAINED.glob("*-????????.safetensors"))
+    return sorted(PRETRAINED.glob("*-????????.safetensors"))
 
 
 def _earlier(name: str) -> Path | None:
@@ -108,7 +108,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         return Path(text)
     entry = REGISTRY.get(name)
     if entry is not None and entry.embedded:
-        return _PRETRAINED / f"{name}.safetensors"
+        return PRETRAINED / f"{name}.safetensors"
     path = _earlier(name) or model_path(name)
     if path.is_file():
         return path

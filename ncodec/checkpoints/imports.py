@@ -21,6 +21,7 @@ from ncodec.checkpoints.model_file import (
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
+from ncodec.checkpoints.tables import SUFFIX, keep_tables, read_tables_info
 from ncodec.errors import ArgumentError, CheckpointError, OutputExistsError
 from ncodec.models.families import find_family
 
@@ -35,11 +36,13 @@ class Imported:
         info: The model's description as it is kept.
         layout: What the file was found to be.
         path: Where the model is kept.
+        tables: The files of tables beside it that predict its codes, where they are kept.
     """
 
     info: ModelInfo
     layout: str
     path: Path
+    tables: tuple[Path, ...] = ()
 
 
 def inspect(path: str | os.PathLike[str]) -> Found:
@@ -76,6 +79,8 @@ def import_model(
 ) -> Imported:
     """Convert a checkpoint and keep it in the cache folder, where `load` finds it by its name.
 
+    Tables that predict its codes (`.tables`) are kept too, if they lie beside it.
+
     A known model's name and licence are given by themselves only to a file whose SHA-256 is the
     published one: any other of its shape may be something else.
 
@@ -106,7 +111,21 @@ def import_model(
         "sha256": checkpoint.sha256,
         "published": published is not None,
     }
-    return _keep(ModelInfo(chosen, found.family, found.config, licence, notes), found, path)
+    kept = _keep(ModelInfo(chosen, found.family, found.config, licence, notes), found, path)
+    return replace(kept, tables=_tables_beside(Path(path), kept.info))
+
+
+def _tables_beside(path: Path, info: ModelInfo) -> tuple[Path, ...]:
+    """Keep the tables that lie beside a checkpoint and were made for just its weights."""
+    folder = path if path.is_dir() else path.parent
+    kept = list[Path]()
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            if read_tables_info(file).fingerprint == info.notes.get("fingerprint"):
+                kept.append(keep_tables(file)[0])
+        except CheckpointError:
+            continue
+    return tuple(kept)
 
 
 def take_in(path: Path, entry: Entry, notes: Mapping[str, Any]) -> Imported:

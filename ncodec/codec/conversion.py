@@ -116,7 +116,7 @@ def compress_as(
         return model if name == model.name else load_any(name)
 
     with tempfile.TemporaryFile() as copy:
-        done = compress(source, copy, model=model, **options)
+        done = compress(source, copy, model=model, **{**options, "entropy": "none"})
         copy.seek(0)
         convert(copy, target, to=to, load=find)
         return done

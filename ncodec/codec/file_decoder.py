@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from ncodec.audio import Samples, mix_channels
 from ncodec.checkpoints.loading import ModelLike, find_model
@@ -17,7 +18,7 @@ from ncodec.errors import ArgumentError, BadFileError, LimitError
 from ncodec.files import ReadableFile, open_readable
 from ncodec.models.base import CompressionModel
 from ncodec.runtime import in_precision
-from ncodec_formats import EcdcReader, Header, Losses
+from ncodec_formats import EcdcReader, Header, Loss, Losses, Packet
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 MOST_SAMPLES = (1 << 26, 1 << 14)
@@ -25,6 +26,9 @@ MOST_SAMPLES = (1 << 26, 1 << 14)
 
 At 0.75 kbps a channel, a byte is 0.01 s: 2048 samples at 192 kHz. Packets of meant silence cost
 next to nothing, so that a few bytes could claim a disk full."""
+
+FIRST_TOGETHER, MOST_TOGETHER = 8, 64
+"""Packets of a file that are read and decoded together: a few first, so that sound comes soon."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ class FileDecoder:
         if decoder.first_frame > reader.header.first_frame:
             reader.seek(decoder.first_frame)
         stop = None if self._options.end is None else decoder.stop_frame
-        for item in reader:
+        for item in self._items(reader, stop):
             if stop is not None and item.first_frame >= stop:
                 yield from decoder.ending(reader.total_samples)
                 break
@@ -224,6 +228,25 @@ class FileDecoder:
         if reader.losses:
             seconds = reader.header.hop / reader.header.sample_rate
             self.damage.append(Damage(reader.losses, tuple(reader.problems), seconds))
+
+    def _items(
+        self, reader: EcdcReader | ForeignReader, stop: int | None
+    ) -> Iterator[Packet | Loss]:
+        """Read a link; of a file with predicted layers, ever more packets at a time."""
+        if isinstance(reader, EcdcReader):
+            reader.most_layers = self._layers(reader)
+        if isinstance(reader, ForeignReader) or not reader.header.tables or self._origin is None:
+            yield from reader
+            return
+        size, ahead = reader.header.packet_frames, FIRST_TOGETHER
+        while True:
+            left = ahead if stop is None else -(-(stop - reader.end_frame) // size)
+            reader.together = max(1, min(ahead, left))
+            items = list(islice(reader, reader.together))
+            yield from items
+            if len(items) < reader.together:
+                return
+            ahead = min(2 * ahead, MOST_TOGETHER)
 
     def _check_size(self, reader: EcdcReader | ForeignReader, given: int) -> None:
         if self._options.max_seconds is None or isinstance(reader, ForeignReader):

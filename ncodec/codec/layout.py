@@ -8,7 +8,8 @@ import numpy as np
 
 from ncodec.arguments import check_type, whole
 from ncodec.audio import Samples, check_format
-from ncodec.codec.options import EncodeOptions
+from ncodec.checkpoints.tables import tables_for
+from ncodec.codec.options import PREDICTED_FROM, EncodeOptions
 from ncodec.errors import ArgumentError, ModelMismatchError
 from ncodec.models.base import CompressionModel
 from ncodec_formats import Header, tag_pairs
@@ -33,6 +34,8 @@ def make_header(
     check_format(sample_rate, channels)
     streams = count_streams(model, channels)
     packet_frames, block_frames = _sizes(model, options)
+    sizes = tuple(model.codebook_sizes[: choose_codebooks(model, streams, options)])
+    kinds, tables = _prediction(model, options, packet_frames, sizes)
     preroll_frames = model.preroll_frames
     if model.segment is not None:
         preroll_frames = max(preroll_frames, packet_frames)  # the end of one lies over the next
@@ -42,7 +45,9 @@ def make_header(
         sample_rate=model.sample_rate,
         hop=model.hop,
         streams=streams,
-        codebook_sizes=tuple(model.codebook_sizes[: choose_codebooks(model, streams, options)]),
+        codebook_sizes=sizes,
+        kinds=kinds,
+        tables=tables,
         packet_frames=packet_frames,
         preroll_frames=preroll_frames,
         postroll_frames=model.postroll_frames,
@@ -55,6 +60,21 @@ def make_header(
         gain_db=float(options.gain_db),
         channel_mask=options.channel_mask,
     )
+
+
+def _prediction(
+    model: CompressionModel, options: EncodeOptions, packet_frames: int, sizes: tuple[int, ...]
+) -> tuple[tuple[int, ...], bytes | None]:
+    """Return the kinds of layers and the hash of the tables that predict them, if any shall be."""
+    if options.entropy == "none" or packet_frames < PREDICTED_FROM:
+        return (), None
+    tables = tables_for(model.fingerprint)
+    if tables is None:
+        return (), None
+    predicted = min(len(sizes), len(tables.sizes))
+    if tables.sizes[:predicted] != sizes[:predicted]:
+        return (), None
+    return (1,) * predicted + (0,) * (len(sizes) - predicted), tables.hash
 
 
 def _sizes(model: CompressionModel, options: EncodeOptions) -> tuple[int, int]:

@@ -15,6 +15,10 @@ from ncodec.errors import ArgumentError
 from ncodec_formats import Tags
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
+ENTROPY = ("none", "auto")
+PREDICTED_FROM = 8
+"""Frames a packet from which on predicted layers are shorter than packed ones, at every bitrate."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
@@ -24,6 +28,8 @@ class EncodeOptions:
         bandwidth: Of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: Their number, instead of `bandwidth`.
         packet_frames: Frames a packet; about a second by default.
+        entropy: "auto" predicts codes, which makes files smaller, where the model has tables for it
+            and packets are of `PREDICTED_FROM` frames or more; "none" packs them as they are.
         block_frames: Frames that go through the model together; a packet's by default.
         tags: A mapping, or pairs of key and value.
         gain_db: To be applied by whoever decodes.
@@ -36,6 +42,7 @@ class EncodeOptions:
     bandwidth: float | str | None = None
     codebooks: int | None = None
     packet_frames: int | None = None
+    entropy: str = "auto"
     block_frames: int | None = None
     tags: Tags = ()
     gain_db: float = 0.0
@@ -44,6 +51,8 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         _check_rate(self.bandwidth, self.codebooks)
         check_number("gain_db", self.gain_db)
+        if self.entropy not in ENTROPY:
+            raise ArgumentError(f"entropy {self.entropy!r}: must be one of {', '.join(ENTROPY)}")
         for name in ("packet_frames", "block_frames"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ncodec.checkpoints.registry import canonical
+from ncodec.checkpoints.tables import tables_by_hash
 from ncodec.containers.arrays import read_npz, read_safetensors
 from ncodec.containers.content import NO_HASH, Content, ForeignReader, with_model
 from ncodec.containers.dac import read_dac_content, windowed_as
@@ -16,12 +17,14 @@ from ncodec.files import spooled
 from ncodec.models.base import CompressionModel
 from ncodec_formats import EcdcReader, Report, sniff
 from ncodec_formats import open_links as open_ecdc_links
+from ncodec_formats.entropy.tables import register
 from ncodec_formats.foreign.dac import MAX_FILE, read_dac
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 MAX_PIPE = MAX_FILE
 """Bytes of a pipe that are copied to a temporary file, for kinds that must be seeked in."""
 _HEAD = 9
+register(tables_by_hash)
 
 
 def check(file: BinaryIO) -> Report:

@@ -37,7 +37,8 @@ class Averaged:
         """Take the weights after step `step` in."""
         decay = min(self._decay, (step + 1) / (step + 10))
         for key, value in module.state_dict().items():
-            self.weights[key].lerp_(value, 1 - decay)
+            if value.is_floating_point():
+                self.weights[key].lerp_(value, 1 - decay)
 
 
 class Trainer:

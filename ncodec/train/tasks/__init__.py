@@ -7,7 +7,10 @@ from typing import Any
 
 from ncodec.errors import ArgumentError
 
-TASKS = {"codec": "ncodec.train.tasks.codec:CodecTask"}
+TASKS = {
+    "codec": "ncodec.train.tasks.codec:CodecTask",
+    "predictor": "ncodec.train.tasks.predictor:PredictorTask",
+}
 """Name, as `[task] name` has it -> module and class, a `Task`; imported when a run is of it."""
 
 
