@@ -2,8 +2,8 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -150,11 +150,23 @@ class PacketLayout:
             for coding, size in zip(self._codings[:layers], self._sizes, strict=False)
         )
 
-    def put_head(self, head: Head) -> bytes:
-        """Returns a packet's head; what follows from the header and the sequence is left out."""
+    def put_head(self, head: Head, layers: int | None = None) -> bytes:
+        """Returns a packet's head; what follows from the header and the sequence is left out.
+
+        `layers` is how many of the lowest it tells of, if not all.
+        """
+        lengths = head.lengths if layers is None else head.lengths[:layers]
+        out = self._put_place(head, len(lengths))
+        for kind, length in zip(self.kinds, lengths, strict=False):
+            if kind:
+                out += put_varint(length)
+        out += head.scale
+        return out + crc16(out).to_bytes(2, "big")
+
+    def _put_place(self, head: Head, layers: int) -> bytes:
+        """Returns the beginning of a head, up to the number of layers."""
         header = self.header
-        layers = len(head.lengths)
-        kind, out = CODES, b""
+        kind, out = CODES | (HAS_SCALE if head.scale else 0), put_varint(head.sequence)
         if head.first_frame != head.sequence * header.packet_frames:
             kind |= HAS_FIRST_FRAME
             out += put_varint(head.first_frame)
@@ -164,20 +176,34 @@ class PacketLayout:
         if layers != self.layers:
             kind |= HAS_LAYERS
             out += put_varint(layers)
-        for k in range(layers):
-            if self.kinds[k]:
-                out += put_varint(head.lengths[k])
-        if head.scale:
-            kind |= HAS_SCALE
-            out += head.scale
-        out = SYNC + bytes([kind]) + put_varint(head.sequence) + out
-        return out + crc16(out).to_bytes(2, "big")
+        return SYNC + bytes([kind]) + out
 
     def put_lower(self, head: Head, data: bytes, layers: int) -> bytes:
         """Returns a packet of codes with at most its first `layers` layers."""
         lengths = head.lengths[:layers]
         end = head.size + sum(lengths) + len(lengths)
-        return self.put_head(replace(head, lengths=lengths)) + data[head.size : end]
+        return self.put_head(head, layers) + data[head.size : end]
+
+    def put_prefixes(self, head: Head, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yields a packet as it is in files of 1, 2, 3 layers and so on: head, end of its layers.
+
+        The layers are those of `data`, up to that end.
+        """
+        end, lengths = head.size, head.lengths
+        if not lengths:
+            yield from [(self.put_head(head), end)] * self.layers
+            return
+        # All but the lengths of layers stays the same, from 1 layer to as many as the packet has.
+        out = self._put_place(head, self.layers)
+        crc = crc16(out)
+        for kind, length in zip(self.kinds, lengths, strict=False):
+            if kind:
+                more = put_varint(length)
+                out, crc = out + more, crc16(more, crc)
+            end += length + 1
+            yield out + head.scale + crc16(head.scale, crc).to_bytes(2, "big"), end
+        if len(lengths) < self.layers:
+            yield from [(self.put_head(head), end)] * (self.layers - len(lengths))
 
     def get_head(self, data: bytes, pos: int) -> Head:
         """Parses the head of a packet of codes that begins at `pos` with its sync word.

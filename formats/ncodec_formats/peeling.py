@@ -70,8 +70,15 @@ class Digests:
 
     def add(self, head: Head | None, data: bytes) -> None:
         """Takes in one packet; `head` is that of a packet of codes, None for any other."""
-        for target, hasher in zip(self._targets, self._hashes, strict=True):
-            hasher.update(peel_packet(head, data, self._source, target))
+        if head is None:
+            for target, hasher in zip(self._targets, self._hashes, strict=True):
+                hasher.update(peel_packet(head, data, self._source, target))
+            return
+        view, begin = memoryview(data), head.size
+        found = self._source.put_prefixes(head, data)
+        for hasher, (own, end) in zip(self._hashes, found, strict=True):
+            hasher.update(own)
+            hasher.update(view[begin:end])
 
     def add_run(self, run: Run) -> None:
         """Takes in many packets of codes."""

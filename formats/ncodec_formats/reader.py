@@ -16,6 +16,9 @@ from .scanner import ByteSource, read_header
 from .tail import Tail, Tails, find_header
 from .wire import SYNC
 
+_MOST_CODES = 1 << 18
+"""Codes that are read ahead at most, however long packets are."""
+
 
 class EcdcReader:
     """Iterates over the packets of one link, from a file or a pipe.
@@ -105,8 +108,14 @@ class EcdcReader:
             error, self._later = self._later, None
             raise error
         events: list[Coded | Loss] = []
+        left = _MOST_CODES
         try:
-            while len(events) < self.together and (event := self._follower.next()) is not None:
+            while left > 0 and len(events) < self.together:
+                event = self._follower.next()
+                if event is None:
+                    break
+                if isinstance(event, Coded):
+                    left -= event.head.frames * self.header.streams * event.good
                 if isinstance(event, Coded | Loss):
                     events.append(event)
                 elif isinstance(event, Other) and event.gap is not None:

@@ -58,9 +58,12 @@ def get_varint(data: bytes, pos: int, most: int) -> tuple[int, int]:
     return value, pos
 
 
-def crc16(data: bytes | memoryview) -> int:
-    """Returns CRC-16/IBM-3740 (polynomial 0x1021, start 0xFFFF), the check of packet heads."""
-    return binascii.crc_hqx(data, 0xFFFF)
+def crc16(data: bytes | memoryview, before: int = 0xFFFF) -> int:
+    """Returns CRC-16/IBM-3740 (polynomial 0x1021, start 0xFFFF), the check of packet heads.
+
+    `before` is that of the bytes before these, if there are any.
+    """
+    return binascii.crc_hqx(data, before)
 
 
 _MODULUS = CHECK_MODULUS * BELOW_MODULUS

@@ -37,25 +37,33 @@ def speakers_of(body: bytes, channels: int) -> tuple[int, list[int]] | None:
     """
     if len(body) < 12:
         return None
-    tag, bitmap, count = struct.unpack_from(">III", body)
+    tag, bitmap, _ = struct.unpack_from(">III", body)
     kind = tag >> 16
     if kind == _BY_BITMAP:
         known = bitmap.bit_count() == channels and bitmap < 1 << 18
         return (bitmap, list(range(channels))) if known else None
     if kind == _DISCRETE:
         return 0, list(range(channels))
-    if kind == _BY_DESCRIPTION:
-        if count != channels or len(body) < 12 + 20 * count:
-            return None
-        labels = [struct.unpack_from(">I", body, 12 + 20 * i)[0] for i in range(count)]
-    else:
-        labels = [_NAMES[name] for name in _LAYOUTS.get(kind, "").split()]
+    labels = _described(body) if kind == _BY_DESCRIPTION else _numbered(kind)
     table = _BITS | (_REAR if 33 in labels else {})
     bits = [table.get(label, -1) for label in labels]
     if len(bits) != channels or min(bits) < 0 or len(set(bits)) < channels:
         return None
     mask = sum(1 << bit for bit in bits)
     return mask, sorted(range(channels), key=bits.__getitem__)
+
+
+def _described(body: bytes) -> list[int]:
+    """Return the label of each channel's description; none where the chunk ends before."""
+    (count,) = struct.unpack_from(">I", body, 8)
+    if len(body) < 12 + 20 * count:
+        return []
+    return [struct.unpack_from(">I", body, 12 + 20 * i)[0] for i in range(count)]
+
+
+def _numbered(kind: int) -> list[int]:
+    """Return the labels of a layout that has a number; none of one that is not known."""
+    return [_NAMES[name] for name in _LAYOUTS.get(kind, "").split()]
 
 
 def layout_chunk(mask: int, channels: int) -> bytes:

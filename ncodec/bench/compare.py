@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ncodec.bench import clips, machine, quality, report, tables
-from ncodec.bench.found import find
+from ncodec.bench.found import Found, find
 from ncodec.bench.measures import missing_measures
 from ncodec.bench.sources import find_sources
 from ncodec.bench.summary import codebook_use
@@ -65,15 +65,9 @@ def compare(
     found = find(against, model)
     work = out / "work"
     planned = quality.plan(sources, found.codecs, bandwidths, work, generations)
-    taking_part = {job.codec for job in planned}
-    idle = [
-        f"{c.name}: has no rate near those asked for"
-        for c in found.codecs
-        if c.name not in taking_part
-    ]
-    left_out = [*found.left_out, *idle, *missing_measures(), *unreadable]
-    for line in left_out:
-        if tell is not None:
+    left_out = [*found.left_out, *_idle(found, planned), *missing_measures(), *unreadable]
+    if tell is not None:
+        for line in left_out:
             tell(f"left out: {line}")
     rows, failures = quality.run(planned, jobs or os.cpu_count() or 1, progress)
     left_out += failures
@@ -94,6 +88,14 @@ def compare(
     shown = clips.build(rows, sources, work, clips_per_kind)
     _write(out / "report.html", report.to_html(results, shown))
     return results
+
+
+def _idle(found: Found, planned: Iterable[quality.Job]) -> Iterator[str]:
+    """Yield a line for each codec that was found and has nothing to do."""
+    taking_part = {job.codec for job in planned}
+    for codec in found.codecs:
+        if codec.name not in taking_part:
+            yield f"{codec.name}: has no rate near those asked for"
 
 
 def _command(

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ncodec.audio import is_audio_name, measure_audio, needs_ffmpeg
+from ncodec.audio import ffmpeg_is_here, is_audio_name, measure_audio, needs_ffmpeg
 from ncodec.checkpoints.cache import cache_folder
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec.errors import ArgumentError, NcodecError, counted
 from ncodec.files import atomic_output
 
 log = logging.getLogger("ncodec")
@@ -63,8 +63,8 @@ def find_clips(
     """Return all recordings that can be opened; the others are named in a warning.
 
     Args:
-        sources: As for `entries`. Of folders, files that ffmpeg would have to read are left out:
-            to begin in the middle of one is slow.
+        sources: As for `entries`. Of folders, files that only ffmpeg reads are left out where it is
+            not there; a warning says that it is slow to begin in the middle of one.
         exclude: A list or manifest of held-out files, compared by the last two parts of the path.
 
     Raises:
@@ -111,11 +111,15 @@ def _quick(source: str | Path) -> Sequence[Entry]:
         return found
     foreign = [entry.path for entry in found if needs_ffmpeg(entry.path)]
     if foreign:
-        log.warning(
-            "%s: %d files left out, such as %s: training wants WAV, FLAC, Ogg, MP3 or AIFF",
-            source, len(foreign), foreign[0].name,
-        )  # fmt: skip
-    return [entry for entry in found if not needs_ffmpeg(entry.path)]
+        here = ffmpeg_is_here()
+        told = "left out: ffmpeg, which would read them, is not on the PATH"
+        if here:
+            told = "read by way of ffmpeg: slow; FLAC is quick"
+        count = counted(len(foreign), "file")
+        log.warning("%s: %s, such as %s, %s", source, count, foreign[0].name, told)
+        if not here:
+            return [entry for entry in found if not needs_ffmpeg(entry.path)]
+    return found
 
 
 def entries(source: str | Path) -> list[Entry]:

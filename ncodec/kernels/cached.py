@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -26,23 +26,25 @@ class Derived(Generic[T]):
 
     def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._kept: tuple[_Seen, bool, list[Tensor], T] | None = None
+        self._kept: tuple[list[int], list[Tensor], T] | None = None
 
     def __call__(self, *sources: Tensor | None) -> T:
         """Return the value for these sources."""
-        given = [source for source in sources if source is not None]
-        if torch.is_grad_enabled() and any(source.requires_grad for source in given):
-            return self._compute(*given)
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in sources):
+            return self._compute(*_given(sources))
+        seen = [int(is_portable())]
         try:
-            seen = [(source.data_ptr(), source._version) for source in given]
+            for source in sources:  # a frame of a stream comes here some twenty times
+                if source is not None:
+                    seen += (source.data_ptr(), source._version)
         except RuntimeError:  # of inference mode, or a stand-in without memory while tracing
-            return self._compute(*given)
-        kept, plain = self._kept, is_portable()
-        if kept is None or kept[0] != seen or kept[1] is not plain:
+            return self._compute(*_given(sources))
+        kept = self._kept
+        if kept is None or kept[0] != seen:
             with torch.inference_mode(False), torch.no_grad():
-                aliases = [source.detach() for source in given]  # no other gets their address
-                kept = self._kept = (seen, plain, aliases, self._compute(*aliases))
-        return kept[3]
+                aliases = [x.detach() for x in _given(sources)]  # no other gets their address
+                kept = self._kept = (seen, aliases, self._compute(*aliases))
+        return kept[2]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Derived[T]:
         return Derived(copy.deepcopy(self._compute, memo))
@@ -51,7 +53,8 @@ class Derived(Generic[T]):
         return (Derived, (self._compute,))
 
 
-_Seen = list[tuple[int, int]]  # addresses and versions
+def _given(sources: Iterable[Tensor | None]) -> list[Tensor]:
+    return [source for source in sources if source is not None]
 
 
 def lasting(compute: Callable[[Any], T]) -> cached_property[T]:

@@ -62,12 +62,12 @@ class FrameNet(nn.Module):
     def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Map frames `[B, F, inputs]` to `[B, F, outputs]`."""
         first, blocks, norm, last = parts_of(self)
-        x = first(x)
+        x = first.forward(x)
         after: list[Tensor] = []
         for block, past in zip(blocks, state, strict=True):
             x, newer = block.step(x, past)
             after.append(newer)
-        return last(_normed(norm, x)), tuple(after)
+        return last.forward(_normed(norm, x)), tuple(after)
 
 
 def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:

@@ -61,8 +61,10 @@ class Codebook(nn.Module):
 
     def nearest(self, x: Tensor) -> tuple[int, Tensor]:
         """Return the nearest entry to one row `[1, D]` on a CPU, and what it leaves over."""
-        best = int(self.scores(x).numpy().argmax())
-        return best, x - self.embed[best]
+        embed = self.embed  # found slowly, as all of a module's; a stream comes here once a code
+        halves, columns = self._search(embed)
+        best = int(torch.addmm(halves, x, columns).numpy().argmax())
+        return best, x - embed.select(0, best)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""

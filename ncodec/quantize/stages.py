@@ -74,7 +74,7 @@ class ResidualQuantizer(nn.Module, Generic[S]):
             ArgumentError: The codes' shape, type or device is wrong; or on a CPU, where the look-up
                 sees it, a code is no entry.
         """
-        codes = check_codes(codes, self.n_q, self.codebook(0).embed)
+        codes = check_codes(codes, self.n_q, next(iter(self)).embed)
         parts = (book.decode(column) for book, column in zip(self, codes.unbind(1), strict=False))
         try:
             return reduce(torch.add, parts).transpose(1, 2)
@@ -88,7 +88,7 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         Raises:
             ArgumentError: `n_q` is not in 1..total, or the latents' shape, type or device is wrong.
         """
-        check_latents(z, self.dim, self.codebook(0).embed)
+        check_latents(z, self.dim, next(iter(self)).embed)
         return check_count(n_q, self.n_q)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError
 from ncodec.streaming.overlap import Relay
 from ncodec.streaming.protocol import State
+
+_Join = Callable[[Sequence[Tensor], int], Tensor]
 
 
 def take_rows(state: State, rows: Sequence[int]) -> State:
@@ -53,9 +55,7 @@ def _stacked(tensors: Sequence[Tensor], axis: int) -> Tensor:
     return torch.cat(list(tensors), dim=axis)
 
 
-def _joined(
-    states: list[Any], join: Callable[[Sequence[Tensor], int], Tensor], axis: int | None
-) -> Any:
+def _joined(states: list[Any], join: _Join, axis: int | None) -> Any:
     """Walk states of one structure side by side; join their tensors, compare all else."""
     states = [tuple(state[:]) if isinstance(state, Relay) else state for state in states]
     first = states[0]
@@ -64,24 +64,26 @@ def _joined(
     if isinstance(first, Tensor) and axis is not None:
         return join(states, axis)
     if isinstance(first, tuple):
-        if len({len(state) for state in states}) > 1:
-            raise _phases("parts of different numbers")
-        parts = (_joined(list(group), join, axis) for group in zip(*states, strict=True))
-        named: Any = type(first)
-        return named(*parts) if hasattr(first, "_fields") else tuple(parts)
+        return _joined_tuples(states, join, axis)
     if is_dataclass(first) and not isinstance(first, type):
-        return replace(
-            first,
-            **{
-                field.name: _joined(
-                    [getattr(state, field.name) for state in states],
-                    join,
-                    field.metadata.get("row", axis),
-                )
-                for field in fields(first)
-            },
-        )
+        return _joined_records(states, join, axis)
     return _shared(states)
+
+
+def _joined_tuples(states: list[Any], join: _Join, axis: int | None) -> Any:
+    if len({len(state) for state in states}) > 1:
+        raise _phases("parts of different numbers")
+    parts = (_joined(list(group), join, axis) for group in zip(*states, strict=True))
+    kind: Any = type(states[0])
+    return kind(*parts) if hasattr(kind, "_fields") else tuple(parts)
+
+
+def _joined_records(states: list[Any], join: _Join, axis: int | None) -> Any:
+    def joined(field: Field[Any]) -> Any:
+        values = [getattr(state, field.name) for state in states]
+        return _joined(values, join, field.metadata.get("row", axis))
+
+    return replace(states[0], **{field.name: joined(field) for field in fields(states[0])})
 
 
 def _shared(states: list[Any]) -> Any:

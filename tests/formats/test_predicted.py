@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec_formats import EcdcReader, Header, cat, cut, info, peel, repair, verify
-from ncodec_formats.entropy import PACKED, LayerTables, Predicted, Tables, tables
+from ncodec_formats.entropy import PACKED, LayerTables, Predicted, Tables, predicted, tables
 from ncodec_formats.entropy.predictor import Predictor
 from ncodec_formats.entropy.range_coder import Decoder, Decoders, encode
 from ncodec_formats.entropy.toy import toy_tables
@@ -170,6 +170,69 @@ def test_a_carry_runs_through_full_bytes() -> None:
 
 
 @pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("packets", [1, 8])
+def test_long_packets_are_predicted_in_spans(
+    streams: int, packets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes, layers = likely_codes(TOY, packets, streams, 40), range(4)
+    coded = Predicted(TOY).encode(codes, layers, SIZES)
+    monkeypatch.setattr(predicted, "_ROWS", 7)
+    assert Predicted(TOY).encode(codes, layers, SIZES) == coded
+    monkeypatch.setattr(predicted, "_parts", lambda codes: [slice(None)])
+    assert Predicted(TOY).encode(codes, layers, SIZES) == coded
+    found = np.zeros_like(codes)
+    Predicted(TOY).decode(coded, found, layers, SIZES)
+    assert np.array_equal(found, codes)
+
+
+def test_a_layer_has_a_byte_for_so_many_codes() -> None:
+    its = toy_tables((2,), own=0)
+    coding, frames = Predicted(its), 2000
+    codes = likely_codes(its, 1, 1, frames)
+    ((layer,),) = coding.encode(codes, range(1), (2,))
+    assert coding.is_sound(layer, frames, 1, 2)
+    assert not coding.is_sound(bytes(6), frames, 1, 2)
+    assert coding.is_sound(bytes(7), frames, 1, 2)
+    # The likeliest codes of all, which take next to nothing.
+    zeros = np.zeros_like(codes)
+    coding.decode([[bytes(7)]], zeros, range(1), (2,))
+    ((short,),) = coding.encode(zeros, range(1), (2,))
+    assert len(short) == 7
+
+
+def test_one_block_of_all_codes() -> None:
+    layer = TOY.layers[0]
+    values = {**vars(layer), "blocks": layer.blocks[:, :1], "block_bias": layer.block_bias[:1]}
+    its = Tables(2, 2, 0, TOY.weights, TOY.embeddings[:1], (LayerTables(**values),))
+    codes = likely_codes(its, 9, 1, 15)
+    coded = Predicted(its).encode(codes, range(1), (1024,))
+    found = np.zeros_like(codes)
+    Predicted(Tables.parse(its.data)).decode(coded, found, range(1), (1024,))
+    assert np.array_equal(found, codes)
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_bits_are_what_codes_cost(layer: int) -> None:
+    codes = likely_codes(TOY, 1, 1, 15)[:, :, 0]
+    predictor = Predictor(TOY)
+    below = predictor.sums(codes[:, :layer])
+    past = predictor.sums(codes[:, : layer + (layer < TOY.own)])
+    contexts = predictor.context(below, past)[0]
+    bits = predictor.bits(layer, contexts)
+    units = predictor.units(layer, contexts)
+    blocks, places = np.divmod(TOY.layers[layer].places[codes[0, layer]], 32)
+    rows = np.arange(15)
+    share = 1.0
+    for symbols, frequencies in (
+        (blocks, predictor.block_frequencies(layer, units)),
+        (places, predictor.place_frequencies(layer, units, blocks)),
+    ):
+        share = share * frequencies[rows, symbols] / frequencies.sum(axis=1)
+    assert np.allclose(bits[rows, codes[0, layer]], -np.log2(share), atol=1e-3)
+    assert np.allclose(np.exp2(-bits.astype(float)).sum(axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
 def test_files(streams: int) -> None:
     header = header_of(streams=streams, source_channels=streams)
     codes = likely_codes(TOY, 40, streams, header.packet_frames)
@@ -211,6 +274,17 @@ def test_who_copies_needs_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_FINDERS", [lambda _: other])
     with pytest.raises(TablesError, match=other.hash.hex()[:12]):
         read(data)
+    with pytest.raises(TablesError, match=other.hash.hex()[:12]):
+        read(data, codings={1: Predicted(other)})
+    monkeypatch.setattr(tables, "_FINDERS", [])
+    assert len(read(data, codings={1: Predicted(TOY)})) == 20, "given by the caller"
+
+
+def test_tables_of_other_codebooks() -> None:
+    for sizes in ((1024,) * 5, (1024, 512)):
+        header = make_header(codebook_sizes=sizes, kinds=(1,) * len(sizes), tables=TOY.hash)
+        with pytest.raises(TablesError, match="codebooks"):
+            write(header, [np.zeros((len(sizes), 1, 15), int)])
 
 
 def test_damage_stays_in_its_packet() -> None:

@@ -11,12 +11,14 @@ import pytest
 import soundfile
 import torch
 
+from ncodec.audio import open_writer
 from ncodec.datasets import read
 from ncodec.datasets.tones import draw_tones
 from ncodec.errors import ArgumentError
 from ncodec.train.config import DataSection
 from ncodec.train.data import Segments, batches
 from ncodec.train.sources import find_clips
+from tests.machine import needs
 
 PLAIN = DataSection(gain_db=0, gain_mean_db=0, mix=0, silence=0, quiet=0, speed=0, batch=2)
 
@@ -266,7 +268,8 @@ def test_tones_are_lines_in_the_spectrum_and_nothing_folds_back(seed):
     assert -33 < 20 * np.log10(x.std()) < -11
 
 
-def test_recordings_whose_headers_lie_are_heard_to_their_end(tmp_path, caplog):
+def test_recordings_whose_headers_lie_are_heard_to_their_end(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("ncodec.datasets.catalogue.ffmpeg_is_here", lambda: False)
     x = (0.3 * np.sin(np.arange(24000) * 0.05)).astype(np.float32)
     soundfile.write(tmp_path / "a.flac", x, 8000)
     flac = bytearray((tmp_path / "a.flac").read_bytes())
@@ -280,7 +283,21 @@ def test_recordings_whose_headers_lie_are_heard_to_their_end(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         clips = find_clips([tmp_path])
     assert [(clip.path.name, clip.seconds) for clip in clips] == [("a.flac", 3.0), ("b.ogg", 2.0)]
-    assert "1 files left out, such as d.m4a" in caplog.text
+    assert "1 file, such as d.m4a, left out: ffmpeg, which" in caplog.text
     assert [read(clip, rate=8000, channels=1).shape[1] for clip in clips] == [24000, 16000]
     source = segments(clips)
     assert all(source[i].abs().max() > 0.1 for i in range(20))
+
+
+@needs("ffmpeg", "ffprobe")
+def test_recordings_of_phones_are_heard(tmp_path, caplog):
+    x = (0.3 * np.sin(np.arange(16000) * 0.05)).astype(np.float32)
+    with (tmp_path / "a.m4a").open("w+b") as file:
+        writer = open_writer(file, container="m4a", sample_rate=8000, channels=1)
+        writer.write(x[None])
+        writer.finish()
+    with caplog.at_level(logging.WARNING):
+        (clip,) = find_clips([tmp_path])
+    assert "1 file, such as a.m4a, read by way of ffmpeg: slow; FLAC is quick" in caplog.text
+    assert abs(clip.seconds - 2) < 0.2
+    assert segments([clip])[0].abs().max() > 0.1

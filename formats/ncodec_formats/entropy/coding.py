@@ -64,5 +64,5 @@ class LayerCoding(Protocol):
 
 Codings = Mapping[int, LayerCoding]
 """Codings by kind."""
-CODINGS: Codings = {PACKED.kind: PACKED, Predicted.kind: Predicted(b"")}
+CODINGS: Codings = {PACKED.kind: PACKED, Predicted.kind: Predicted()}
 """What every reader and writer has."""

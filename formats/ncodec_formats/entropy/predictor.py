@@ -74,24 +74,31 @@ class Predictor:
         """Returns the embeddings of codes of a layer."""
         return self._embeddings[layer][codes]
 
-    def context(self, below: "Floats", past: "Floats") -> "Floats":
-        """Returns contexts `[R, F, P * D]`.
+    def context(
+        self, below: "Floats", past: "Floats", begin: int = 0, stop: int | None = None
+    ) -> "Floats":
+        """Returns contexts `[R, F, P * D]`, of all frames or of those from `begin` to `stop`.
 
         Args:
             below: sums of the lower layers `[R, F, D]`.
             past: sums of what is known of the past: with the layer's own codes if it sees those.
+            begin: first frame.
+            stop: frame after the last.
         """
         import numpy as np
 
         rows, frames, width = below.shape
+        stop = frames if stop is None else stop
         tables = self.tables
-        out = np.zeros((rows, frames, tables.parts, width), np.float32)
-        out[:, :, 0] = below
+        out = np.zeros((rows, stop - begin, tables.parts, width), np.float32)
+        out[:, :, 0] = below[:, begin:stop]
         for n in range(1, tables.before + 1):
-            out[:, n:, n] = past[:, : frames - n] if n < frames else 0
+            if stop > n:  # frames before the first are zeros
+                out[:, max(n - begin, 0) :, n] = past[:, max(begin - n, 0) : stop - n]
         for n in range(1, tables.after + 1):
-            out[:, : max(frames - n, 0), tables.before + n] = below[:, n:]
-        return np.clip(out, -127, 127, out=out).reshape(rows, frames, -1)
+            seen = below[:, begin + n : stop + n]
+            out[:, : seen.shape[1], tables.before + n] = seen
+        return np.clip(out, -127, 127, out=out).reshape(rows, stop - begin, -1)
 
     def units(self, layer: int, context: "Floats") -> "Floats":
         """Returns the units `[R, H]` of contexts `[R, P * D]`: whole numbers from 0 to 127."""
@@ -130,6 +137,21 @@ class Predictor:
                 out[rows] = units[rows] @ its.entries[block] + its.entry_bias[block]
         return out
 
+    def bits(self, layer: int, contexts: "Floats") -> "Floats":
+        """Returns what each code of a layer would cost, float32 `[R, N]`, in contexts `[R, P * D]`.
+
+        For those who choose codes; logarithms are not exact, and no decoder needs them.
+        """
+        import numpy as np
+
+        its, units = self.layers[layer], self.units(layer, contexts)
+        blocks = _bits_of(self.block_frequencies(layer, units))
+        places = np.empty((len(units), len(its.entries), its.count), np.float32)
+        for n, (entries, bias) in enumerate(zip(its.entries, its.entry_bias, strict=True)):
+            places[:, n] = _bits_of(self._frequencies(units @ entries + bias))
+        places += blocks[:, :, None]
+        return places.reshape(len(units), -1)[:, its.places]
+
     def _frequencies(self, logits: "Floats") -> "Integers":
         import numpy as np
 
@@ -140,6 +162,13 @@ class Predictor:
         scale = ((1 << 42) // total) * 2.0**-26
         weights *= scale[:, None]
         return np.maximum(np.floor(weights, out=weights), 1).astype(np.int64)
+
+
+def _bits_of(frequencies: "Integers") -> "Floats":
+    import numpy as np
+
+    values = frequencies.astype(np.float32)
+    return np.log2(values.sum(axis=1, keepdims=True)) - np.log2(values)
 
 
 def padded(rows: Sequence[bytes], more: int) -> "NDArray[np.uint8]":

@@ -21,7 +21,7 @@ MAGIC = b"ECPT"
 VERSION = 1
 HASH_SIZE = 16
 MAX_BYTES = 4 << 20
-MAX_CONTEXT, MAX_WIDTH, MAX_UNITS, MAX_PLACES = 8, 64, 256, 256
+MAX_CONTEXT, MAX_WIDTH, MAX_UNITS, MAX_CODES = 8, 64, 256, 4096
 MAX_LAYERS = 64
 EXACT = 1 << 24
 """Whole numbers below this are exact in float32, whatever the order of a sum."""
@@ -197,8 +197,8 @@ def _check_layer(
     matrices = (embedding, layer.inputs, layer.blocks, layer.entries)
     if tuple(m.shape for m in matrices) != expected or len(layer.input_bias) != units:
         raise ArgumentError(f"matrices of {[m.shape for m in matrices]}; must be {expected}")
-    if not blocks or entries % blocks or max(blocks, entries // blocks) > MAX_PLACES:
-        raise LimitError(f"{blocks} blocks of {entries} codes; at most {MAX_PLACES} of equal size")
+    if entries > MAX_CODES or not blocks or entries % blocks:
+        raise LimitError(f"{entries} codes in {blocks} blocks; at most {MAX_CODES}, in equal ones")
     if not np.array_equal(np.sort(layer.places), np.arange(entries)):
         raise ArgumentError("places: must be each place once")
     for matrix in matrices:
@@ -224,22 +224,20 @@ def register(finder: Finder) -> None:
     _FINDERS.append(finder)
 
 
-def find(wanted: bytes) -> Tables:
-    """Returns the tables with a hash.
+def find(wanted: bytes, instead: Tables | None = None) -> Tables:
+    """Returns the tables with a hash; `instead` are those that there are, for the error.
 
     Raises:
         TablesError: nobody has them.
     """
     if wanted not in _FOUND:
-        found = next((tables for finder in _FINDERS if (tables := finder(wanted))), None)
-        if found is None:
-            raise TablesError(
-                f"coded with prediction tables {wanted.hex()[:12]}, which are not on this machine"
-            )
-        if found.hash != wanted:
-            raise TablesError(
-                f"coded with prediction tables {wanted.hex()[:12]}; those here are "
-                f"{found.hash.hex()[:12]}"
-            )
-        _FOUND[wanted] = found
+        for finder in _FINDERS:
+            tables = finder(wanted)
+            if tables is not None and tables.hash == wanted:
+                _FOUND[wanted] = tables
+                break
+            instead = tables or instead
+        else:
+            here = f"those here are {instead.hash.hex()[:12]}" if instead else "none are here"
+            raise TablesError(f"coded with prediction tables {wanted.hex()[:12]}; {here}")
     return _FOUND[wanted]
