@@ -157,19 +157,27 @@ def clean(pairs: Iterable[tuple[str, str]], source: Source) -> Tags:
     room = MAX_TAGS
     for name, text in pairs:
         key = name.lower().strip()
-        value = text.replace("\0", " ").strip().encode(errors="replace").decode()
+        value = _speakable(text).strip()
         size = len(value.encode())
-        plain = key and all(" " <= letter <= "}" and letter != "=" for letter in key)
-        if not plain or not value or len(key) > 64 or _DROPPED.fullmatch(key):
+        if not key or not value or _DROPPED.fullmatch(key) or (key, value) == ("language", "und"):
             continue
-        if (key, value) == ("language", "und"):
-            continue
-        if size > MAX_VALUE or size > room:
+        if len(key) > 64 or not all(" " <= letter <= "}" and letter != "=" for letter in key):
+            source.note(f"tag {key[:32]!r} left out: names are ASCII, of at most 64 letters")
+        elif size > MAX_VALUE or size > room:
             source.note(f"tag {key!r} left out: {size} bytes")
         elif (key, value) not in kept:
             kept.append((key, value))
             room -= size + len(key)
     return tuple(kept)
+
+
+def writable(tags: Tags) -> Tags:
+    """Return tags that any format takes: without NUL, and in Unicode that is whole."""
+    return tuple((_speakable(key), _speakable(value)) for key, value in tags)
+
+
+def _speakable(text: str) -> str:
+    return text.replace("\0", " ").encode(errors="replace").decode()
 
 
 def _text(data: bytes) -> str:
@@ -286,7 +294,7 @@ def _pairs_of(frames: list[id3.Frame]) -> list[tuple[str, str]]:
         key = _ID3_KEYS.get(frame.name)
         if frame.name == "TXXX":
             pairs += [(frame.label, text) for text in frame.texts]
-        elif frame.name == "COMM" and not frame.label:
+        elif frame.name == "COMM" and not frame.label.startswith("iTun"):
             pairs += [("comment", text) for text in frame.texts]
         elif frame.name == "USLT":
             pairs += [("lyrics", text) for text in frame.texts]

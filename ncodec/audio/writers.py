@@ -17,7 +17,7 @@ from ncodec.audio.layout import FLAC_MASKS, mask_of, speakers, to_vorbis
 from ncodec.audio.output import Output
 from ncodec.audio.pcm import Samples, check_format, count_clipped, encode_pcm, quantize_pcm
 from ncodec.audio.resample import Resampler
-from ncodec.audio.tags import MASK_KEY, Tags, wav_chunks, write_tags
+from ncodec.audio.tags import MASK_KEY, Tags, wav_chunks, writable, write_tags
 from ncodec.audio.wav import WavWriter
 from ncodec.errors import ArgumentError
 
@@ -137,7 +137,7 @@ def open_writer(
     check_format(sample_rate, channels)
     lossy = _check_asked(container, channels, encoding, quality)
     encoding = encoding or ("f32" if lossy else "s16")
-    notes: list[str] = []
+    tags, notes = writable(tags), list[str]()
     rate = _rate(container, sample_rate)
     if rate != sample_rate:
         notes.append(f"resampled to {rate} Hz: {container} has no {sample_rate} Hz")

@@ -263,6 +263,24 @@ def test_pictures_and_values_without_room_are_named():
     assert notes == ["1 picture left out", f"tag 'lyrics' left out: {MAX_VALUE * 3 - 1} bytes"]
 
 
+@pytest.mark.parametrize("container", ["flac", "ogg", "opus", "mp3", "aiff", "wav", "caf"])
+def test_tags_of_odd_text_are_written_as_far_as_they_can_be(container):
+    odd = (("a", "x\0y"), ("b", "\udcff"), ("c", "\x1b[31m\r\n"), ("ünï\tx", "v"), ("k" * 99, "v"),
+           ("long", "x" * 10000), ("empty", ""))  # fmt: skip
+    data, _ = written(tone(9000), container, tags=odd)
+    found, notes = tags_of(data)
+    assert {("a", "x y"), ("b", "?"), ("c", "\x1b[31m")} <= set(found)
+    assert "tag 'long' left out: 10000 bytes" in notes
+    assert any(note.startswith(f"tag '{'k' * 32}' left out") for note in notes)
+    assert open_audio(io.BytesIO(data)).read(10000).shape[1] == 9000
+
+
+def test_names_that_a_header_does_not_take_are_told():
+    data = tag(frame(b"TXXX", "\3日本\0x".encode())) + written(tone(9000), "mp3")[0]
+    told = "tag '日本' left out: names are ASCII, of at most 64 letters"
+    assert tags_of(data) == ((), [told])
+
+
 @given(st.binary(max_size=300), st.sampled_from([2, 3, 4]), st.integers(0, 255))
 @settings(deadline=None, max_examples=200)
 def test_no_bytes_in_a_tag_are_an_error(data, version, flags):
