@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -15,7 +16,7 @@ from ncodec import errors
 from ncodec.errors import ArgumentError
 from ncodec.files import atomic_output, same_file, spooled
 from ncodec_cli import line, parameters
-from ncodec_cli.completing import complete_models
+from ncodec_cli.completing import AnyPath, complete_models
 from ncodec_cli.parameters import Between
 from ncodec_cli.signals import output_open
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(readable=False)
+PATH = AnyPath()
 """A path or "-". Shells complete it; whether it can be used, the command says."""
 
 skip_existing_option = click.option(
@@ -161,7 +162,12 @@ def open_input(path: str) -> Generator[BinaryIO]:
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as file:
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.EISDIR, errno.ESTALE):  # of reading, not writing
+                error.filename = error.filename or path
+            raise
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -54,7 +55,21 @@ def complete_recipes(
     return [*_files(incomplete, {".toml"}), *_begun(recipes, incomplete)]
 
 
-class Files(click.Path):
+class AnyPath(click.Path):
+    """A path or "-", but not nothing."""
+
+    def __init__(self) -> None:
+        """Check nothing else."""
+        super().__init__(readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what names no file, such as a variable of a script that is not set."""
+        if not value:
+            self.fail("'': names no file")
+        return super().convert(value, param, ctx)
+
+
+class Files(AnyPath):
     """A path or "-"; shells offer folders, and files of these endings.
 
     Whether it can be used, the command says.
@@ -62,7 +77,7 @@ class Files(click.Path):
 
     def __init__(self, *endings: str, audio: bool = False) -> None:
         """Take endings as in ".ecdc"; with `audio` those of all audio files are added."""
-        super().__init__(readable=False)
+        super().__init__()
         self._endings, self._audio = frozenset(endings), audio
 
     def shell_complete(

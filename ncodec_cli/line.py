@@ -170,6 +170,7 @@ def result(source: str, target: str, text: str, *, single: bool = True) -> str:
 
     Where files are not single, a line of each must do: the source alone tells which it is.
     """
+    source, target = (name.replace("\n", "\\n") for name in (source, target))
     columns = room()
     both = cells(source) + cells(target)
     if columns is None or both + cells(text) + 6 <= columns:

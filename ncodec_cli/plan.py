@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ncodec.errors import ArgumentError, counted
+from ncodec.files import same_file
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
 _SOUND = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"))
@@ -272,18 +273,28 @@ def _named(pairs: list[tuple[str, str, str]], kind: Kind) -> list[Job]:
     def target(folder: str, name: str, whole: bool) -> str:
         return os.path.join(folder, kind.renamed(name, whole=whole))
 
-    count = Counter(target(folder, name, whole=False) for _, folder, name in pairs)
+    count = Counter(_place(target(folder, name, whole=False)) for _, folder, name in pairs)
     jobs, made = list[Job](), dict[str, str]()
     for source, folder, name in pairs:
-        path = target(folder, name, whole=count[target(folder, name, whole=False)] > 1)
-        if path in made:
+        path = target(folder, name, whole=count[_place(target(folder, name, whole=False))] > 1)
+        before = made.get(_place(path))
+        if before is not None and same_file(before, source):
+            names = source if before == source else f"{before} and {source}"
+            raise ArgumentError(f"{names}: the same file is given twice; an output is another file")
+        if before is not None:
             raise ArgumentError(
-                f"{made[path]} and {source} would both become {path}: "
+                f"{before} and {source} would both become {path}: "
                 "give them folders of their own, or the folder that they are both below"
             )
-        made[path] = source
+        made[_place(path)] = source
         jobs.append(Job(source, path, new_folder=True))
     return jobs
+
+
+def _place(path: str) -> str:
+    """Return where a file would lie, however the way there is written."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _nothing(paths: tuple[str, ...], kind: Kind) -> str:

@@ -54,7 +54,7 @@ def naming(name: str, *kinds: type[NcodecError]) -> Generator[None]:
     try:
         yield
     except NcodecError as error:
-        if kinds and not isinstance(error, kinds):
+        if (kinds and not isinstance(error, kinds)) or str(error).startswith(f"{name}: "):
             raise
         raise type(error)(f"{name}: {error}") from error
 

@@ -44,7 +44,11 @@ class Source:
         """Read exactly `size` bytes, fewer only at the end."""
         parts: list[bytes] = []
         while size > 0:
-            data = self.file.read(min(size, 1 << 24))
+            try:
+                data = self.file.read(min(size, 1 << 24))
+            except OSError as error:
+                error.filename = error.filename or self.name
+                raise
             if not data:
                 break
             if self._copy is not None:

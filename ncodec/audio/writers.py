@@ -323,7 +323,7 @@ class SoundFileSink:
         """Return the tag that says the speakers in FLAC; other formats have their own."""
         out = self._out
         mask = mask_of(out.mask, out.channels)
-        if out.container == "flac" and mask != FLAC_MASKS[out.channels] and out.mask is not None:
+        if out.container == "flac" and mask != FLAC_MASKS[out.channels]:
             return ((MASK_KEY, f"{mask:#06x}"),)
         if self._vorbis and out.channels > 2 and mask != FLAC_MASKS[out.channels]:
             usual = speakers(FLAC_MASKS[out.channels])

@@ -1,3 +1,4 @@
+import errno
 import io
 import logging
 import os
@@ -274,3 +275,12 @@ def test_flac_with_more_sound_than_its_header_says(promised) -> None:
     whole[22:26] = promised.to_bytes(4, "big")
     with pytest.raises(BadFileError, match=f"more sound than the {promised} samples"):
         read_all(io.BytesIO(whole))
+
+
+def test_errors_of_reading_name_the_file():
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error: 'tape'"):
+        open_audio(Broken(), name="tape")

@@ -64,7 +64,8 @@ def test_ogg_keeps_channels_at_their_speakers(container, channels):
 @pytest.mark.parametrize("make", [Pipe, io.BytesIO])
 @pytest.mark.parametrize("container", ["wav", "flac", "caf", "aiff"])
 @pytest.mark.parametrize(
-    ("channels", "mask"), [(4, 0x107), (6, 0x60F), (2, 0x30), (4, None), (7, 0x70F), (3, 0)]
+    ("channels", "mask"),
+    [(4, 0x107), (6, 0x60F), (2, 0x30), (4, None), (7, 0x70F), (7, None), (3, 0)],
 )
 def test_masks_are_written_and_read(make, container, channels, mask):
     data, _ = written(noise(channels, 500), container, mask=mask)

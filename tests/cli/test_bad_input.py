@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -127,6 +128,10 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
         ("tag a.ecdc --set ä=1", 1, "must be printable ASCII"),
         ("tag a.ecdc --json --clear", 2, "not together with changes"),
         ("verify", 2, "Missing argument 'FILE...'"),
+        ("verify ''", 2, "'': names no file"),
+        ("peel a.ecdc '' --bw 3", 2, "'': names no file"),
+        ("peel a.ecdc -o '' --bw 3", 2, "'': names no file"),
+        ("convert a.ecdc a.ecdc -f", 1, "ncodec: error: a.ecdc: is the input"),
         ("infp a.ecdc", 2, "Did you mean 'info'?"),
         ("encode nothere.wav b.ecdc", 1, "nothere.wav: No such file"),
         ("enc nothere.wav b.ecdc", 1, "nothere.wav: No such file"),
@@ -143,7 +148,7 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
 )
 def test_values_out_of_range(ncodec, coded, args, status, text):
     Path("a.ecdc").write_bytes(coded)
-    ended = ncodec(*args.split())
+    ended = ncodec(*shlex.split(args))
     assert (ended.status, text in ended.err) == (status, True), ended.err
     assert contents() == {"a.ecdc": coded}
 

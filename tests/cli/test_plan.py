@@ -164,3 +164,19 @@ def test_cores_where_linux_functions_are_missing(monkeypatch, tmp_path):
     assert common.usable_cores() == 1
     (tmp_path / "none").write_text("max 100000\n")
     assert common.usable_cores() == 7
+
+
+@pytest.mark.parametrize(
+    "paths", ["a.wav ./a.wav", "a.wav a.wav", "in/deep/d.WAV in/linked/d.WAV", "a.wav in/../a.wav"]
+)
+def test_a_file_that_is_given_twice_is_told(here, paths):
+    with pytest.raises(ArgumentError, match="the same file is given twice"):
+        plan_jobs(tuple(paths.split()), None, CODE)
+
+
+def test_two_files_do_not_meet_by_another_way(here):
+    Path("in/deep/d.flac").touch()
+    assert pairs("in/deep/d.WAV in/linked/d.flac") == [
+        "in/deep/d.WAV in/deep/d.WAV.ecdc +",
+        "in/linked/d.flac in/linked/d.flac.ecdc +",
+    ]
