@@ -318,3 +318,84 @@ def _check_choice(name: str, value: str, *choices: str) -> None:
 def _check_heads(name: str, width: int, heads: int) -> None:
     if width % heads:
         raise ArgumentError(f"{name} {width}: must be a multiple of heads ({heads})")
+
+
+@dataclass(frozen=True)
+class HifiGanConfig(Config):
+    """HiFi-GAN (Kong, Kim, Bae 2020, arXiv:2010.05646); defaults are V1's at 22.05 kHz.
+
+    Attributes:
+        sample_rate: Hz.
+        bands: Of the mels that go in.
+        channels: Of the first layer; each rate halves them.
+        rates: Of the transposed convolutions; their product is the hop.
+        kernels: Of the transposed convolutions.
+        block_kernels: Of the branches of each residual block.
+        dilations: Of the branches' convolutions, branch after branch.
+        paired: Whether a convolution without dilation follows each dilated one (V1, V2).
+        edges: What stands beyond the ends in convolutions: "zeros" or "reflect" (SpeechBrain).
+        normalize: Whether mels are brought to mean 0 and deviation 1 by numbers of the model.
+        n_fft: Of the mels' STFT, in samples.
+        window: Length of its Hann window, in samples.
+        fmin: Lower edge of the lowest band in Hz.
+        fmax: Upper edge of the highest in Hz; None: half the rate.
+        log: "ln" or "log10".
+        floor: Least magnitude before the logarithm.
+        power_floor: Added to powers before the root.
+        centred: Whether frame k is centred on sample k * hop, and not on the middle of its hop.
+    """
+
+    _LEAST: ClassVar[Mapping[str, int]] = {"fmin": 0, "power_floor": 0}
+
+    sample_rate: int = 22050
+    bands: int = 80
+    channels: int = 512
+    rates: tuple[int, ...] = (8, 8, 2, 2)
+    kernels: tuple[int, ...] = (16, 16, 4, 4)
+    block_kernels: tuple[int, ...] = (3, 7, 11)
+    dilations: tuple[int, ...] = (1, 3, 5, 1, 3, 5, 1, 3, 5)
+    paired: bool = True
+    edges: str = "zeros"
+    normalize: bool = False
+    n_fft: int = 1024
+    window: int = 1024
+    fmin: float = 0.0
+    fmax: float | None = 8000.0
+    log: str = "ln"
+    floor: float = 1e-5
+    power_floor: float = 1e-9
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, allowed in (("edges", ("zeros", "reflect")), ("log", ("ln", "log10"))):
+            if getattr(self, name) not in allowed:
+                raise ArgumentError(
+                    f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}"
+                )
+        if len(self.rates) != len(self.kernels):
+            raise ArgumentError(f"rates {self.rates}, kernels {self.kernels}: must be as many")
+        if any(kernel < rate for kernel, rate in zip(self.kernels, self.rates, strict=True)):
+            raise ArgumentError(f"kernels {self.kernels}: must be at least the rates {self.rates}")
+        if any(kernel % 2 == 0 for kernel in self.block_kernels):
+            raise ArgumentError(f"block_kernels {self.block_kernels}: must be odd")
+        if len(self.dilations) % len(self.block_kernels):
+            raise ArgumentError(
+                f"dilations {self.dilations}: must be equally many for each of "
+                f"{len(self.block_kernels)} branches"
+            )
+        if self.channels % 2 ** len(self.rates):
+            raise ArgumentError(
+                f"channels {self.channels}: must be a multiple of {2 ** len(self.rates)}"
+            )
+        hop = prod(self.rates)
+        if not hop <= self.window <= self.n_fft or (self.n_fft - hop) % 2:
+            raise ArgumentError(
+                f"hop {hop}, window {self.window}, n_fft {self.n_fft}: must not fall, and n_fft "
+                "must be longer than the hop by an even number"
+            )
+
+    @property
+    def hop(self) -> int:
+        """Samples a frame."""
+        return prod(self.rates)

@@ -16,6 +16,7 @@ from ncodec.config import (
     DacConfig,
     EncodecConfig,
     EncodecLMConfig,
+    HifiGanConfig,
     MimiConfig,
     SpectralConfig,
 )
@@ -87,6 +88,16 @@ FAMILIES: Mapping[str, Family] = {
             MimiConfig,
             "ncodec.models.mimi:MimiModel",
             (f"{_LAYOUTS}.mimi:HF_MIMI",),
+        ),
+        Family(
+            "hifigan",
+            "vocoder",
+            HifiGanConfig,
+            "ncodec.vocoder.model:Vocoder",
+            tuple(
+                f"{_LAYOUTS}.hifigan:{x}"
+                for x in ("OFFICIAL", "HF_HIFIGAN", "COQUI", "SPEECHBRAIN", "PWG", "BIGVGAN")
+            ),
         ),
         Family(
             "spectral",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 from ncodec.nn import Conv1d, ConvTranspose1d
-from ncodec.streaming import Residual, Sequential, Streamable
+from ncodec.streaming import Mean, Residual, Sequential, Streamable
 
 
 def first_input(layer: Streamable, output: int) -> int:
@@ -40,6 +41,9 @@ def _through(
     if isinstance(layer, Residual):
         straight = output if layer.shortcut is None else side(layer.shortcut, output)
         return outermost(side(layer.branch, output), straight)
+    if isinstance(layer, Mean):
+        inputs = [side(branch, output) for branch in layer]
+        return reduce(outermost, inputs)
     return output
 
 
@@ -61,8 +65,22 @@ class ReceptiveField(NamedTuple):
     samples: int
 
 
-def receptive_field_of(encoder: Streamable, decoder: Streamable, hop: int) -> ReceptiveField:
-    """Work out the receptive field of an encoder and a decoder without recurrence."""
+class DecoderField(NamedTuple):
+    """What follows for what makes H samples of each frame.
+
+    Attributes:
+        held: Samples that it still holds when F frames, F * H samples, have come.
+        preroll_frames: Frames before one that its audio depends on.
+        postroll_frames: Frames after one that its audio depends on.
+    """
+
+    held: int
+    preroll_frames: int
+    postroll_frames: int
+
+
+def decoder_field_of(decoder: Streamable, hop: int) -> DecoderField:
+    """Work out the receptive field of a decoder without recurrence."""
     frame = 1 << 16  # any, far from the start
     samples = range(frame * hop, (frame + 1) * hop)
     first = min(first_input(decoder, t) for t in samples)
@@ -70,10 +88,18 @@ def receptive_field_of(encoder: Streamable, decoder: Streamable, hop: int) -> Re
     end = frame * hop
     while last_input(decoder, end - 1) >= frame:
         end -= 1
+    return DecoderField(frame * hop - end, frame - first, last - frame)
+
+
+def receptive_field_of(encoder: Streamable, decoder: Streamable, hop: int) -> ReceptiveField:
+    """Work out the receptive field of an encoder and a decoder without recurrence."""
+    field = decoder_field_of(decoder, hop)
+    frame = 1 << 16
+    first, last = frame - field.preroll_frames, frame + field.postroll_frames
     return ReceptiveField(
         encoder_lookahead=max(0, last_input(encoder, 0) + 1 - hop),
-        decoder_held=frame * hop - end,
-        preroll_frames=frame - first,
-        postroll_frames=last - frame,
+        decoder_held=field.held,
+        preroll_frames=field.preroll_frames,
+        postroll_frames=field.postroll_frames,
         samples=last_input(encoder, last) - first_input(encoder, first) + 1,
     )

@@ -3,7 +3,7 @@
 from ncodec.nn.conv import Conv1d
 from ncodec.nn.lstm import LSTM
 from ncodec.nn.norm import SegmentNorm
-from ncodec.nn.pointwise import ELU, Pointwise, Snake, Tanh
+from ncodec.nn.pointwise import ELU, LeakyReLU, Pointwise, Snake, Tanh
 from ncodec.nn.transposed import ConvTranspose1d
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LSTM",
     "Conv1d",
     "ConvTranspose1d",
+    "LeakyReLU",
     "Pointwise",
     "SegmentNorm",
     "Snake",

@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ncodec.kernels import plain
 from ncodec.kernels.table import function
@@ -49,6 +50,22 @@ class ELU(Pointwise):
         if x.requires_grad or not x.is_cpu or x.numel() < _FEW:
             return plain.elu(x)
         return function("elu", x.dtype)(x)
+
+
+class LeakyReLU(Pointwise):
+    """x above 0, `slope` x below.
+
+    Args:
+        slope: Below 0.
+    """
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """Return the values."""
+        return functional.leaky_relu(x, self.slope)
 
 
 class Tanh(Pointwise):

@@ -1,12 +1,13 @@
 """Streams: the protocol of layers, chains of them, rows of states, and how files overlap."""
 
-from ncodec.streaming.layers import Residual, Sequential
+from ncodec.streaming.layers import Mean, Residual, Sequential
 from ncodec.streaming.overlap import Relay, TiledSequential
 from ncodec.streaming.protocol import State, Streamable, join_all, join_time
 from ncodec.streaming.rows import stack_rows, take_rows
 from ncodec.streaming.tree import shape_of, tensors_of, with_tensors
 
 __all__ = [
+    "Mean",
     "Relay",
     "Residual",
     "Sequential",

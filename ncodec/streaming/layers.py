@@ -122,6 +122,65 @@ class Residual(Streamable):
         assert not any(left), "branch and shortcut must give equally many samples"
 
 
+class Mean(Streamable):
+    """The mean of branches that may look ahead differently (HiFi-GAN's receptive-field fusion).
+
+    What a branch has released waits for those that look further.
+
+    Args:
+        *branches: At least one; each gives as many samples as it takes.
+
+    Raises:
+        ArgumentError: There is no branch.
+    """
+
+    def __init__(self, *branches: Streamable) -> None:
+        super().__init__()
+        if not branches:
+            raise ArgumentError("Mean needs at least one branch")
+        self.branches = nn.ModuleList(branches)
+
+    def __iter__(self) -> Any:
+        return iter(self.branches)
+
+    def initial_state(
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Return each branch's state and its empty queue."""
+        return tuple((branch.initial_state(batch, device, dtype), None) for branch in self)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the means that all branches are ready for."""
+        states: list[State] = []
+        queues: list[Tensor] = []
+        for branch, (before, waiting) in zip(self, state, strict=True):
+            y, after = branch.step(x, before)
+            states.append(after)
+            queues.append(_queued(waiting, y))
+        ready = min(queue.shape[2] for queue in queues)
+        rests = [_rest(queue, ready) for queue in queues]
+        return self._mean([queue[..., :ready] for queue in queues]), tuple(
+            zip(states, rests, strict=True)
+        )
+
+    def flush(self, state: State) -> Tensor:
+        """Return the last means."""
+        ends: list[Tensor] = []
+        for branch, (its, waiting) in zip(self, state, strict=True):
+            ends.append(_queued(waiting, branch.flush(its)))
+        assert len({end.shape[2] for end in ends}) == 1, "branches must give equally many samples"
+        return self._mean(ends)
+
+    def _mean(self, parts: list[Tensor]) -> Tensor:
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total / len(parts)
+
+
 def _ended(layer: Streamable, state: State, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
     """Feed the last pieces to a layer, and end it."""
     for x in pieces:

@@ -1,0 +1,155 @@
+"""What a vocoder is to those who use it, beside `CompressionModel`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ncodec.checkpoints.loading import load_any
+from ncodec.config import HifiGanConfig
+from ncodec.errors import ArgumentError, CheckpointError
+from ncodec.models.checks import as_samples
+from ncodec.models.receptive_field import decoder_field_of
+from ncodec.streaming import State
+from ncodec.vocoder.generator import generator
+from ncodec.vocoder.log_mel import LogMel
+
+_MARGIN = 1.5
+"""Natural logarithms that mels may lie beyond what sound at full scale can give."""
+
+
+class Vocoder(nn.Module):
+    """HiFi-GAN: log mels `[B, bands, F]` to audio `[B, 1, F * hop]`.
+
+    Steps and states are pure, as those of codecs: one model serves many streams.
+
+    Attributes:
+        name: Of the model.
+        sample_rate: Of the audio in Hz.
+        hop: Samples a frame.
+        bands: Of a mel.
+        latency_samples: Samples that a stream holds back.
+        preroll_frames: Frames before one that its audio depends on; as many after it.
+    """
+
+    config_type: ClassVar[Any] = HifiGanConfig
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: HifiGanConfig, name: str = "hifigan") -> None:
+        super().__init__()
+        self.config, self.name = config, name
+        self.sample_rate, self.hop, self.bands = config.sample_rate, config.hop, config.bands
+        self.generator = generator(config)
+        self.front_end = LogMel(config)
+        field = decoder_field_of(self.generator, config.hop)
+        self.latency_samples = field.held
+        self.preroll_frames, self.postroll_frames = field.preroll_frames, field.postroll_frames
+        if config.normalize:
+            self.register_buffer("mean", torch.zeros(config.bands))
+            self.register_buffer("deviation", torch.ones(config.bands))
+
+    @classmethod
+    def get_pretrained(
+        cls, name: str | os.PathLike[str], device: str | torch.device = "cpu"
+    ) -> Vocoder:
+        """Load a vocoder by its name or by its file, ready for use.
+
+        Raises:
+            CheckpointError: There is none, or it is something else.
+        """
+        model = load_any(name, device)
+        if not isinstance(model, cls):
+            raise CheckpointError(f"{name}: is no vocoder")
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def mel(self, audio: Tensor) -> Tensor:
+        """Return the mels `[B, bands, F]` of audio `[B, 1, T]`, `[B, T]` or `[T]`, as it takes them.
+
+        Raises:
+            ArgumentError: It is no audio, is not finite, or is too short for a frame.
+        """
+        samples = as_samples(audio).to(self.device)
+        if samples.dim() == 1:
+            samples = samples[None]
+        if samples.dim() == 2:
+            samples = samples[:, None]
+        if samples.dim() != 3 or samples.shape[1] != 1:
+            raise ArgumentError(
+                f"audio of shape {list(samples.shape)}: must be [batch, 1, samples]"
+            )
+        if not bool(samples.isfinite().all()):
+            raise ArgumentError("audio: has samples that are not finite")
+        with torch.no_grad():
+            return self.front_end(samples)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Return audio `[B, 1, F * hop]` of mels `[B, bands, F]`.
+
+        Raises:
+            ArgumentError: They are not mels of this model.
+        """
+        return self.generator(self._prepared(mel))
+
+    def initial_state(self, batch: int = 1) -> State:
+        """Return the state before the first frame of `batch` streams."""
+        if batch < 1:
+            raise ArgumentError(f"batch {batch}: must be positive")
+        return self.generator.initial_state(batch, self.device)
+
+    def step(self, mel: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take the next frames `[B, bands, F]`; return the samples that are final, and the state."""
+        return self.generator.step(self._prepared(mel), state)
+
+    def flush(self, state: State) -> Tensor:
+        """End the streams: return the samples that were held back."""
+        return self.generator.flush(state)
+
+    def check_mel(self, mel: Tensor) -> Tensor:
+        """Return mels `[B, bands, F]` as float32 where the model is.
+
+        Raises:
+            ArgumentError: Shape, type or values cannot be those of this model's mels.
+        """
+        if not mel.is_floating_point():
+            raise ArgumentError(f"mels of {mel.dtype}: must be floats, logarithms of magnitudes")
+        if mel.dim() != 3 or mel.shape[1] != self.bands:
+            turned = mel.dim() == 3 and mel.shape[2] == self.bands
+            hint = ": bands come before frames" if turned else ""
+            raise ArgumentError(
+                f"mels of shape {list(mel.shape)}: {self.name} takes "
+                f"[batch, {self.bands}, frames]{hint}"
+            )
+        mel = mel.to(self.device, torch.float32)
+        if mel.numel():
+            self._check_range(mel)
+        return mel
+
+    def _check_range(self, mel: Tensor) -> None:
+        if not bool(mel.isfinite().all()):
+            raise ArgumentError("mels: have values that are not finite")
+        config = self.config
+        unit = 1.0 if config.log == "ln" else torch.tensor(10.0).log().item()
+        low = float(torch.tensor(config.floor).log()) / unit
+        # a sine at full scale: half the window's sum, and the filters' areas are below 0.1
+        high = (float(torch.tensor(config.n_fft / 2).log()) + _MARGIN) / unit
+        least, most = float(mel.min()), float(mel.max())
+        if least < low - _MARGIN / unit or most > high:
+            raise ArgumentError(
+                f"mels from {least:.1f} to {most:.1f}: {self.name} takes {config.log} of magnitudes, "
+                f"{low:.1f} (silence) to about {high:.1f}; are these in dB, or normalised?"
+            )
+
+    def _prepared(self, mel: Tensor) -> Tensor:
+        mel = self.check_mel(mel)
+        if self.config.normalize:
+            mel = (mel - self.mean[:, None]) / self.deviation[:, None]
+        return mel
