@@ -25,6 +25,8 @@ COMMANDS = {
     "record": ("ncodec_cli.record:record", "Record from the microphone."),
     "live": ("ncodec_cli.live:live", "Hear the codec on the microphone, at once."),
     "devices": ("ncodec_cli.devices:devices", "List sound devices."),
+    "mel": ("ncodec_cli.vocode:mel", "Compute the mel spectrograms that a vocoder takes."),
+    "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),
     "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
     "train": ("ncodec_cli.train:train", "Train a model."),
     "bench": ("ncodec_cli.bench:bench", "Measure quality, bitrate and speed."),

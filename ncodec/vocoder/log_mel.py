@@ -22,8 +22,8 @@ class LogMel(Conv1d):
     """Samples `[B, 1, T]` to log mels `[B, bands, F]`; windows lie as those of a convolution.
 
     Periodic Hann windows in frames of `n_fft`, the signal reflected at its ends, magnitudes, mels
-    of Slaney's scale and area (librosa's), logarithm above a floor. Uncentred, frame k is centred on
-    the middle of its hop, and T samples give T // hop frames (jik876/hifi-gan, meldataset.py);
+    of Slaney's scale and area (librosa's), logarithm above a floor. Uncentred, frame k is centred
+    on the middle of its hop, and T samples give T // hop frames (jik876/hifi-gan, meldataset.py);
     centred, on sample k * hop, and there is one frame more.
 
     Args:

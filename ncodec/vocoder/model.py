@@ -72,7 +72,7 @@ class Vocoder(nn.Module):
         return next(self.parameters()).device
 
     def mel(self, audio: Tensor) -> Tensor:
-        """Return the mels `[B, bands, F]` of audio `[B, 1, T]`, `[B, T]` or `[T]`, as it takes them.
+        """Return the mels `[B, bands, F]` of audio `[B, 1, T]`, `[B, T]` or `[T]`.
 
         Raises:
             ArgumentError: It is no audio, is not finite, or is too short for a frame.
@@ -106,7 +106,7 @@ class Vocoder(nn.Module):
         return self.generator.initial_state(batch, self.device)
 
     def step(self, mel: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take the next frames `[B, bands, F]`; return the samples that are final, and the state."""
+        """Take the next frames `[B, bands, F]`; return the samples that are final, and a state."""
         return self.generator.step(self._prepared(mel), state)
 
     def flush(self, state: State) -> Tensor:
@@ -144,8 +144,9 @@ class Vocoder(nn.Module):
         least, most = float(mel.min()), float(mel.max())
         if least < low - _MARGIN / unit or most > high:
             raise ArgumentError(
-                f"mels from {least:.1f} to {most:.1f}: {self.name} takes {config.log} of magnitudes, "
-                f"{low:.1f} (silence) to about {high:.1f}; are these in dB, or normalised?"
+                f"mels from {least:.1f} to {most:.1f}: {self.name} takes {config.log} of "
+                f"magnitudes, {low:.1f} (silence) to about {high:.1f}; are these in dB, or "
+                "normalised?"
             )
 
     def _prepared(self, mel: Tensor) -> Tensor:

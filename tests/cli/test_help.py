@@ -40,7 +40,10 @@ def examples(command):
 
 EVERY = [(name, line) for name, command in ALL.items() for line in examples(command)]
 # These want a sound device, the network, another model, or minutes.
-UNRUN = ("play", "record", "live", "devices", "models", "train", "bench", "convert")
+UNRUN = (
+    *("play", "record", "live", "devices", "models", "train", "bench", "convert"),
+    *("mel", "vocode"),  # of vocoders that do not come with the package
+)
 
 
 INSTEAD = {"1:30": "0:01", "2:00": "0:02", "1.5": "2"}

@@ -103,16 +103,12 @@ def as_pwg(state: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def as_coqui(state: dict[str, torch.Tensor]) -> dict[str, Any]:
-    new = {
-        "weight_g": "parametrizations.weight.original0",
-        "weight_v": "parametrizations.weight.original1",
-    }
-    return {
-        "model": {
-            f"{key.rpartition('.')[0]}.{new.get(key.rpartition('.')[2], key.rpartition('.')[2])}": value
-            for key, value in state.items()
-        }
-    }
+    out: dict[str, torch.Tensor] = {}
+    for key, value in state.items():
+        stem, _, end = key.rpartition(".")
+        ends = {"weight_g": "original0", "weight_v": "original1"}
+        out[f"{stem}.parametrizations.weight.{ends[end]}" if end in ends else key] = value
+    return {"model": out}
 
 
 LAYOUTS = {

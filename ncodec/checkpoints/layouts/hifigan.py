@@ -24,7 +24,7 @@ from ncodec.checkpoints.layouts.common import (
 from ncodec.config import HifiGanConfig
 from ncodec.errors import ArgumentError, CheckpointError
 
-_DILATIONS = {
+_DILATIONS: Mapping[tuple[bool, tuple[int, ...]], tuple[int, ...]] = {
     (True, (3, 7, 11)): (1, 3, 5) * 3,
     (False, (3, 5, 7)): (1, 2, 2, 6, 3, 12),
 }
@@ -227,8 +227,8 @@ def _read_hf(
     config = _config(official, beside, kind)
     mean, scale = official.pop("mean", None), official.pop("scale", None)
     own = _to_own(official, config)
-    config["normalize"] = mean is not None and bool(beside.get("normalize_before", True))
-    if config["normalize"]:
+    if mean is not None and scale is not None and beside.get("normalize_before", True):
+        config["normalize"] = True
         own |= {"mean": mean, "deviation": scale}
     return config, own
 
