@@ -32,6 +32,7 @@ from ncodec_cli.progress import clock
 
 if TYPE_CHECKING:
     from ncodec.vocoder import Vocoder
+    from ncodec.vocoder.files import Vocoded
 
 _ARRAYS = frozenset({".npy", ".npz", ".safetensors"})
 
@@ -152,22 +153,27 @@ def vocode(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
                 frames=frames,
                 progress=progress,
             )
-        seconds = done.samples / done.sample_rate
-        fields = {
-            "frames": done.frames,
-            "seconds": seconds,
-            "samples": done.samples,
-            "sample_rate": done.sample_rate,
-            "bytes": file_size(job.target),
-            "clipped": done.clipped,
-        }
-        text = f"{clock(seconds, digits=3)}, {counted(done.frames, 'frame')}, {done.sample_rate} Hz"
-        say_made(job.source, job.target, text, fields, options, single=batch.single)
-        if done.clipped:
-            what = f"{name_of_output(job.target)}: {counted(done.clipped, 'sample')} clipped"
-            say_error(f"{what} (--encoding f32 keeps them)", "note", quiet=options["quiet"])
+        _tell(job, done, options, single=batch.single)
 
     batch.run(work)
+
+
+def _tell(job: Job, done: Vocoded, options: dict[str, Any], *, single: bool) -> None:
+    """Say what was made of a file."""
+    seconds = done.samples / done.sample_rate
+    fields = {
+        "frames": done.frames,
+        "seconds": seconds,
+        "samples": done.samples,
+        "sample_rate": done.sample_rate,
+        "bytes": file_size(job.target),
+        "clipped": done.clipped,
+    }
+    text = f"{clock(seconds, digits=3)}, {counted(done.frames, 'frame')}, {done.sample_rate} Hz"
+    say_made(job.source, job.target, text, fields, options, single=single)
+    if done.clipped:
+        what = f"{name_of_output(job.target)}: {counted(done.clipped, 'sample')} clipped"
+        say_error(f"{what} (--encoding f32 keeps them)", "note", quiet=options["quiet"])
 
 
 def _container(target: str) -> str:
