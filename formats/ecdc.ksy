@@ -7,7 +7,8 @@ meta:
   endian: be
 doc: |
   One link of an ECDC file, after SPEC.md. The header's keys must stand in the order in which they are
-  written, and all layers must be packed bits. Checks are read, not compared.
+  written; layers must be packed bits, or predicted ones with packed ones above. Checks are read, not
+  compared, and what is predicted is not decoded.
 seq:
   - id: header
     type: header
@@ -26,6 +27,11 @@ instances:
     doc: Counts and sizes of codebooks, by turns.
   packet_frames:
     value: header.map.entries[6].value.as_int
+  kinds:
+    type: find(10)
+  predicted:
+    value: "kinds.result < 0 ? 0 : header.map.entries[kinds.result].value.items[1].as_int != 1 ? 0 : header.map.entries[kinds.result].value.items[0].as_int"
+    doc: How many of the lowest layers are predicted.
 enums:
   packet_type:
     0: codes
@@ -34,6 +40,21 @@ enums:
     3: redundancy
     4: gap
 types:
+  find:
+    doc: Where the payload kinds stand in the header's map; -1 if nowhere.
+    params:
+      - id: at
+        type: s4
+    instances:
+      beyond:
+        value: at >= _root.header.map.entries.size
+      here:
+        value: "beyond ? false : _root.header.map.entries[at].key.text == 'k'"
+      next:
+        type: find(at + 1)
+        if: not (beyond or here)
+      result:
+        value: "beyond ? -1 : here ? at : next.result.as<s4>"
   header:
     seq:
       - id: magic
@@ -84,6 +105,11 @@ types:
       - id: layers_given
         type: varint
         if: (kind & 0x40) != 0
+      - id: lengths
+        type: varint
+        repeat: expr
+        repeat-expr: "layers < _root.predicted ? layers : _root.predicted"
+        doc: Bytes of predicted layers.
       - id: scales
         type: f4
         repeat: expr
@@ -110,7 +136,7 @@ types:
         type: s4
     seq:
       - id: layers
-        type: layer(bits)
+        type: layer(before + _index, bits)
         repeat: expr
         repeat-expr: here
     instances:
@@ -136,13 +162,20 @@ types:
           size <= 4096 ? 12 : size <= 8192 ? 13 : size <= 16384 ? 14 : size <= 32768 ? 15 : 16
   layer:
     params:
+      - id: number
+        type: s4
       - id: bits
         type: s4
     seq:
       - id: codes
-        size: (_parent._parent.frames * _root.streams * bits + 7) / 8
+        size: "is_predicted ? _parent._parent.lengths[number].value : packed_size"
       - id: check
         type: u1
+    instances:
+      is_predicted:
+        value: number < _root.predicted
+      packed_size:
+        value: (_parent._parent.frames * _root.streams * bits + 7) / 8
   other:
     seq:
       - id: len_payload

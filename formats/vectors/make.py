@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from make_faulty import faulty
-from make_parts import Entry
+from make_parts import TOY, Entry
 from make_valid import subset, uncommon
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +29,7 @@ def main() -> None:
             (folder / name).write_bytes(data)
         lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, (_, entry) in entries.items()]
         (folder / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+    (HERE / "subset" / "toy.tables").write_bytes(TOY.data)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,35 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import msgpack
 import numpy as np
-from make_parts import Entry, Packets, bad, header, link, packets_of, samples_of, seal, write
+from make_parts import (
+    Entry,
+    Packets,
+    bad,
+    header,
+    likely,
+    link,
+    packets_of,
+    predicted,
+    samples_of,
+    seal,
+    write,
+)
 
 from ncodec_formats import End, Packet
 from ncodec_formats.ending import FOOTER, Index
-from ncodec_formats.packets import END, PacketLayout, put_gap, put_other
-from ncodec_formats.wire import put_varint
+from ncodec_formats.entropy import PACKED
+from ncodec_formats.packets import END, Head, PacketLayout, put_gap, put_other
+from ncodec_formats.wire import put_layers, put_varint
 
 
 def faulty() -> dict[str, Entry]:
     """Returns what must be refused or reported."""
-    return {**wrong_headers(), **damaged(), **wrong_ends()}
+    return {**wrong_headers(), **damaged(), **wrong_ends(), **wrong_predictions()}
 
 
 def wrong_headers() -> dict[str, Entry]:
@@ -288,6 +302,70 @@ def damaged() -> dict[str, Entry]:
         ),
     }
     return faults
+
+
+def wrong_predictions() -> dict[str, Entry]:
+    """Returns files with predicted layers that cannot be."""
+    head = predicted()
+    found = likely(head, 3, 15)
+    values = msgpack.unpackb(head.to_bytes()[9:-6])
+    data, begin = write(head, found), len(head.to_bytes())
+    layout = PacketLayout(head)
+    places = [data.index(b"\xec\xdc\x00" + bytes([n])) for n in range(3)]
+    right = data[places[1] : places[2]]
+    was = layout.get_head(right, 0)
+    layers: list[bytes] = []
+    at = was.size
+    for length in was.lengths:
+        layers.append(right[at : at + length])
+        at += length + 1
+
+    def without(text: str, k: int, layer: bytes) -> Entry:
+        """Puts another layer into the second packet, with right checks."""
+        its = [*layers[:k], layer, *layers[k + 1 :]]
+        packet = layout.put_head(replace(was, lengths=tuple(map(len, its)))) + put_layers(its)
+        kept = [found[0], (15, found[1][1][:k], None), found[2]] if k else [found[0], found[2]]
+        lost = {"packets": 1, **({"layers": 4 - k} if k else {"frames": 15}), "mismatch": True}
+        there = link(head, kept, losses=lost, end=samples_of(head, found))
+        broken = data[: places[1]] + packet + data[places[2] :]
+        return bad(text, broken, "DamageError", there)
+
+    def headed(text: str, error: str, **changes: Any) -> Entry:
+        changed = {**values, **changes}
+        its = {key: value for key, value in changed.items() if value is not None}
+        return bad(text, seal(its) + data[begin:], error)
+
+    beyond = PACKED.pack(np.full((1, 15), 61), 64)
+    long = predicted(1, packet_frames=1000)
+    short = PacketLayout(long).put_head(Head(0, 0, 1000, (2,), b"")) + put_layers([b"ab"])
+    whole = likely(long, 1, 1000)
+    starved = write(long, whole)
+    first = len(long.to_bytes())
+    starved = starved[:first] + short + starved[starved.rindex(b"\xec\xdc\x01") :]
+    missing = {"packets": 1, "frames": 1000, "mismatch": True}
+    return {
+        "predicted-long-layer.ecdc": without("a layer longer than packed bits", 2, bytes(13)),
+        "predicted-forbidden.ecdc": without("a layer that begins FF FF FF FF", 3, b"\xff" * 5),
+        "predicted-beyond.ecdc": without("a packed layer with a code of no codebook", 1, beyond),
+        "predicted-first.ecdc": without("a lowest layer longer than packed bits", 0, bytes(20)),
+        "predicted-starved.ecdc": bad(
+            "a layer of fewer bytes than its codes need",
+            starved,
+            "DamageError",
+            link(long, [], losses=missing, end=samples_of(long, whole)),
+        ),
+        "predicted-no-tables.ecdc": headed("no tables", "BadFileError", e=None, u=None),
+        "predicted-no-kinds.ecdc": headed(
+            "tables without predicted layers", "BadFileError", k=None
+        ),
+        "predicted-above.ecdc": headed(
+            "a packed layer below predicted ones", "BadFileError", k=[1, 0, 3, 1]
+        ),
+        "predicted-short-name.ecdc": headed("a name of 15 bytes", "BadFileError", e=bytes(15)),
+        "predicted-optional.ecdc": headed(
+            "tables that a reader need not understand", "BadFileError", u=None
+        ),
+    }
 
 
 def wrong_ends() -> dict[str, Entry]:

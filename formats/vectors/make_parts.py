@@ -16,10 +16,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgpack
 
 from ncodec_formats import EcdcWriter, Header
-from ncodec_formats.entropy import PackedBits
+from ncodec_formats.entropy import CODINGS, PackedBits, Predicted
+from ncodec_formats.entropy.toy import toy_tables
 
 Packets = list[tuple[int, np.ndarray, np.ndarray | None]]
 Entry = tuple[bytes, dict[str, Any]]
+
+
+TOY = toy_tables((64, 60, 64, 64))
+"""What predicts the codes of all files with predicted layers."""
 
 
 class Kind7(PackedBits):
@@ -45,6 +50,27 @@ def header(**changes: Any) -> Header:
         "source_samples": None,
     }
     return Header(**{**values, **changes})
+
+
+def predicted(layers: int = 4, **changes: Any) -> Header:
+    """Returns a header of predicted layers."""
+    sizes = TOY.sizes[:layers]
+    kinds = changes.pop("kinds", (1,) * layers)
+    return header(codebook_sizes=sizes, kinds=kinds, tables=TOY.hash, **changes)
+
+
+def likely(head: Header, count: int, last: int = 4) -> Packets:
+    """Returns packets in a row of codes that the tables expect: what random bytes decode to."""
+    result: Packets = []
+    sizes, layers = head.codebook_sizes, range(len(head.codebook_sizes))
+    for number in range(count):
+        frames = last if number == count - 1 else head.packet_frames
+        codes = np.zeros((1, len(sizes), head.streams, frames), np.uint16)
+        rng = np.random.Generator(np.random.PCG64(number))
+        data = [rng.bytes(frames * head.streams // 2) for _ in layers]
+        Predicted(TOY).decode([data], codes, layers, sizes)
+        result.append((number * head.packet_frames, codes[0], None))
+    return result
 
 
 def codes_of(head: Header, layers: int, frames: int, seed: int) -> np.ndarray:
@@ -74,10 +100,13 @@ def samples_of(head: Header, packets: Packets) -> int:
     return frames * head.hop * head.source_rate // head.sample_rate
 
 
+KINDS = {**CODINGS, Kind7.kind: Kind7(), Predicted.kind: Predicted(TOY)}
+
+
 def write(head: Header, packets: Packets, redundancy: tuple[int, int] | None = None) -> bytes:
     """Returns a link."""
     out = io.BytesIO()
-    writer = EcdcWriter(out, head, redundancy=redundancy, codings={7: Kind7()})
+    writer = EcdcWriter(out, head, redundancy=redundancy, codings=KINDS)
     for first_frame, codes, scale in packets:
         writer.write(codes, scale, first_frame=first_frame)
     writer.finish(samples_of(head, packets))

@@ -1,10 +1,24 @@
 """The groups of the conformance kit that are valid: subset and uncommon."""
 
+from dataclasses import replace
+
 import msgpack
 import numpy as np
-from make_parts import Entry, codes_of, good, header, link, operate, packets_of, seal, write
+from make_parts import (
+    Entry,
+    codes_of,
+    good,
+    header,
+    likely,
+    link,
+    operate,
+    packets_of,
+    predicted,
+    seal,
+    write,
+)
 
-from ncodec_formats import cut, repair
+from ncodec_formats import cut, peel, repair
 from ncodec_formats.ending import Index
 from ncodec_formats.packets import put_other
 
@@ -71,6 +85,31 @@ def subset() -> dict[str, Entry]:
                 "links": [link(base, packets_of(base, 2)), link(second, packets_of(second, 2))],
             },
         ),
+        **predicted_layers(),
+    }
+
+
+def predicted_layers() -> dict[str, Entry]:
+    """Returns files with predicted layers that every reader must read."""
+    base, stereo = predicted(), predicted(streams=2, source_channels=2)
+    live, whole = predicted(packet_frames=1), likely(base, 6)
+    lower = [(first, codes[:2], None) for first, codes, _ in whole]
+    peeled = operate(peel, write(base, whole, (1, 1)), 2)
+    return {
+        "predicted.ecdc": good("predicted layers", base, whole),
+        "predicted-stereo.ecdc": good("predicted layers of two streams", stereo, likely(stereo, 4)),
+        "predicted-live.ecdc": good(
+            "predicted layers, one frame a packet: most are packed, some have no bytes",
+            live,
+            likely(live, 40, 1),
+        ),
+        "predicted-wild.ecdc": good(
+            "codes that nobody expects: all layers are packed", base, packets_of(base, 3)
+        ),
+        "predicted-peeled.ecdc": (
+            peeled,
+            {"is": "predicted layers, two of them dropped", "links": [link(predicted(2), lower)]},
+        ),
     }
 
 
@@ -102,6 +141,10 @@ def uncommon() -> dict[str, Entry]:
     extra = header(extra={"zz": [1, {"a": b"b"}], "Ω": None})
     footless = plain[: plain.rindex(b"\xec\xdc\x02")]
     empty = write(base, [])
+    some = predicted(kinds=(1, 1, 0, 0))
+    elsewhere = replace(some, tables=bytes(16))
+    one_layer, hours = predicted(1), predicted(packet_frames=2000)
+    zeros = [(0, np.zeros((1, 1, 15), np.uint16), None)]
 
     def swapped(head: bytes, text: str) -> Entry:
         at = plain.rindex(b"\xec\xdc\x02")
@@ -147,6 +190,23 @@ def uncommon() -> dict[str, Entry]:
             write(kinds, found),
             {"is": "layer 3 is of an unknown kind", "links": [link(kinds, readable)]},
         ),
+        "predicted-elsewhere.ecdc": (
+            elsewhere.to_bytes() + write(some, likely(some, 2))[len(some.to_bytes()) :],
+            {"is": "predicted by tables that are not here", "error": "TablesError"},
+        ),
+        "predicted-below.ecdc": good("packed layers above predicted ones", some, likely(some, 3)),
+        "predicted-fewer.ecdc": good(
+            "predicted packets of 4, 0 and 2 layers",
+            predicted(),
+            [
+                (at, codes[: (4, 0, 2)[n]], None)
+                for n, (at, codes, _) in enumerate(likely(predicted(), 3))
+            ],
+        ),
+        "predicted-long.ecdc": good(
+            "predicted packets of 2000 frames, with copies", hours, likely(hours, 2, 700), (2, 1)
+        ),
+        "predicted-zeros.ecdc": good("a predicted layer, all codes 0", one_layer, zeros),
         "other-order.ecdc": swapped(seal(dict(reversed(values.items()))), "keys in another order"),
         "must-understand.ecdc": swapped(
             seal({**values, "v": 1, "u": ["m", "c"]}), "asks for version 1 and for known keys"

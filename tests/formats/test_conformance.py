@@ -5,22 +5,27 @@ import importlib.util
 import io
 import subprocess
 import sys
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ncodec_formats import Packet, repair, verify
+from ncodec_formats import EcdcReader, Packet, repair, verify
+from ncodec_formats.entropy import PACKED, range_coder
 from ncodec_formats.entropy.packed import unpack
+from ncodec_formats.entropy.predictor import Predictor
 from ncodec_formats.errors import BadFileError, NcodecError
-from ncodec_formats.selftest import check_vector, selftest
+from ncodec_formats.packets import PacketLayout
+from ncodec_formats.selftest import check_vector, kit_codings, selftest
 from tests.formats.files import apply, make, read
 from tests.formats.kaitai.ecdc import Ecdc
 from tests.machine import needs
 
 FORMATS = Path(__file__).resolve().parents[2] / "formats"
 VECTORS = FORMATS / "vectors"
+KIT = kit_codings()
 
 
 @pytest.mark.parametrize("result", list(selftest()), ids=lambda result: result.name)
@@ -39,6 +44,53 @@ def test_the_kit_is_what_its_program_makes(monkeypatch):
     for group, files in module.kit().items():
         for name, (data, _) in files.items():
             assert (VECTORS / group / name).read_bytes() == data, name
+    assert (VECTORS / "subset" / "toy.tables").read_bytes() == module.TOY.data
+
+
+def test_the_kit_has_every_turn_of_the_range_coder(monkeypatch):
+    """What the codes of the kit are coded from; other implementations have nothing else."""
+    seen = Counter()
+    carry, frequencies = range_coder._carry, Predictor._frequencies
+    units = Predictor.units
+
+    def counted_carry(out, filled, rows):
+        seen["carry"] += len(rows)
+        seen["carry through FF"] += int((out[rows, filled[rows] - 1] == 255).sum())
+        carry(out, filled, rows)
+
+    def counted_frequencies(self, logits):
+        steps = np.floor((logits.max(axis=1, keepdims=True) - logits + 64) / 128)
+        seen["step beyond 255"] += int((steps > 255).sum())
+        found = frequencies(self, logits)
+        seen["frequency raised to 1"] += int((found == 1).sum())
+        return found
+
+    def counted_units(self, layer, context):
+        found = units(self, layer, context)
+        seen["context at a bound"] += int((abs(context) == 127).sum())
+        seen["unit at 0"] += int((found == 0).sum())
+        seen["unit at 127"] += int((found == 127).sum())
+        return found
+
+    monkeypatch.setattr(range_coder, "_carry", counted_carry)
+    monkeypatch.setattr(Predictor, "_frequencies", counted_frequencies)
+    monkeypatch.setattr(Predictor, "units", counted_units)
+    for path in VECTORS.glob("*/predicted*.ecdc"):
+        if path.parent.name == "faulty" or path.stem == "predicted-elsewhere":
+            continue
+        reader = EcdcReader(io.BytesIO(path.read_bytes()), codings=KIT)
+        layout = PacketLayout(reader.header, KIT)
+        for packet in reader:
+            head = layout.get_head(layout.put_packet(packet), 0)
+            kinds = layout.kinds[: len(head.lengths)]
+            for kind, length, size in zip(kinds, head.lengths, (64, 60, 64, 64), strict=False):
+                seen["no bytes"] += kind == 1 and length == 0
+                seen["packed"] += kind == 1 and length == PACKED.size(
+                    packet.frames, reader.header.streams, size
+                )
+                seen["two bytes of length"] += kind == 1 and length > 127
+    assert all(seen.values()), seen
+    assert len(seen) == 10, seen
 
 
 def test_a_wrong_reader_would_be_found_out():
@@ -79,6 +131,8 @@ KAITAI = [
     *("gain", "length-known", "peeled", "redundancy", "64-layers", "8-streams", "1-bit"),
     *("16-bit", "odd-sizes", "fewer-layers", "off-the-grid", "begins-midway", "unknown-packets"),
     *("gap", "many-tags", "fastest", "side-speakers", "no-speakers"),
+    *("predicted", "predicted-stereo", "predicted-live", "predicted-wild", "predicted-peeled"),
+    *("predicted-below", "predicted-fewer", "predicted-long", "predicted-zeros"),
 ]
 
 
@@ -88,13 +142,20 @@ def test_kaitai_finds_the_same_codes(name):
     data = path.read_bytes()
     parsed = Ecdc.from_bytes(data)
     found = [packet.body for packet in parsed.packets if packet.type == Ecdc.PacketType.codes]
-    packets = [item for item in read(data) if isinstance(item, Packet)]
+    packets = [item for item in read(data, codings=KIT) if isinstance(item, Packet)]
     assert len(found) == len(packets)
     for body, packet in zip(found, packets, strict=True):
         streams, frames = parsed.streams, body.frames
         layers = list(chain.from_iterable(run.layers for run in body.runs))
-        rows = [unpack(layer.codes, layer.bits, streams * frames) for layer in layers]
-        codes = np.array(rows, np.uint16).reshape(-1, streams, frames)
+        codes = np.zeros((len(layers), streams, frames), np.uint16)
+        predicted = range(min(parsed.predicted, len(layers)))
+        coded = [[layers[k].codes for k in predicted]]
+        sizes = parsed.runs[1].as_int, 60, 64, 64  # of predicted layers, those of the tables
+        if predicted:
+            KIT[1].decode(coded, codes[None], predicted, sizes)
+        for k in range(len(predicted), len(layers)):
+            found_codes = unpack(layers[k].codes, layers[k].bits, streams * frames)
+            codes[k] = found_codes.reshape(streams, frames)
         assert body.first_frame == packet.first_frame
         assert np.array_equal(codes, packet.codes)
     assert parsed.tail.len_tail == len(data) - data.rindex(b"\xec\xdc\x01")

@@ -88,17 +88,17 @@ class Predictor:
         import numpy as np
 
         rows, frames, width = below.shape
-        stop = frames if stop is None else stop
+        last = frames if stop is None else stop
         tables = self.tables
-        out = np.zeros((rows, stop - begin, tables.parts, width), np.float32)
-        out[:, :, 0] = below[:, begin:stop]
+        out = np.zeros((rows, last - begin, tables.parts, width), np.float32)
+        out[:, :, 0] = below[:, begin:last]
         for n in range(1, tables.before + 1):
-            if stop > n:  # frames before the first are zeros
-                out[:, max(n - begin, 0) :, n] = past[:, max(begin - n, 0) : stop - n]
+            if last > n:  # frames before the first are zeros
+                out[:, max(n - begin, 0) :, n] = past[:, max(begin - n, 0) : last - n]
         for n in range(1, tables.after + 1):
-            seen = below[:, begin + n : stop + n]
+            seen = below[:, begin + n : last + n]
             out[:, : seen.shape[1], tables.before + n] = seen
-        return np.clip(out, -127, 127, out=out).reshape(rows, stop - begin, -1)
+        return np.clip(out, -127, 127, out=out).reshape(rows, last - begin, -1)
 
     def units(self, layer: int, context: "Floats") -> "Floats":
         """Returns the units `[R, H]` of contexts `[R, P * D]`: whole numbers from 0 to 127."""

@@ -1,7 +1,7 @@
 # ruff: noqa
 # fmt: off
 # pyright: basic
-# sha256 of ecdc.ksy: ded82f300e0570bcd3b54039665c9e6b7627759f6f593ac5fea094cacf8dac59
+# sha256 of ecdc.ksy: a3079c17da71ea4c87e337c02a055b45db3185da95dfa7a6eebe9585514e9cae
 # This is a generated file! Please edit source .ksy file and use kaitai-struct-compiler to rebuild
 # type: ignore
 
@@ -15,7 +15,8 @@ if getattr(kaitaistruct, 'API_VERSION', (0, 9)) < (0, 11):
 
 class Ecdc(KaitaiStruct):
     """One link of an ECDC file, after SPEC.md. The header's keys must stand in the order in which they are
-    written, and all layers must be packed bits. Checks are read, not compared.
+    written; layers must be packed bits, or predicted ones with packed ones above. Checks are read, not
+    compared, and what is predicted is not decoded.
     """
 
     class PacketType(IntEnum):
@@ -57,6 +58,11 @@ class Ecdc(KaitaiStruct):
             pass
             self.tail._fetch_instances()
 
+        _ = self.kinds
+        if hasattr(self, '_m_kinds'):
+            pass
+            self._m_kinds._fetch_instances()
+
 
     class Codes(KaitaiStruct):
         def __init__(self, kind, _io, _parent=None, _root=None):
@@ -79,6 +85,10 @@ class Ecdc(KaitaiStruct):
             if self.kind & 64 != 0:
                 pass
                 self.layers_given = Ecdc.Varint(self._io, self, self._root)
+
+            self.lengths = []
+            for i in range((self.layers if self.layers < self._root.predicted else self._root.predicted)):
+                self.lengths.append(Ecdc.Varint(self._io, self, self._root))
 
             if self.kind & 128 != 0:
                 pass
@@ -108,6 +118,10 @@ class Ecdc(KaitaiStruct):
             if self.kind & 64 != 0:
                 pass
                 self.layers_given._fetch_instances()
+
+            for i in range(len(self.lengths)):
+                pass
+                self.lengths[i]._fetch_instances()
 
             if self.kind & 128 != 0:
                 pass
@@ -166,6 +180,63 @@ class Ecdc(KaitaiStruct):
             pass
             self.len_payload._fetch_instances()
             self.payload._fetch_instances()
+
+
+    class Find(KaitaiStruct):
+        """Where the payload kinds stand in the header's map; -1 if nowhere."""
+        def __init__(self, at, _io, _parent=None, _root=None):
+            super(Ecdc.Find, self).__init__(_io)
+            self._parent = _parent
+            self._root = _root
+            self.at = at
+            self._read()
+
+        def _read(self):
+            pass
+
+
+        def _fetch_instances(self):
+            pass
+            _ = self.next
+            if hasattr(self, '_m_next'):
+                pass
+                self._m_next._fetch_instances()
+
+
+        @property
+        def beyond(self):
+            if hasattr(self, '_m_beyond'):
+                return self._m_beyond
+
+            self._m_beyond = self.at >= len(self._root.header.map.entries)
+            return getattr(self, '_m_beyond', None)
+
+        @property
+        def here(self):
+            if hasattr(self, '_m_here'):
+                return self._m_here
+
+            self._m_here = (False if self.beyond else self._root.header.map.entries[self.at].key.text == u"k")
+            return getattr(self, '_m_here', None)
+
+        @property
+        def next(self):
+            if hasattr(self, '_m_next'):
+                return self._m_next
+
+            if (not ( ((self.beyond) or (self.here)) )):
+                pass
+                self._m_next = Ecdc.Find(self.at + 1, self._io, self, self._root)
+
+            return getattr(self, '_m_next', None)
+
+        @property
+        def result(self):
+            if hasattr(self, '_m_result'):
+                return self._m_result
+
+            self._m_result = (-1 if self.beyond else (self.at if self.here else self.next.result))
+            return getattr(self, '_m_result', None)
 
 
     class Gap(KaitaiStruct):
@@ -290,20 +361,37 @@ class Ecdc(KaitaiStruct):
 
 
     class Layer(KaitaiStruct):
-        def __init__(self, bits, _io, _parent=None, _root=None):
+        def __init__(self, number, bits, _io, _parent=None, _root=None):
             super(Ecdc.Layer, self).__init__(_io)
             self._parent = _parent
             self._root = _root
+            self.number = number
             self.bits = bits
             self._read()
 
         def _read(self):
-            self.codes = self._io.read_bytes(((self._parent._parent.frames * self._root.streams) * self.bits + 7) // 8)
+            self.codes = self._io.read_bytes((self._parent._parent.lengths[self.number].value if self.is_predicted else self.packed_size))
             self.check = self._io.read_u1()
 
 
         def _fetch_instances(self):
             pass
+
+        @property
+        def is_predicted(self):
+            if hasattr(self, '_m_is_predicted'):
+                return self._m_is_predicted
+
+            self._m_is_predicted = self.number < self._root.predicted
+            return getattr(self, '_m_is_predicted', None)
+
+        @property
+        def packed_size(self):
+            if hasattr(self, '_m_packed_size'):
+                return self._m_packed_size
+
+            self._m_packed_size = ((self._parent._parent.frames * self._root.streams) * self.bits + 7) // 8
+            return getattr(self, '_m_packed_size', None)
 
 
     class Msgpack(KaitaiStruct):
@@ -568,7 +656,7 @@ class Ecdc(KaitaiStruct):
         def _read(self):
             self.layers = []
             for i in range(self.here):
-                self.layers.append(Ecdc.Layer(self.bits, self._io, self, self._root))
+                self.layers.append(Ecdc.Layer(self.before + i, self.bits, self._io, self, self._root))
 
 
 
@@ -707,12 +795,29 @@ class Ecdc(KaitaiStruct):
 
 
     @property
+    def kinds(self):
+        if hasattr(self, '_m_kinds'):
+            return self._m_kinds
+
+        self._m_kinds = Ecdc.Find(10, self._io, self, self._root)
+        return getattr(self, '_m_kinds', None)
+
+    @property
     def packet_frames(self):
         if hasattr(self, '_m_packet_frames'):
             return self._m_packet_frames
 
         self._m_packet_frames = self.header.map.entries[6].value.as_int
         return getattr(self, '_m_packet_frames', None)
+
+    @property
+    def predicted(self):
+        """How many of the lowest layers are predicted."""
+        if hasattr(self, '_m_predicted'):
+            return self._m_predicted
+
+        self._m_predicted = (0 if self.kinds.result < 0 else (0 if self.header.map.entries[self.kinds.result].value.items[1].as_int != 1 else self.header.map.entries[self.kinds.result].value.items[0].as_int))
+        return getattr(self, '_m_predicted', None)
 
     @property
     def runs(self):
