@@ -10,6 +10,7 @@ from .packets import Loss, Packet, encode_packet
 from .peel_tag import peel, set_tags
 from .raw_links import Report
 from .reader import EcdcReader, open_links
+from .repacking import repack
 from .verify_repair import repair, verify
 from .writer import EcdcWriter
 
@@ -31,6 +32,7 @@ __all__ = [
     "info",
     "open_links",
     "peel",
+    "repack",
     "repair",
     "set_tags",
     "sniff",

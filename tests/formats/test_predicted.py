@@ -1,13 +1,25 @@
 """Kind 1: predicted layers, with toy tables."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncodec_formats import EcdcReader, Header, cat, cut, info, peel, repair, verify
+from ncodec_formats import (
+    EcdcReader,
+    Header,
+    cat,
+    cut,
+    info,
+    open_links,
+    peel,
+    repack,
+    repair,
+    verify,
+)
 from ncodec_formats.entropy import PACKED, LayerTables, Predicted, Tables, predicted, tables
 from ncodec_formats.entropy.predictor import Predictor
 from ncodec_formats.entropy.range_coder import Decoder, Decoders, encode
@@ -20,7 +32,7 @@ from ncodec_formats.errors import (
     TablesError,
     UnsupportedVersionError,
 )
-from tests.formats.files import apply, make_header, read, write
+from tests.formats.files import CODED, apply, make_header, read, write
 
 SIZES = (1024,) * 4
 TOY = toy_tables(SIZES)
@@ -250,6 +262,64 @@ def test_files(streams: int) -> None:
     out = io.BytesIO()
     cat([io.BytesIO(part) for part in parts], out)
     assert out.getvalue() == data
+
+
+def pack(header: Header) -> Header:
+    return replace(header, kinds=(), tables=None)
+
+
+def predict(header: Header) -> Header:
+    return replace(header, kinds=(1,) * len(header.codebook_sizes), tables=TOY.hash)
+
+
+@given(
+    packets=st.integers(0, 90),
+    streams=st.integers(1, 2),
+    redundancy=st.sampled_from([None, (2, 1), (4, 2)]),
+    lower=st.integers(1, 4),
+    wild=st.booleans(),
+)
+@settings(max_examples=12, deadline=None)
+def test_codes_are_packed_and_predicted_again(
+    packets: int, streams: int, redundancy: tuple[int, int] | None, lower: int, wild: bool
+) -> None:
+    header = make_header(streams=streams, source_channels=streams, packet_frames=8)
+    codes = list(likely_codes(TOY, packets, streams, 8)) if packets else []
+    if wild:
+        codes = [np.random.default_rng(0).integers(0, 1024, one.shape) for one in codes]
+    codes = [one[: lower if n % 3 else 4] for n, one in enumerate(codes)]
+    codes[-1:] = [one[:, :, :3] for one in codes[-1:]]
+    packed, predicted_file = (write(h, codes, 9999, redundancy=redundancy) for h in (
+        header, predict(header)
+    ))  # fmt: skip
+    assert apply(repack, packed, predict) == predicted_file
+    assert apply(repack, predicted_file, pack) == packed
+    assert apply(repack, packed, pack) == packed
+
+
+def test_what_is_repacked_is_all_there() -> None:
+    whole = make(30, tags=(("A", "b"),))
+    parts = apply(cut, whole, 100000, 150000) + make(2)
+    packed = apply(repack, parts, pack)
+    assert apply(repack, packed, predict) == parts
+    codes = [[item.codes for item in link] for link in open_links(io.BytesIO(packed))]
+    again = [[item.codes for item in link] for link in open_links(io.BytesIO(parts))]
+    assert all(np.array_equal(a, b) for x, y in zip(codes, again, strict=True)
+               for a, b in zip(x, y, strict=True))  # fmt: skip
+    broken = bytearray(whole)
+    broken[len(whole) // 2] ^= 1
+    with pytest.raises(DamageError):
+        apply(repack, bytes(broken), pack)
+    mended = apply(repair, bytes(broken))
+    assert apply(repack, bytes(broken), pack, keep_going=True) == apply(repack, mended, pack)
+    assert verify(io.BytesIO(apply(repack, mended, pack))).ok
+
+
+def test_kinds_without_a_coding_are_not_repacked() -> None:
+    header = make_header(kinds=(0, 0, 5, 0))
+    data = write(header, [np.zeros((4, 1, 15), int)], codings=CODED["codings"])
+    with pytest.raises(ArgumentError, match="kind 5"):
+        apply(repack, data, pack)
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3])
