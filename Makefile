@@ -28,7 +28,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt --group test -e '.[train,metrics]'
+	$(PIP) install -c constraints.txt --group test -e '.[train,metrics,datasets]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/.test

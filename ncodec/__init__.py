@@ -7,6 +7,11 @@ Files as arrays, with the feel of soundfile (times are in seconds):
     with ncodec.open("talk.ecdc") as coded: ...                 # rate, channels, tags, seek, blocks
     ncodec.info("talk.ecdc").seconds
 
+Arrays as codes, and back:
+
+    codes, header = ncodec.tokenize(audio, rate, codebooks=8)   # uint16 [K, F]
+    audio, rate = ncodec.detokenize(codes, header)
+
 Whole files:
 
     ncodec.compress("in.wav", "out.ecdc", bandwidth=6)
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
         verify,
     )
     from ncodec.api.sound import CodedFile, open, read, write  # noqa: A004
+    from ncodec.api.tokens import detokenize, tokenize
     from ncodec.codec import (
         FileDecoder,
         StreamDecoder,
@@ -94,6 +100,7 @@ __all__ = [
     "convert",
     "cut",
     "decompress",
+    "detokenize",
     "info",
     "list_models",
     "load_model",
@@ -103,6 +110,7 @@ __all__ = [
     "repair",
     "set_tags",
     "tags",
+    "tokenize",
     "verify",
     "write",
 ]
@@ -113,6 +121,7 @@ _PLACES = {
         *("FileInfo", "cat", "cut", "info", "peel", "repair", "set_tags", "tags", "verify"),
     ),
     "ncodec.api.sound": ("CodedFile", "open", "read", "write"),
+    "ncodec.api.tokens": ("detokenize", "tokenize"),
     "ncodec.codec": (
         *("FileDecoder", "StreamDecoder", "StreamEncoder", "compress", "convert", "decompress"),
     ),

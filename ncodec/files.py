@@ -222,3 +222,33 @@ def same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
         return os.path.samefile(a, b)
     except OSError:
         return False
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[None]:
+    """Hold the lock of `path` against other threads and processes; it goes if its holder dies.
+
+    Any number may hold it `shared`; on Windows that is no lock.
+
+    Raises:
+        OSError: With `wait=False`, that another holds it.
+    """
+    with path.open("a+b") as file:
+        if os.name == "nt":
+            import msvcrt
+
+            if shared:
+                yield
+                return
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+            try:
+                yield
+            finally:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+            yield

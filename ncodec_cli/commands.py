@@ -28,6 +28,7 @@ COMMANDS = {
     "mel": ("ncodec_cli.vocode:mel", "Compute the mel spectrograms that a vocoder takes."),
     "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),
     "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
+    "tokenize": ("ncodec_cli.tokenize:tokenize", "Code data sets into shards of codes."),
     "train": ("ncodec_cli.train:train", "Train a model."),
     "bench": ("ncodec_cli.bench:bench", "Measure quality, bitrate and speed."),
     "selftest": ("ncodec_cli.selftest:selftest", "Check this installation."),

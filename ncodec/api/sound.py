@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ncodec.api.operations import describe
 from ncodec.arguments import check_number
-from ncodec.audio import MAX_CHANNELS, Samples
+from ncodec.audio import MAX_CHANNELS, ArrayReader, Samples
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.codec import Compressed, FileDecoder, compress
 from ncodec.codec.options import DecodeOptions
@@ -82,10 +82,10 @@ def read(
         decoder = FileDecoder.of_options(source, options, threads if source.seekable() else None)
         nothing = np.zeros((decoder.channels, 0), np.float32)
         audio = np.concatenate([nothing, *decoder], axis=1)
-    return _laid_out(audio, always_2d=always_2d), decoder.sample_rate
+    return laid_out(audio, always_2d=always_2d), decoder.sample_rate
 
 
-def _laid_out(samples: Samples, *, always_2d: bool) -> Audio:
+def laid_out(samples: Samples, *, always_2d: bool = False) -> Audio:
     """Return samples `[C, T]` as `[T, C]`, or as `[T]` if mono."""
     return np.ascontiguousarray(samples[0] if len(samples) == 1 and not always_2d else samples.T)
 
@@ -143,7 +143,7 @@ def write(
         OSError: the file cannot be written.
     """
     return compress(
-        _ArrayReader(_channels_first(audio, channels_first), rate),
+        ArrayReader(channels_first_of(audio, channels_first), rate),
         file,
         model=model,
         bandwidth=bandwidth,
@@ -160,7 +160,7 @@ def write(
     )
 
 
-def _channels_first(audio: Any, channels_first: bool | None) -> NDArray[Any]:
+def channels_first_of(audio: Any, channels_first: bool | None) -> NDArray[Any]:
     """Return audio of any layout as `[C, T]`."""
     is_tensor = isinstance(audio, torch.Tensor)
     if is_tensor:
@@ -187,32 +187,6 @@ def _channels_first(audio: Any, channels_first: bool | None) -> NDArray[Any]:
             f"{len(x)} channels of 1 to {MAX_CHANNELS}; channels_first={not first} turns it"
         )
     return x
-
-
-class _ArrayReader:
-    """An array `[C, T]` with the interface of an `AudioReader`."""
-
-    def __init__(self, audio: NDArray[Any], rate: int) -> None:
-        self.sample_rate, self._audio, self._at = rate, audio, 0
-        self.channels, self.samples = audio.shape
-        self.mask: int | None = None
-        self.tags: tuple[tuple[str, str], ...] = ()
-        self.notes: list[str] = []
-        self.floats = audio.dtype.kind == "f"
-
-    def read(self, frames: int) -> Samples:
-        part = self._audio[:, self._at : self._at + frames]
-        self._at += part.shape[1]
-        return cast(Samples, part)
-
-    def again(self) -> _ArrayReader:
-        return _ArrayReader(self._audio, self.sample_rate)
-
-    def skip(self, frames: int) -> int:
-        return self.read(frames).shape[1]
-
-    def close(self) -> None:
-        pass
 
 
 def open(  # noqa: A001
@@ -336,7 +310,7 @@ class CodedFile:
         joined = np.concatenate(parts, axis=1)
         given, self._rest = np.split(joined, [held if wanted is None else wanted], axis=1)
         self._at += given.shape[1]
-        return _laid_out(given, always_2d=always_2d)
+        return laid_out(given, always_2d=always_2d)
 
     def blocks(self, seconds: float = 1.0, *, always_2d: bool = False) -> Iterator[Audio]:
         """Yield the rest in pieces of so many seconds, fewer in the last.

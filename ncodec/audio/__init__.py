@@ -1,5 +1,6 @@
 """Audio in and out of files and pipes, block by block; numpy float32 `[C, T]`, full scale 1.0."""
 
+from ncodec.audio.arrays import ArrayReader
 from ncodec.audio.kinds import AUDIO_SUFFIXES, ffmpeg_is_here, is_audio_name, needs_ffmpeg
 from ncodec.audio.pcm import MAX_CHANNELS, RawFormat, Samples, check_finite, check_format
 from ncodec.audio.readers import (
@@ -18,6 +19,7 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "ENCODINGS",
     "MAX_CHANNELS",
+    "ArrayReader",
     "AudioInfo",
     "AudioReader",
     "AudioWriter",

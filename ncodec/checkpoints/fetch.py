@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Generator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
 
 from ncodec.errors import CheckpointError
+from ncodec.files import locked
 from ncodec.progress import Progress
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -185,26 +184,6 @@ def file_sha256(file: Path) -> str:
         while block := opened.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Generator[None]:
-    """Hold the lock of `path` against other threads and processes; it goes if its holder dies."""
-    with path.open("a+b") as file:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _strerror(error: object) -> str:

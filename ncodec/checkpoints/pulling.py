@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from ncodec.checkpoints import hub
 from ncodec.checkpoints.cache import cache_folder, lookup, model_path
-from ncodec.checkpoints.fetch import fetch, file_sha256, locked
+from ncodec.checkpoints.fetch import fetch, file_sha256
 from ncodec.checkpoints.model_info import ModelInfo, read_model_info
 from ncodec.checkpoints.registry import Entry, Source
 from ncodec.errors import CheckpointError
+from ncodec.files import locked
 from ncodec.progress import Progress
 
 

@@ -39,9 +39,9 @@ def examples(command):
 
 
 EVERY = [(name, line) for name, command in ALL.items() for line in examples(command)]
-# These want a sound device, the network, another model, or minutes.
+# These want a sound device, the network, another model, data sets, or minutes.
 UNRUN = (
-    *("play", "record", "live", "devices", "models", "train", "bench", "convert"),
+    *("play", "record", "live", "devices", "models", "train", "tokenize", "bench", "convert"),
     *("mel", "vocode"),  # of vocoders that do not come with the package
 )
 
