@@ -106,6 +106,13 @@ def _codebooks_option(told: str) -> Callable[[F], F]:
 
 
 bw_option = _bitrate_option("Bitrate of the whole file; the most codebooks that fit are used.")
+file_rate_option = click.option(
+    "--file-rate",
+    type=parameters.KBPS,
+    metavar="KBPS",
+    help="What the file shall average, all of its bytes counted: each packet has as many codebooks "
+    "as serve that best, at most those of --bw.",
+)
 codebooks_option = _codebooks_option("Number of codebooks, instead of --bw.")
 kept_bw_option = _bitrate_option("Use only as many of the file's codebooks as fit in this bitrate.")
 kept_codebooks_option = _codebooks_option("Use only so many of the file's codebooks.")
@@ -142,7 +149,10 @@ def raw_options(command: F) -> F:
             "--channels", type=Between(1, 8), metavar="N", help="Channels of --raw samples."
         ),
         click.option(
-            "--rate", type=Between(100), metavar="HZ", help="Sample rate of --raw samples."
+            "--rate",
+            type=parameters.Rate(),
+            metavar="KBPS|HZ",
+            help="As --file-rate; with --raw the sample rate, in Hz.",
         ),
         click.option(
             "--raw",

@@ -18,6 +18,7 @@ from ncodec_cli.common import (
     codebooks_option,
     coding_model,
     device_option,
+    file_rate_option,
     file_size,
     model_option,
     name_of,
@@ -33,7 +34,7 @@ from ncodec_cli.common import (
 )
 from ncodec_cli.completing import AUDIO
 from ncodec_cli.line import Once, fits, say_error
-from ncodec_cli.parameters import KEY_VALUE, Between, Pair
+from ncodec_cli.parameters import KBPS, KEY_VALUE, Between, Pair
 from ncodec_cli.plan import Job, Kind
 from ncodec_cli.progress import ratio, size, times
 
@@ -50,6 +51,7 @@ _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
 @output_option
 @bw_option
 @codebooks_option
+@file_rate_option
 @model_option
 @beam_option
 @click.option("--mono", is_flag=True, help="Mix the channels down to one.")
@@ -114,6 +116,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     Examples:
       ncodec compress in.wav                # in.ecdc, 6 kbps for each channel
       ncodec compress in.wav out.ecdc --bw 3
+      ncodec compress in.wav out.ecdc --rate 4  # a file of 4 kbps, whatever is in it
       ncodec compress music/ coded/ --bw 12 --jobs 4
       arecord -f S16_LE -r 24000 - | ncodec compress - talk.ecdc
       ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
@@ -179,6 +182,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "bandwidth": options["bw"],
         "codebooks": options["codebooks"],
+        "file_rate": _file_rate(options),
         "entropy": options["entropy"],
         "mono": options["mono"],
         "raw": _raw_format(options),
@@ -191,17 +195,38 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _file_rate(options: dict[str, Any]) -> float | None:
+    """Return what the file shall average; --rate says it too, where it is no sample rate."""
+    rate, own = options["rate"], options["file_rate"]
+    if options["raw"] is None and rate is not None:
+        if own is not None:
+            raise click.UsageError("--rate and --file-rate: only one of them can be given")
+        own = KBPS.convert(rate, _param("rate"), click.get_current_context())
+    if own is not None and own <= 0:
+        raise click.UsageError(f"--file-rate {own:g}: must be above 0 kbps")
+    if own is not None and options["kind"] != "ecdc":
+        raise click.UsageError(f"--file-rate: files of --format {options['kind']} have one bitrate")
+    return own
+
+
+def _param(name: str) -> click.Parameter:
+    return next(param for param in compress.params if param.name == name)
+
+
 def _raw_format(options: dict[str, Any]) -> Any:
-    given = [options["rate"], options["channels"]]
+    rate, channels = options["rate"], options["channels"]
     if options["raw"] is None:
-        if any(value is not None for value in given):
-            raise click.UsageError("--rate and --channels only describe --raw samples")
+        if channels is not None:
+            raise click.UsageError("--channels only describes --raw samples")
         return None
-    if None in given:
+    if rate is None or channels is None:
         raise click.UsageError("--raw needs --rate and --channels")
     from ncodec.audio import RawFormat
 
-    return RawFormat(options["raw"], *given)
+    context = click.get_current_context()
+    return RawFormat(
+        options["raw"], int(Between(100).convert(rate, _param("rate"), context)), channels
+    )
 
 
 def _tell(

@@ -63,6 +63,16 @@ class Kbps(click.ParamType[float]):
         return number
 
 
+class Rate(click.ParamType[str]):
+    """A bitrate or a sample rate: which of them it is, other options say."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the words, which are checked later."""
+        return str(value)
+
+
 class Between(click.ParamType[float]):
     """A number within limits, whole or not."""
 

@@ -1,6 +1,7 @@
 """Writing ECDC version 1, front to back, to anything that has `write`."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from .bounds import is_count, plain
@@ -66,11 +67,18 @@ class LinkWriter:
         `copy_header` says whether the end packet has a copy of the header; by default it has one
         where that costs little.
         """
+        self._file.write(self._tail(end, copy_header))
+
+    def size(self) -> int:
+        """Returns the bytes of the whole link, if it ended here."""
+        return self.index.header_size + self.index.area + len(self._tail(self.end(0), None))
+
+    def _tail(self, end: End, copy_header: bool | None) -> bytes:
         if copy_header is None:
             copy_header = wants_header_copy(self.header, self.index.area)
         end = with_header_copy(end, self.header if copy_header else None)
         tail = end.to_packet() + self.index.to_packet()
-        self._file.write(tail + FOOTER.pack(FOOTER_MAGIC, len(tail) + FOOTER.size))
+        return tail + FOOTER.pack(FOOTER_MAGIC, len(tail) + FOOTER.size)
 
     def end(self, source_samples: int) -> End:
         """Returns the totals of what was written."""
@@ -130,6 +138,7 @@ class EcdcWriter:
         scale: "NDArray[np.floating] | None" = None,
         *,
         first_frame: int | None = None,
+        choose: Callable[[list[int]], int] | None = None,
     ) -> int:
         """Writes the next packet; returns the bytes it took, copies of others included.
 
@@ -138,6 +147,8 @@ class EcdcWriter:
                 silence; 1 <= F <= the header's `packet_frames`.
             scale: `[S]`, for models that normalise.
             first_frame: where it stands; by default its number times `packet_frames`.
+            choose: is told the packet's bytes with 0, 1 and so on of its layers, and says how many
+                to write.
 
         Raises:
             ArgumentError: shapes or codes do not fit the header, or the end has been written.
@@ -147,6 +158,10 @@ class EcdcWriter:
         packet = self._check(codes, scale, first_frame)
         data = self._layout.put_packet(packet)
         head = self._layout.get_head(data, 0)
+        if choose is not None:
+            lower = [self._layout.put_lower(head, data, k) for k in range(len(head.lengths))]
+            data = [*lower, data][choose([*map(len, lower), len(data)])]
+            head = self._layout.get_head(data, 0)
         before = self._writer.index.area
         if self._recent:
             self._writer.add(None, put_other(REDUNDANCY, b"".join(self._recent)))
@@ -156,6 +171,10 @@ class EcdcWriter:
             self._recent.append(copy[len(SYNC) :])
         self._sequence += 1
         return self._writer.index.area - before
+
+    def size(self) -> int:
+        """Returns the bytes of the whole file, if it ended here."""
+        return self._writer.size()
 
     def finish(self, source_samples: int) -> None:
         """Writes the end packet with all totals, the index and the footer.

@@ -97,6 +97,7 @@ def write(
     *,
     bandwidth: float | str | None = None,
     codebooks: int | None = None,
+    file_rate: float | str | None = None,
     tags: Tags = (),
     model: ModelLike = None,
     channels_first: bool | None = None,
@@ -126,6 +127,7 @@ def write(
         rate: samples a second of each channel, in Hz.
         bandwidth: of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: their number, instead of `bandwidth`.
+        file_rate: kbps that the file shall average, all of its bytes counted.
         tags: a mapping, or pairs of key and value.
         model: a model, its name, or its file's path; the embedded one by default.
         channels_first: whether `audio` is `[C, T]` and not `[T, C]`.
@@ -148,6 +150,7 @@ def write(
         model=model,
         bandwidth=bandwidth,
         codebooks=codebooks,
+        file_rate=file_rate,
         packet_frames=packet_frames,
         entropy=entropy,
         tags=tags,

@@ -118,6 +118,8 @@ def choose_codebooks(model: CompressionModel, streams: int, options: EncodeOptio
     if options.codebooks is not None:
         return check_codebooks(whole("codebooks", options.codebooks), len(sizes), model.name)
     bandwidth = options.kbps
+    if bandwidth is None and options.file_rate is not None:
+        return len(sizes)
     if bandwidth is None:
         bandwidth = max(STREAM_KBPS * streams, kbps(sizes[:1], streams, rate))
     what = "1 stream" if streams == 1 else f"{streams} streams"

@@ -27,6 +27,8 @@ class EncodeOptions:
     Attributes:
         bandwidth: Of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: Their number, instead of `bandwidth`.
+        file_rate: What the file shall average, all of its bytes counted, in kbps: each packet then
+            has as many layers as serve that best, of those that `bandwidth` or `codebooks` allow.
         packet_frames: Frames a packet; about a second by default.
         entropy: "auto" predicts codes, which makes files smaller, where the model has tables for it
             and packets are of `PREDICTED_FROM` frames or more; "none" packs them as they are.
@@ -41,6 +43,7 @@ class EncodeOptions:
 
     bandwidth: float | str | None = None
     codebooks: int | None = None
+    file_rate: float | str | None = None
     packet_frames: int | None = None
     entropy: str = "auto"
     block_frames: int | None = None
@@ -50,6 +53,8 @@ class EncodeOptions:
 
     def __post_init__(self) -> None:
         _check_rate(self.bandwidth, self.codebooks)
+        if self.file_rate is not None and check_kbps("file_rate", self.file_rate) <= 0:
+            raise ArgumentError(f"file_rate {self.file_rate!r}: must be above 0 kbps")
         check_number("gain_db", self.gain_db)
         if self.entropy not in ENTROPY:
             raise ArgumentError(f"entropy {self.entropy!r}: must be one of {', '.join(ENTROPY)}")
@@ -61,6 +66,11 @@ class EncodeOptions:
     def kbps(self) -> float | None:
         """The bandwidth as a number."""
         return None if self.bandwidth is None else parse_kbps("bandwidth", self.bandwidth)[0]
+
+    @property
+    def file_kbps(self) -> float | None:
+        """The file's rate as a number."""
+        return None if self.file_rate is None else parse_kbps("file_rate", self.file_rate)[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
@@ -26,10 +29,12 @@ from ncodec.codec.layout import make_header
 from ncodec.codec.lift import Lifted, lift_db
 from ncodec.codec.options import DecodeOptions, EncodeOptions
 from ncodec.codec.pipeline import BlockThreads
+from ncodec.codec.rate import RateControl
 from ncodec.errors import BadFileError
 from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
+from ncodec.models.base import CompressionModel
 from ncodec.progress import Progress
-from ncodec_formats import EcdcReader, EcdcWriter, Tags, tag_pairs
+from ncodec_formats import EcdcReader, EcdcWriter, Header, Packet, Tags, tag_pairs
 
 AudioSource = ReadableFile | AudioReader
 """Audio to be coded: a file of any kind, or samples behind the interface of an `AudioReader`."""
@@ -120,6 +125,7 @@ def compress(
     model: ModelLike = None,
     bandwidth: float | str | None = None,
     codebooks: int | None = None,
+    file_rate: float | str | None = None,
     packet_frames: int | None = None,
     entropy: str = "auto",
     mono: bool = False,
@@ -151,6 +157,8 @@ def compress(
         model: a model, its name, or a checkpoint's path; the embedded one by default.
         bandwidth: of the whole file in kbps, 6 or "6k"; the most codebooks that fit are used.
         codebooks: their number, instead of `bandwidth`.
+        file_rate: kbps that the file shall average, all of its bytes counted; each packet has as
+            many codebooks as serve that best, of those that `bandwidth` or `codebooks` allow.
         packet_frames: frames a packet; about a second by default.
         entropy: "auto" predicts codes where the model has tables for it and packets are of 8 frames
             or more, which makes files smaller and changes nothing else; "none" packs all.
@@ -177,8 +185,8 @@ def compress(
         OSError: a file cannot be read or written.
     """
     asked = EncodeOptions(
-        bandwidth=bandwidth, codebooks=codebooks, packet_frames=packet_frames, entropy=entropy,
-        gain_db=gain_db,
+        bandwidth=bandwidth, codebooks=codebooks, file_rate=file_rate,
+        packet_frames=packet_frames, entropy=entropy, gain_db=gain_db,
     )  # fmt: skip
     louder = 0
     if lift:
@@ -202,10 +210,12 @@ def compress(
         with writing(target, force=force) as file:
             counted = _Counted(file)
             writer = EcdcWriter(cast(Any, counted), encoder.header, redundancy=redundancy)
-            alike = _encode(heard, encoder, writer, progress)
+            control = _control(options, coder, encoder.header, reader)
+            alike = _encode(heard, encoder, _Packets(writer, control), progress)
             if verify:
                 _verify(file, encoder.samples)
-    return _summary(reader, encoder, counted.bytes, alike)
+    done = _summary(reader, encoder, counted.bytes, alike)
+    return done if asked.file_kbps is None else _with_rate(done, asked.file_kbps)
 
 
 def _of_source(
@@ -241,6 +251,17 @@ def _summary(reader: AudioReader, encoder: StreamEncoder, size: int, alike: bool
     )
 
 
+def _with_rate(done: Compressed, asked: float) -> Compressed:
+    """Say where a bitrate that was asked for could not be had."""
+    if done.real_kbps > 1.03 * asked:
+        note = f"{asked:g} kbps is less than this takes: {done.real_kbps:.2f} kbps"
+    elif done.real_kbps < 0.97 * asked:
+        note = f"{asked:g} kbps is more than its codebooks take: {done.real_kbps:.2f} kbps"
+    else:
+        return done
+    return replace(done, notes=(*done.notes, note))
+
+
 def _open_audio(
     source: AudioSource, raw: RawFormat | None, allow_truncated: bool, name: str | None
 ) -> AudioReader:
@@ -250,8 +271,38 @@ def _open_audio(
     return open_audio(file, raw=raw, allow_truncated=allow_truncated, name=name)
 
 
+def _control(
+    options: EncodeOptions, model: CompressionModel, header: Header, reader: AudioReader
+) -> RateControl | None:
+    if options.file_kbps is None:
+        return None
+    seconds = header.packet_frames * header.hop / header.sample_rate
+    known = reader.samples
+    packets = None if known is None else math.ceil(known / reader.sample_rate / seconds)
+    return RateControl(model, header, options.file_kbps, packets)
+
+
+class _Packets:
+    """Packets on their way to the file, each with the layers that the bitrate has room for."""
+
+    def __init__(self, writer: EcdcWriter, control: RateControl | None) -> None:
+        self._writer, self._control = writer, control
+
+    def write(self, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            choose = None
+            if self._control is not None:
+                choose = partial(self._control.choose, packet, spent=self._writer.size())
+            self._writer.write(
+                packet.codes, packet.scale, first_frame=packet.first_frame, choose=choose
+            )
+
+    def finish(self, samples: int) -> None:
+        self._writer.finish(samples)
+
+
 def _encode(
-    reader: AudioReader, encoder: StreamEncoder, writer: EcdcWriter, progress: Progress | None
+    reader: AudioReader, encoder: StreamEncoder, writer: _Packets, progress: Progress | None
 ) -> bool:
     """Code all; return whether two channels were the same from beginning to end."""
     rate, channels = reader.sample_rate, encoder.header.source_channels
@@ -264,12 +315,10 @@ def _encode(
         progress(0.0, total)
     while (samples := reader.read(block)).shape[1]:
         alike = alike and np.array_equal(samples[0], samples[-1])
-        for packet in encoder.push(mix_channels(samples, channels)):
-            writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
+        writer.write(encoder.push(mix_channels(samples, channels)))
         if progress is not None:
             progress(encoder.samples / rate, total)
-    for packet in encoder.finish():
-        writer.write(packet.codes, packet.scale, first_frame=packet.first_frame)
+    writer.write(encoder.finish())
     writer.finish(encoder.samples)
     return alike
 
