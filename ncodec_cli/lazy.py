@@ -46,6 +46,8 @@ class LazyGroup(click.Group):
             raise click.exceptions.Exit(CLOSED_PIPE) from None
         except KeyboardInterrupt:
             raise click.Abort from None
+        except EOFError as error:  # click would call it an interruption
+            raise RuntimeError(f"unexpected end of a file: {error}") from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing any."""

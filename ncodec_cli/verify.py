@@ -63,7 +63,7 @@ def verify(files: tuple[str, ...], as_json: bool, quiet: bool) -> None:
 
 def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
     """Check a file and tell what was found; return what was lost if it is not whole."""
-    from ncodec.api.operations import verify
+    from ncodec.api.operations import verify_file
 
     name = name_of(path)
     with (
@@ -71,7 +71,7 @@ def _check(path: str, *, as_json: bool, quiet: bool) -> Losses | None:
         naming(path),
         Progress(Path(path).name, unit=BYTES, quiet=quiet) as progress,
     ):
-        report = verify(watched(file, progress))
+        report = verify_file(watched(file, progress))
     if as_json:
         put_json({"file": name, "ok": report.ok, **asdict(report)})
     elif not quiet:

@@ -110,11 +110,16 @@ def verify(file: ReadableFile) -> Report:
             of another tool is cut short.
     """
     with reading(file) as source:
-        if not _is_foreign(source):
-            return formats.verify(source)
-        from ncodec.containers import check
+        return verify_file(source)
 
-        return check(source)
+
+def verify_file(file: BinaryIO) -> Report:
+    """As `verify`, of an open file; errors do not name it."""
+    if not _is_foreign(file):
+        return formats.verify(file)
+    from ncodec.containers import check
+
+    return check(file)
 
 
 def _is_foreign(file: BinaryIO) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import numpy as np
 import soundfile
@@ -20,6 +21,8 @@ from ncodec.audio.resample import Resampler
 from ncodec.audio.tags import MASK_KEY, Tags, wav_chunks, writable, write_tags
 from ncodec.audio.wav import WavWriter
 from ncodec.errors import ArgumentError
+
+T = TypeVar("T")
 
 ENCODINGS = ("s16", "s24", "f32")
 _SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "f32": "FLOAT"}
@@ -222,22 +225,26 @@ class _Bytes:
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        if self.error is not None or self.file.closed:
-            return 0
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = error
-            return 0
+        return self._kept(0, lambda: self.file.write(data))
 
     def read(self, size: int = -1) -> bytes:
-        return self.file.read(size)
+        return self._kept(b"", lambda: self.file.read(size))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return 0 if self.file.closed else self.file.seek(offset, whence)
+        return self._kept(0, lambda: self.file.seek(offset, whence))
 
     def tell(self) -> int:
-        return 0 if self.file.closed else self.file.tell()
+        return self._kept(0, self.file.tell)
+
+    def _kept(self, otherwise: T, call: Callable[[], T]) -> T:
+        """Call, unless the file is given up; to seek and to tell writes what is buffered, too."""
+        if self.error is not None or self.file.closed:
+            return otherwise
+        try:
+            return call()
+        except OSError as error:
+            self.error = error
+            return otherwise
 
     def flush(self) -> None:
         """Nothing to do: the file's owner flushes."""

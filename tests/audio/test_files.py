@@ -207,13 +207,25 @@ def test_a_read_error_in_the_middle_is_not_taken_for_the_end():
 
 def test_a_write_error_is_not_swallowed_by_libsndfile():
     class Full(io.BytesIO):
+        def __init__(self, buffers):
+            super().__init__()
+            self._buffers, self._waiting = buffers, False
+
         def write(self, data):
-            if self.tell() > 10000:
+            full = self.tell() > 10000
+            if full and not self._buffers:
                 raise OSError(28, "No space left on device")
+            self._waiting |= full
             return super().write(data)
 
-    for container in ("wav", "flac", "ogg"):
-        writer = open_writer(Full(), container=container, sample_rate=8000, channels=1)
+        def seek(self, offset, whence=0):
+            if self._waiting:  # what was buffered is written now
+                raise OSError(28, "No space left on device")
+            return super().seek(offset, whence)
+
+    cases = [("wav", False), ("flac", False), ("ogg", False), ("flac", True), ("mp3", True)]
+    for container, buffers in cases:
+        writer = open_writer(Full(buffers), container=container, sample_rate=8000, channels=1)
         with pytest.raises(OSError, match="No space left"):
             write_all(writer, noise(1, 160000))
         del writer

@@ -128,6 +128,7 @@ def test_what_is_cut_short_is_not_passed_on(ncodec, coded, name):
         ("tag a.ecdc --set ä=1", 1, "must be printable ASCII"),
         ("tag a.ecdc --json --clear", 2, "not together with changes"),
         ("verify", 2, "Missing argument 'FILE...'"),
+        ("verify -", 1, "ncodec: error: standard input: the file is empty"),
         ("verify ''", 2, "'': names no file"),
         ("peel a.ecdc '' --bw 3", 2, "'': names no file"),
         ("peel a.ecdc -o '' --bw 3", 2, "'': names no file"),
