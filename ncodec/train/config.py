@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import sys
 import types
 import typing
@@ -60,6 +61,12 @@ SHARES = Rule(
     lambda x: not x or (all(0 <= v < math.inf for v in x.values()) and any(x.values())),
     "at least 0 each, and not all 0",
 )
+NAMED = Rule(bool, "the name of a folder")
+MODEL_NAME = Rule(
+    lambda x: bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", x)),
+    "up to 100 letters, digits, '.', '_', '-', the first a letter or digit",
+)
+"""As models can be imported under."""
 DECAY = Rule(lambda x: 0 <= x < 1, "at least 0 and below 1")
 
 
@@ -117,7 +124,7 @@ class ModelSection(Section):
 
     where = "model."
 
-    name: str = "mine"
+    name: Annotated[str, MODEL_NAME] = "mine"
     family: str = "spectral"
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     start: str | None = None
@@ -287,7 +294,7 @@ class TrainConfig(Section):
         seed: Of everything that is drawn.
     """
 
-    output: str = "runs/mine"
+    output: Annotated[str, NAMED] = "runs/mine"
     seed: Annotated[int, at_least(0)] = 0
     task: TaskSection = TaskSection()
     model: ModelSection = ModelSection()
@@ -323,6 +330,8 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError:
+        raise ArgumentError(f"{path}: nested too deeply") from None
     return TrainConfig.from_dict(apply_changes(values, changes))
 
 
@@ -345,6 +354,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
         value = tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string
+    except RecursionError:
+        raise ArgumentError(f"--set {key}: nested too deeply") from None
     *parents, last = key.strip().split(".")
     for parent in parents:
         inner: Any = values.setdefault(parent, {})
@@ -386,6 +397,17 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     return _plain(hint, value, name)
 
 
+_WORDS: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    tuple: "a list",
+    Mapping: "a table",
+}
+"""What TOML calls a type."""
+
+
 def _plain(hint: Any, value: Any, name: str) -> Any:
     """Check a value that holds no others; a whole number may stand for a float."""
     if hint is Any:
@@ -394,7 +416,8 @@ def _plain(hint: Any, value: Any, name: str) -> Any:
         return float(value)
     wrong = isinstance(value, bool) and hint is not bool
     if wrong or typing.get_origin(hint) is not None or not isinstance(value, hint):
-        raise ArgumentError(f"{name} = {value!r}: must be {getattr(hint, '__name__', hint)}")
+        kind = _WORDS.get(typing.get_origin(hint) or hint, str(hint))
+        raise ArgumentError(f"{name} = {value!r}: must be {kind}")
     return value
 
 
