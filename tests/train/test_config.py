@@ -81,4 +81,4 @@ def test_what_a_checkpoint_keeps_gives_the_same_run(config):
 
 @pytest.mark.parametrize("recipe", sorted(p.stem for p in RECIPES.glob("*.toml")))
 def test_recipes_load(recipe):
-    assert load_config(RECIPES / f"{recipe}.toml").losses
+    assert load_config(RECIPES / f"{recipe}.toml").optim.steps > 0
