@@ -12,6 +12,7 @@ from ncodec_formats.errors import (
     OutputExistsError,
     UnsupportedVersionError,
     counted,
+    in_words,
     naming,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "OutputExistsError",
     "UnsupportedVersionError",
     "counted",
+    "in_words",
     "naming",
 ]

@@ -17,7 +17,7 @@ from ncodec_cli.common import (
     usable_cores,
 )
 from ncodec_cli.line import put, say
-from ncodec_cli.parameters import Between
+from ncodec_cli.parameters import KBPS, Between
 from ncodec_cli.progress import COUNT, Progress
 
 
@@ -33,9 +33,25 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(float(part) for part in value.split(","))
+            numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: must be numbers with commas between them, such as 1.5,3,6")
+            numbers = (0.0,)
+        if not all(0 < number < float("inf") for number in numbers):
+            self.fail(f"{value!r}: must be numbers above 0, with commas between them, as in 1,2,8")
+        return numbers
+
+
+class Rates(Numbers):
+    """Bitrates in kbps with commas between them."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return kbps."""
+        if isinstance(value, str):
+            value = tuple(KBPS.convert(part.strip(), param, ctx) for part in value.split(","))
+            value = ",".join(map(str, value))
+        return super().convert(value, param, ctx)
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -60,7 +76,7 @@ def bench() -> None:
 @click.option(
     "--bw",
     "bandwidths",
-    type=Numbers(),
+    type=Rates(),
     default="1.5,3,6,12",
     show_default=True,
     metavar="KBPS,...",
@@ -177,7 +193,7 @@ def quality(
     help="Model name, or a checkpoint file.",
 )
 @click.option(
-    "--bw", type=float, default=6.0, show_default=True, metavar="KBPS", help="Bitrate asked for."
+    "--bw", type=KBPS, default=6.0, show_default=True, metavar="KBPS", help="Bitrate asked for."
 )
 @click.option(
     "--seconds",

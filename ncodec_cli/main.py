@@ -134,14 +134,14 @@ _OPTIONS = {
 
 def describe(error: Exception) -> str:
     """Return one line for a person; errors that nobody foresaw say where to see more."""
-    from ncodec.errors import NcodecError
+    from ncodec.errors import NcodecError, in_words
 
     if isinstance(error, NcodecError):
         text = str(error)
         for argument, option in _OPTIONS.items():
             text = text.replace(argument, option)
     elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        text = in_words(error)
     elif isinstance(error, MemoryError):
         text = "out of memory"
     else:

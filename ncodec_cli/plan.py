@@ -145,7 +145,7 @@ def plan_jobs(paths: tuple[str, ...], output: str | None, kind: Kind) -> Plan:
     return Plan(_named(pairs, kind), left_out)
 
 
-def refuse_sound_name(output: str) -> None:
+def refuse_sound_name(output: str, way: str = " (-o takes any name)") -> None:
     """Keep packets out of files that are named as if they were sound.
 
     Raises:
@@ -153,8 +153,7 @@ def refuse_sound_name(output: str) -> None:
     """
     if _ending(output) in _SOUND:
         raise click.UsageError(
-            f"{output!r}: an .ecdc file is written, which decompress makes sound of "
-            "(-o takes any name)"
+            f"{output!r}: an .ecdc file is written, which decompress makes sound of{way}"
         )
 
 

@@ -19,6 +19,7 @@ from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
 from ncodec_cli.line import Line, say
 from ncodec_cli.parameters import SECONDS, Between
+from ncodec_cli.plan import refuse_sound_name
 
 if TYPE_CHECKING:
     from ncodec.live.running import Running
@@ -111,6 +112,7 @@ def check_recording(path: str, force: bool) -> None:
     if path == "-":
         common.check_stream("stdout")
         return
+    refuse_sound_name(path, "")
     target = Path(path)
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")

@@ -59,6 +59,17 @@ def naming(name: str, *kinds: type[NcodecError]) -> Generator[None]:
         raise type(error)(f"{name}: {error}") from error
 
 
+def in_words(error: Exception) -> str:
+    """Returns what an error says to a person; those of the system name their file first.
+
+    >>> in_words(FileNotFoundError(2, "No such file or directory", "a.wav"))
+    'a.wav: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def counted(count: int, what: str) -> str:
     """Returns a number of things in words.
 

@@ -21,7 +21,7 @@ from ncodec.bench.found import find
 from ncodec.bench.measures import measure
 from ncodec.bench.processes import workers
 from ncodec.bench.sources import Source
-from ncodec.errors import NcodecError
+from ncodec.errors import NcodecError, in_words
 from ncodec.files import atomic_output
 from ncodec.metrics.signal import channels_of, resample
 from ncodec.progress import Progress
@@ -165,7 +165,9 @@ def _each(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Row | str]]:
 
 def _told(error: BaseException) -> str:
     """Write an error in a line; what is no NcodecError comes from a tool or package, so name it."""
-    return str(error) if isinstance(error, NcodecError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, NcodecError) or (isinstance(error, OSError) and error.strerror):
+        return in_words(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def execute(job: Job) -> Row:

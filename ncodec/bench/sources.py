@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ncodec.audio import open_audio, read_frames
 from ncodec.datasets import Entry, entries
-from ncodec.errors import ArgumentError, BadFileError, NcodecError
+from ncodec.errors import ArgumentError, BadFileError, NcodecError, in_words
 
 log = logging.getLogger("ncodec")
 
@@ -111,7 +111,7 @@ def _opens(path: Path, left_out: list[str] | None) -> bool:
     try:
         open_audio(path, with_tags=False).close()
     except (NcodecError, OSError) as error:
-        text = str(error)
+        text = in_words(error)
         text = text if str(path) in text else f"{path}: {text}"
         log.warning("%s: left out", text)
         if left_out is not None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from ncodec.audio import ffmpeg_is_here, is_audio_name, measure_audio, needs_ffmpeg
 from ncodec.checkpoints.cache import cache_folder
-from ncodec.errors import ArgumentError, NcodecError, counted
+from ncodec.errors import ArgumentError, NcodecError, counted, in_words
 from ncodec.files import atomic_output
 
 log = logging.getLogger("ncodec")
@@ -80,7 +80,7 @@ def find_clips(
                 try:
                     found = measured.of(entry.path)
                 except (NcodecError, OSError) as error:
-                    reason = str(error).removeprefix(f"{entry.path}: ")
+                    reason = in_words(error).removeprefix(f"{entry.path}: ")
                     log.warning("%s: skipped: %s", entry.path, reason)
                     continue
                 clips.append(Clip(entry.path, entry.kind, **found, labels=entry.labels))

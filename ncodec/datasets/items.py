@@ -20,7 +20,7 @@ from ncodec.audio import Samples, mix_channels
 from ncodec.datasets.catalogue import Clip
 from ncodec.datasets.reading import check_whole, read_samples, resample
 from ncodec.datasets.tones import draw_tones
-from ncodec.errors import ArgumentError, NcodecError
+from ncodec.errors import ArgumentError, NcodecError, in_words
 
 log = logging.getLogger("ncodec")
 
@@ -143,7 +143,8 @@ class Items:
                 return self._augment.apply(rng, self._segment, self._tones)
             except _UnusableError as error:
                 if error.path not in self._named:
-                    log.warning("%s: skipped: %s", error.path, error.reason)
+                    reason = in_words(error.reason).removeprefix(f"{error.path}: ")
+                    log.warning("%s: skipped: %s", error.path, reason)
                     self._named.add(error.path)
         raise ArgumentError(f"{_ATTEMPTS} files in a row could not be read; see the warnings")
 

@@ -103,9 +103,13 @@ def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["quality", "x.wav", "--bw", "1,two"], "must be numbers with commas"),
+        (["quality", "x.wav", "--bw", "1,two"], "'two': must be kbps, such as 6"),
+        (["quality", "x.wav", "--bw", "1,nan"], "nan: must be a finite number"),
+        (["quality", "x.wav", "--bw", "0"], "must be numbers above 0"),
+        (["quality", "x.wav", "--bw", ","], "'': must be kbps"),
+        (["container", "--codebooks", "8,-1"], "must be numbers above 0"),
         (["quality"], "Missing argument"),
-        (["speed", "--threads", "0"], "whole numbers"),
+        (["speed", "--threads", "0"], "numbers above 0"),
     ],
 )
 def test_wrong_usage_is_told(arguments: list[str], told: str) -> None:

@@ -69,6 +69,13 @@ def test_what_is_wrong_is_said_before_devices_are_asked(run, args, said):
     assert not Path("a.ecdc").exists()
 
 
+@pytest.mark.parametrize("args", ["record a.wav", "live --record a.flac"])
+def test_packets_are_not_recorded_under_the_name_of_sound(run, args):
+    status, _, err = run(*args.split())
+    assert (status, err.count("\n")) == (2, 1)
+    assert "an .ecdc file is written, which decompress makes sound of" in err
+
+
 def test_of_several_files_the_bad_ones_are_told(run):
     status, _, err = run("play", "nothere.ecdc", "text.txt")
     assert (status, err.count("\n")) == (1, 3)

@@ -296,8 +296,11 @@ def test_recordings_of_phones_are_heard(tmp_path, caplog):
         writer = open_writer(file, container="m4a", sample_rate=8000, channels=1)
         writer.write(x[None])
         writer.finish()
+    (tmp_path / "list.txt").write_text("a.m4a\nnowhere.wav\n")
     with caplog.at_level(logging.WARNING):
         (clip,) = find_clips([tmp_path])
+        find_clips([tmp_path / "list.txt"])
+    assert "nowhere.wav: skipped: No such file or directory" in caplog.text
     assert "1 file, such as a.m4a, read by way of ffmpeg: slow; FLAC is quick" in caplog.text
     assert abs(clip.seconds - 2) < 0.2
     assert segments([clip])[0].abs().max() > 0.1
