@@ -10,11 +10,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "formats"))
 
 from ncodec_formats import EcdcWriter, Header, cut, repair  # noqa: E402
+from ncodec_formats.entropy import CODINGS, Predicted  # noqa: E402
 from ncodec_formats.entropy.arithmetic import quantize_cdf  # noqa: E402
+from ncodec_formats.entropy.toy import toy_tables  # noqa: E402
 from ncodec_formats.foreign.dac import DacFile, write_dac  # noqa: E402
 from ncodec_formats.foreign.ecdc0 import Ecdc0Writer, Header0  # noqa: E402
 from ncodec_formats.packets import put_other  # noqa: E402
 from ncodec_formats.raw_links import copy_item, raw_links  # noqa: E402
+
+TOY = toy_tables((16, 16, 8))
+CODED = {**CODINGS, Predicted.kind: Predicted(TOY)}
 
 
 def header(**changes: object) -> Header:
@@ -40,7 +45,7 @@ def link(head: Header, packets: int, redundancy: tuple[int, int] | None = None) 
     """Returns a link of random codes; the third packet has fewer layers, the last is short."""
     rng = np.random.default_rng(packets)
     out = io.BytesIO()
-    writer = EcdcWriter(out, head, redundancy=redundancy)
+    writer = EcdcWriter(out, head, redundancy=redundancy, codings=CODED)
     sizes = np.array(head.codebook_sizes)[:, None, None]
     for number in range(packets):
         frames = head.packet_frames if number < packets - 1 else 3
@@ -94,6 +99,9 @@ def ecdc_seeds() -> dict[str, bytes]:
         "segments": link(header(segment=(800, 790)), 4),
         "odd-sizes": link(header(codebook_sizes=(5, 1000)), 4),
         "tags": link(header(tags=(("TITLE", "x"),), extra={"zz": [1, 2]}), 2),
+        "predicted": link(predicted := header(kinds=(1, 1, 1), tables=TOY.hash), 6),
+        "predicted-copies": link(predicted, 4, (2, 1)),
+        "predicted-below": link(header(kinds=(1, 0, 0), tables=TOY.hash, streams=2), 3),
         "chained": plain + link(header(), 2),
         "cut": part.getvalue(),
         "repaired": mended.getvalue(),
@@ -144,9 +152,22 @@ def dac_seeds() -> dict[str, bytes]:
     return {"ours": ours.getvalue(), "numpys": numpys.getvalue()}
 
 
+def predicted_seeds() -> dict[str, bytes]:
+    """Returns layers: three bytes that say which, how many frames and streams, then the code."""
+    rng = np.random.default_rng(0)
+    sizes = ((0, 14, 0, 6), (1, 74, 0, 30), (2, 14, 1, 3), (0, 0, 0, 0), (2, 7, 0, 3))
+    return {f"layer-{n}": bytes(place) + rng.bytes(size) for n, (*place, size) in enumerate(sizes)}
+
+
 def groups() -> dict[str, dict[str, bytes]]:
     """Returns all seeds, by folder and name."""
-    return {"ecdc": ecdc_seeds(), "old": old_seeds(), "dac": dac_seeds()}
+    return {
+        "ecdc": ecdc_seeds(),
+        "predicted": predicted_seeds(),
+        "tables": {"toy": TOY.data},
+        "old": old_seeds(),
+        "dac": dac_seeds(),
+    }
 
 
 def main() -> None:

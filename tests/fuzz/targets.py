@@ -29,10 +29,15 @@ from ncodec_formats import (
     tail,
     verify,
 )
+from ncodec_formats.entropy import CODINGS, Predicted, Tables
 from ncodec_formats.entropy.arithmetic import quantize_cdf
+from ncodec_formats.entropy.toy import toy_tables
 from ncodec_formats.foreign.dac import read_dac, write_dac
 from ncodec_formats.foreign.ecdc0 import Ecdc0Reader
 
+TOY = toy_tables((16, 16, 8))
+"""What predicts the layers of the corpus."""
+CODED = {**CODINGS, Predicted.kind: Predicted(TOY)}
 UNIFORM = quantize_cdf(np.full(1024, 1 / 1024, np.float32))
 
 
@@ -55,7 +60,7 @@ def read(data: bytes) -> None:
     for seekable in (True, False):
         file = io.BytesIO(data) if seekable else Pipe(data)
         total = 0
-        for reader in open_links(file, keep_going=True):
+        for reader in open_links(file, keep_going=True, codings=CODED):
             place = reader.header.first_frame
             for item in reader:
                 assert item.first_frame == place, "the timeline has a hole or an overlap"
@@ -65,10 +70,12 @@ def read(data: bytes) -> None:
             total += place
         frames[seekable] = total
     assert frames[True] == frames[False], "a pipe reads otherwise than a file"
-    reader = EcdcReader(io.BytesIO(data), keep_going=True)
+    reader = EcdcReader(io.BytesIO(data), keep_going=True, codings=CODED)
     reader.seek(100)
     next(reader, None)
-    for item in EcdcReader(io.BytesIO(data)):
+    reader = EcdcReader(io.BytesIO(data), codings=CODED)
+    reader.together = 8
+    for item in reader:
         assert item.frames > 0
 
 
@@ -110,7 +117,7 @@ def check(data: bytes) -> None:
     slow = verify(Pipe(data))  # type: ignore[arg-type]
     assert report.ok == slow.ok, f"a pipe is judged otherwise than a file: {slow.problems}"
     if report.ok:
-        for reader in open_links(io.BytesIO(data), max_seconds=None):
+        for reader in open_links(io.BytesIO(data), max_seconds=None, codings=CODED):
             for _ in reader:
                 pass
 
@@ -151,6 +158,30 @@ def bulk(data: bytes) -> None:
         assert outcomes[0] == outcomes[1], f"many at once {outcomes[0]}, one by one {outcomes[1]}"
 
 
+def predicted(data: bytes) -> None:
+    """Decodes layers: what is called sound gives codes of the codebook, the same side by side."""
+    layer, frames, streams = (
+        byte % most for byte, most in zip(data.ljust(3, b"\0"), (3, 90, 3), strict=False)
+    )
+    size, coding = TOY.sizes[layer], CODED[1]
+    if not coding.is_sound(data[3:], frames + 1, streams + 1, size):
+        return
+    codes = np.zeros((9, 3, streams + 1, frames + 1), np.uint16)
+    coding.decode([[data[3:]]] * 9, codes, range(layer, layer + 1), TOY.sizes)
+    one = np.zeros_like(codes[:1])
+    coding.decode([[data[3:]]], one, range(layer, layer + 1), TOY.sizes)
+    assert (codes == one).all(), "side by side it is decoded otherwise"
+    assert int(codes.max()) < size
+    again = np.zeros_like(one)
+    coding.decode(coding.encode(one, range(3), TOY.sizes), again, range(3), TOY.sizes)
+    assert (again == one).all()
+
+
+def tables(data: bytes) -> None:
+    """Reads tables; those that are taken are what their bytes say."""
+    assert Tables.parse(data).data == data
+
+
 def old(data: bytes) -> None:
     """Reads `.ecdc` version 0, raw or with an arithmetic code."""
     reader = Ecdc0Reader(io.BytesIO(data))
@@ -181,11 +212,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "check": check,
     "split": split,
     "bulk": bulk,
+    "predicted": predicted,
+    "tables": tables,
     "old": old,
     "dac": dac,
 }
 
-FOLDERS = {"old": "old", "dac": "dac"}
+FOLDERS = {name: name for name in ("predicted", "tables", "old", "dac")}
 """Where in the corpus a target's seeds are; "ecdc" for all others."""
 
 
@@ -196,7 +229,7 @@ def without_checks() -> None:
     """
     for module in (packets, header, scanner, tail):
         module.zlib = SimpleNamespace(crc32=lambda _data: 0)  # type: ignore[attr-defined]
-    packets.crc16 = lambda _data: 0
+    packets.crc16 = lambda *_: 0
     packet_runs._crc_table = lambda: np.zeros(256, np.int64)
 
 
