@@ -40,6 +40,11 @@ from ncodec_cli.progress import BYTES, Progress
     help="Model of codes that do not name theirs.",
     shell_complete=complete_models,
 )
+@click.option(
+    "--entropy",
+    type=click.Choice(["auto", "none"]),
+    help="Of .ecdc version 1: predict codes, which makes the file smaller, or pack them.",
+)
 @click.option("--lm", is_flag=True, help="Code version 0 with EnCodec's language model.")
 @force_option
 @result_json_option
@@ -51,6 +56,7 @@ def convert(
     to: str | None,
     model: str | None,
     lm: bool,
+    entropy: str | None,
     **options: Any,
 ) -> None:
     """Write the codes of IN as another kind of file; no code changes, nothing is decoded anew.
@@ -68,6 +74,7 @@ def convert(
       ncodec convert lm-coded.ecdc plain.ecdc --to encodec
       ncodec convert talk.ecdc codes.npz
       ncodec convert codes.npz talk.ecdc --model encodec_24khz
+      ncodec convert large.ecdc small.ecdc --entropy auto
     """
     (source, *others), target = split_output(paths, output)
     if others:
@@ -83,7 +90,9 @@ def convert(
         naming(source),
         open_output(target, force=options["force"], inputs=(source,)) as out,
     ):
-        done = convert_file(watched(file, progress), out, to=kind, model=model, lm=lm)
+        done = convert_file(
+            watched(file, progress), out, to=kind, model=model, lm=lm, entropy=entropy
+        )
     lost = f"; left out: {', '.join(done.lost)}" if done.lost else ""
     text = f"codes of {done.model}, {_KINDS[done.source]} to {_KINDS[done.target]}{lost}"
     fields = {"model": done.model, "from": done.source, "to": done.target, "lost": done.lost}

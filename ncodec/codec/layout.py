@@ -35,7 +35,9 @@ def make_header(
     streams = count_streams(model, channels)
     packet_frames, block_frames = _sizes(model, options)
     sizes = tuple(model.codebook_sizes[: choose_codebooks(model, streams, options)])
-    kinds, tables = _prediction(model, options, packet_frames, sizes)
+    kinds, tables = (), None
+    if options.entropy != "none":
+        kinds, tables = predicted_kinds(model.fingerprint, packet_frames, sizes)
     preroll_frames = model.preroll_frames
     if model.segment is not None:
         preroll_frames = max(preroll_frames, packet_frames)  # the end of one lies over the next
@@ -62,13 +64,17 @@ def make_header(
     )
 
 
-def _prediction(
-    model: CompressionModel, options: EncodeOptions, packet_frames: int, sizes: tuple[int, ...]
+def predicted_kinds(
+    fingerprint: bytes, packet_frames: int, sizes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], bytes | None]:
-    """Return the kinds of layers and the hash of the tables that predict them, if any shall be."""
-    if options.entropy == "none" or packet_frames < PREDICTED_FROM:
-        return (), None
-    tables = tables_for(model.fingerprint)
+    """Return the kinds of layers and the hash of the tables that predict them, if any shall be.
+
+    Args:
+        fingerprint: Of the model whose codes they are.
+        packet_frames: Frames of a packet; short packets gain nothing.
+        sizes: Of the codebooks.
+    """
+    tables = tables_for(fingerprint) if packet_frames >= PREDICTED_FROM else None
     if tables is None:
         return (), None
     predicted = min(len(sizes), len(tables.sizes))

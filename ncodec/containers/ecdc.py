@@ -20,7 +20,7 @@ from ncodec.containers.content import (
 from ncodec.errors import ArgumentError, BadFileError, CheckpointError
 from ncodec.models.encodec_lm import EncodecLM
 from ncodec.regroup import Regroup
-from ncodec_formats import EcdcReader, EcdcWriter, Loss, Packet
+from ncodec_formats import EcdcReader, EcdcWriter, Header, Loss, Packet
 from ncodec_formats.entropy.arithmetic import quantize_cdf
 from ncodec_formats.foreign.ecdc0 import MODELS, Ecdc0Reader, Ecdc0Writer, Header0
 
@@ -49,12 +49,20 @@ def read_ecdc1(file: BinaryIO) -> Content:
     return Content("ecdc", reader.header, packets(reader), total, again)
 
 
-def write_ecdc1(content: Content, file: BinaryIO, load: LoadModel) -> list[str]:
-    """Write version 1; the header names the weights, so the model must be at hand."""
+def write_ecdc1(
+    content: Content,
+    file: BinaryIO,
+    load: LoadModel,
+    plan: Callable[[Header], Header] = lambda header: header,
+) -> list[str]:
+    """Write version 1; the header names the weights, so the model must be at hand.
+
+    `plan` says of a header how its codes are written.
+    """
     header = content.header
     if header.model_hash == NO_HASH:
         header = with_model(header, load(header.model))
-    writer = EcdcWriter(file, replace(header, source_samples=None))
+    writer = EcdcWriter(file, plan(replace(header, source_samples=None)))
     for packet in complete(content):
         writer.write(packet.codes, packet.scale)
     writer.finish(content.source_samples)

@@ -206,6 +206,8 @@ def test_convert_says_what_cannot_be(run) -> None:
     run("compress", "in.wav", "a.ecdc", "--model", "encodec_24khz", "--codebooks", "1")
     for args, said in (
         (("a.ecdc", "b.ecdc"), "is ecdc already"),
+        (("a.ecdc", "b.ecdc", "--entropy", "auto"), "no tables that predict the codes"),
+        (("a.ecdc", "b.npz", "--entropy", "none"), "for .ecdc version 1"),
         (("a.ecdc", "b.dac"), "codes of DAC only"),
         (("a.ecdc", "b.xyz"), "its name must end in"),
         (("a.ecdc", "b.ecdc", "--lm"), "LM coding is for .ecdc version 0"),

@@ -156,3 +156,33 @@ def test_without_its_tables_a_file_is_not_decoded_but_known(model, audio, tmp_pa
 def test_entropy_is_one_of_two(model, audio):
     with pytest.raises(ArgumentError, match="entropy 'most': must be one of none, auto"):
         compress(io.BytesIO(b""), io.BytesIO(), model=model, entropy="most")
+
+
+@pytest.mark.parametrize("codebooks", [1, 4])
+def test_files_are_packed_and_predicted_again(model, audio, codebooks):
+    packed, _ = coded(audio, model, entropy="none", codebooks=codebooks)
+    predicted, _ = coded(audio, model, codebooks=codebooks)
+
+    def converted(data, **options):
+        out = io.BytesIO()
+        done = ncodec.convert(io.BytesIO(data), out, to="ecdc", **options)
+        assert (done.source, done.target, done.lost) == ("ecdc", "ecdc", ())
+        return out.getvalue()
+
+    assert converted(packed, entropy="auto") == predicted
+    assert converted(predicted, entropy="none") == packed
+    assert converted(predicted, entropy="auto") == predicted
+    with pytest.raises(ArgumentError, match="entropy says how"):
+        converted(packed)
+
+
+def test_what_cannot_be_predicted_is_not_converted(model, audio, monkeypatch):
+    short, _ = coded(audio, model, packet_frames=4)
+    with pytest.raises(ArgumentError, match="from 8 on"):
+        ncodec.convert(io.BytesIO(short), io.BytesIO(), to="ecdc", entropy="auto")
+    packed, _ = coded(audio, model, entropy="none")
+    monkeypatch.setenv("NCODEC_CACHE", "nowhere")
+    with pytest.raises(ArgumentError, match="no tables"):
+        ncodec.convert(io.BytesIO(packed), io.BytesIO(), to="ecdc", entropy="auto")
+    with pytest.raises(ArgumentError, match=r"for \.ecdc version 1"):
+        ncodec.convert(io.BytesIO(packed), io.BytesIO(), to="npz", entropy="none")
