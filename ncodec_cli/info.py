@@ -107,6 +107,8 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "model" in link:
         yield "Model", _model(link)
     yield "Codes", _codes(link)
+    if link.get("predicted"):
+        yield "Predicted", f"{counted(link['predicted'], 'codebook')}, by tables {link['tables']}"
     if "packets" in link:
         index = "indexed" if link["indexed"] else "no index"
         yield "Packets", f"{link['packets']} of up to {link['packet_frames']} frames, {index}"
@@ -132,7 +134,8 @@ def _codes(link: dict[str, Any]) -> str:
     if "hop" in link:
         text += f", {link['sample_rate'] / link['hop']:g} frames/s"
     if "bandwidth_kbps" in link:
-        text += f", {link['bandwidth_kbps']:g} kbps without the container"
+        before = " before prediction" if link.get("predicted") else ""
+        text += f", {link['bandwidth_kbps']:g} kbps without the container{before}"
     if link.get("language_model"):
         text += ", entropy coded with a language model"
     return text + (", peeled" if link.get("peeled") else "")

@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 from . import limits
 from .bitrate import bits_of, kbps
+from .entropy import Predicted
 from .errors import BadFileError
 from .foreign.arrays import describe_arrays
 from .header import PREFIX, Header
@@ -125,6 +126,8 @@ def _link(header: Header, packets: int, end_frame: int, samples: int, size: int)
         "streams": header.streams,
         "codebooks": len(header.codebook_sizes),
         "codebook_sizes": list(header.codebook_sizes),
+        "predicted": header.kinds.count(Predicted.kind),
+        "tables": header.tables and header.tables.hex(),
         "bandwidth_kbps": round(kbps(header.codebook_sizes, header.streams, rate), 3),
         "packet_frames": header.packet_frames,
         "preroll_frames": header.preroll_frames,

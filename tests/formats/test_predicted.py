@@ -20,7 +20,15 @@ from ncodec_formats import (
     repair,
     verify,
 )
-from ncodec_formats.entropy import PACKED, LayerTables, Predicted, Tables, predicted, tables
+from ncodec_formats.entropy import (
+    PACKED,
+    LayerTables,
+    Predicted,
+    Tables,
+    predicted,
+    range_coder,
+    tables,
+)
 from ncodec_formats.entropy.predictor import Predictor
 from ncodec_formats.entropy.range_coder import Decoder, Decoders, encode
 from ncodec_formats.entropy.toy import toy_tables
@@ -158,6 +166,9 @@ def test_the_range_coder_gives_back_what_it_takes(data: st.DataObject) -> None:
     widths = np.take_along_axis(frequencies, symbols[..., None], 2)[..., 0]
     begins = np.take_along_axis(ends, symbols[..., None], 2)[..., 0] - widths
     coded = encode(begins, widths, ends[..., -1])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(range_coder, "_FEW", 0)
+        assert encode(begins, widths, ends[..., -1]) == coded, "side by side"
     matrix = np.zeros((rows, max(map(len, coded)) + 4), np.uint8)
     for row, code in zip(matrix, coded, strict=True):
         row[: len(code)] = np.frombuffer(code, np.uint8)
@@ -170,11 +181,13 @@ def test_the_range_coder_gives_back_what_it_takes(data: st.DataObject) -> None:
         assert not code.endswith(b"\0")
 
 
-def test_a_carry_runs_through_full_bytes() -> None:
+@pytest.mark.parametrize("few", [0, 1])
+def test_a_carry_runs_through_full_bytes(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A symbol just below the middle of the range, then the first above it, as far as it goes."""
     begins = np.array([[(1 << 15) - 1, 65535, 65535, 65535, 65535]])
     widths = np.ones_like(begins)
     totals = np.full_like(begins, 1 << 16)
+    monkeypatch.setattr(range_coder, "_FEW", few)
     (code,) = encode(begins, widths, totals)
     decoder = Decoder(code)
     ends = list(range(1, (1 << 16) + 1))
@@ -336,7 +349,8 @@ def test_who_copies_needs_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_FINDERS", [])
     monkeypatch.setattr(tables, "_FOUND", {})
     assert verify(io.BytesIO(data)).ok
-    assert info(io.BytesIO(data))["links"][0]["packets"] == 20
+    (link,) = info(io.BytesIO(data))["links"]
+    assert (link["packets"], link["predicted"], link["tables"]) == (20, 4, TOY.hash.hex())
     assert verify(io.BytesIO(apply(peel, data, 2))).ok
     with pytest.raises(TablesError, match=TOY.hash.hex()[:12]):
         read(data)
