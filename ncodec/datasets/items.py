@@ -143,8 +143,7 @@ class Items:
                 return self._augment.apply(rng, self._segment, self._tones)
             except _UnusableError as error:
                 if error.path not in self._named:
-                    reason = in_words(error.reason).removeprefix(f"{error.path}: ")
-                    log.warning("%s: skipped: %s", error.path, reason)
+                    log.warning("%s: skipped: %s", error.path, error.reason)
                     self._named.add(error.path)
         raise ArgumentError(f"{_ATTEMPTS} files in a row could not be read; see the warnings")
 
@@ -186,7 +185,7 @@ class _UnusableError(Exception):
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(path, error)
-        self.path, self.reason = path, str(error).removeprefix(f"{path}: ")
+        self.path, self.reason = path, in_words(error).removeprefix(f"{path}: ")
 
 
 def _by_kind(
