@@ -5,6 +5,7 @@
 #   make lint   ruff and pyright, both strict
 #   make docs   the documentation, as a site in site/
 #   make man    the manual pages, in man/
+#   make browser   the script of the page that `ncodec page` makes, from browser/ (needs node and npm)
 #   make dist   wheel and source distribution in dist/, checked
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format docs man dist clean
+.PHONY: help demo test test-fast lint format docs man browser dist clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,10 +47,14 @@ $(VENV)/.dist: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.demo
 	$(BIN)/python benchmarks/demo.py
 
-test: $(VENV)/.test
+# Without npm, or where it gets nothing, the tests that need it are skipped with the reason.
+browser/node_modules/.package-lock.json: browser/package-lock.json
+	@cd browser && if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --silent; fi || true
+
+test: $(VENV)/.test browser/node_modules/.package-lock.json
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: $(VENV)/.test
+test-fast: $(VENV)/.test browser/node_modules/.package-lock.json
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
@@ -67,6 +72,9 @@ docs: $(VENV)/.docs
 man: $(VENV)/.demo
 	$(BIN)/python man/make.py
 
+browser: browser/node_modules/.package-lock.json
+	cd browser && node build.mjs --page ../ncodec/page/page.js
+
 dist: man $(VENV)/.dist
 	rm -rf dist
 	$(BIN)/python -m build
@@ -74,4 +82,4 @@ dist: man $(VENV)/.dist
 	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist site man/*.1 .pytest_cache .ruff_cache .hypothesis demo-output bench-output
+	rm -rf $(VENV) dist site man/*.1 .pytest_cache .ruff_cache .hypothesis demo-output bench-output browser/node_modules browser/dist

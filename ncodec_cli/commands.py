@@ -22,6 +22,7 @@ COMMANDS = {
     "repair": ("ncodec_cli.repair:repair", "Save what is whole in a damaged file."),
     "convert": ("ncodec_cli.convert:convert", "Change between .ecdc versions, .dac and arrays."),
     "play": ("ncodec_cli.play:play", "Play a file on the speakers."),
+    "page": ("ncodec_cli.page:page", "Make a page in which files play, for any browser."),
     "record": ("ncodec_cli.record:record", "Record from the microphone."),
     "live": ("ncodec_cli.live:live", "Hear the codec on the microphone, at once."),
     "devices": ("ncodec_cli.devices:devices", "List sound devices."),

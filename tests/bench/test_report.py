@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import os
 import re
 import shutil
 import time
@@ -21,6 +20,7 @@ from ncodec.bench.measures import measures_for
 from ncodec.bench.quality import Row
 from ncodec.bench.sources import find_sources
 from ncodec.metrics import CodebookStatistics
+from tests.browser import find, opened, press, wait_until
 
 DATA = Path(__file__).parent.parent / "data"
 CODECS = {"mine": "Mine </script><b>1", "opus": "Opus 1.3", "mp3": "MP3"}
@@ -173,70 +173,11 @@ def test_the_spectrogram_is_a_png_with_the_tone_where_it_belongs() -> None:
 # In a browser.
 
 
-def chromium() -> str | None:
-    return next((p for name in ("chromium", "google-chrome") if (p := shutil.which(name))), None)
-
-
-def unusable() -> str | None:
-    """Say why there is no browser to test with; where one is required that is a failure."""
-    why = None
-    try:
-        import selenium  # noqa: F401
-    except ImportError:
-        why = "selenium not installed"
-    if chromium() is None:
-        why = "no Chromium on the PATH"
-    elif shutil.which("chromedriver") is None:
-        why = "no chromedriver on the PATH"
-    if why and os.environ.get("NCODEC_REQUIRE_BROWSER"):
-        pytest.fail(f"NCODEC_REQUIRE_BROWSER is set, but: {why}")
-    return why
-
-
 @pytest.fixture(scope="module")
 def browser(page: Path):
     """The report, open from disk."""
-    if why := unusable():
-        pytest.skip(why)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = str(chromium())
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *("--window-size=1280,900", "--autoplay-policy=no-user-gesture-required"),
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option(
-        "prefs", {"download.default_directory": str(page.parent / "downloads")}
-    )
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    try:
-        driver.get(page.as_uri())
+    with opened(page) as driver:
         yield driver
-        assert [line["message"] for line in driver.get_log("browser")] == []
-    finally:
-        driver.quit()
-
-
-def find(browser, css: str):
-    from selenium.webdriver.common.by import By
-
-    return browser.find_elements(By.CSS_SELECTOR, css)
-
-
-def press(browser, css: str, text: str) -> None:
-    next(e for e in find(browser, css) if e.text == text).click()
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the page did not get there"
-        time.sleep(0.02)
 
 
 @pytest.mark.browser

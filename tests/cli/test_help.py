@@ -42,7 +42,7 @@ EVERY = [(name, line) for name, command in ALL.items() for line in examples(comm
 # These want a sound device, the network, another model, data sets, or minutes.
 UNRUN = (
     *("play", "record", "live", "devices", "models", "train", "tokenize", "bench", "convert"),
-    *("mel", "vocode"),  # of vocoders that do not come with the package
+    *("page", "mel", "vocode"),  # of the embedded model, of vocoders that are not in the package
 )
 
 
