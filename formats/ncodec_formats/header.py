@@ -141,6 +141,11 @@ class Header:
         }
         unusual = {name: getattr(self, name) for name in _OPTIONAL if name != "tags"}
         said |= {name: value for name, value in unusual.items() if value != _OPTIONAL[name]}
+        if self.kinds:
+            runs = (f"{kind} x {len([*run])}" for kind, run in groupby(self.kinds))
+            said["kinds"] = f"({', '.join(runs)})"
+        if self.tables is not None:
+            said["tables"] = f"{self.tables.hex()[:12]}..."
         if self.tags:
             said["tags"] = len(self.tags)
         return f"Header({', '.join(f'{name}={value}' for name, value in said.items())})"

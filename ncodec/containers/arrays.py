@@ -82,7 +82,7 @@ def _describe(content: Content) -> str:
     values = {
         key: value
         for key, value in asdict(replace(header, extra={})).items()
-        if key not in ("extra", "kinds", "source_samples")
+        if key not in ("extra", "kinds", "tables", "source_samples")
     }
     values["model_hash"] = base64.b16encode(header.model_hash).decode().lower()
     return json.dumps({"source_samples": content.source_samples, **values})

@@ -73,7 +73,8 @@ def test_a_name_can_ask_for_a_wider_search(tmp_path: Path) -> None:
     (tmp_path / "wide").mkdir()
     first = plain.run(samples, 24000, 3, tmp_path).file.read_bytes()
     second = wide.run(samples, 24000, 3, tmp_path / "wide").file.read_bytes()
-    assert len(first) == len(second)
+    # the same header and as many codes; predicted ones need not be as long
+    assert abs(len(first) - len(second)) < 0.1 * len(first)
     assert first != second
 
 
