@@ -42,7 +42,7 @@ STRESS = {
     "level": (lambda a, b, _: abs(10 * np.log10(np.mean(b**2) / np.mean(a**2))), -1, 0.3),
 }
 TRIALS = {"at -42 dBFS": (-42.0, 1), "coded five times": (None, 5)}
-SIZE_TOLERANCE = 0.005  # of the bytes; codes are of fixed length, so only the container can differ
+SIZE_TOLERANCE = 0.01  # of the bytes: other codes here and there are predicted otherwise
 
 
 def measure() -> dict[str, dict[str, float]]:

@@ -64,6 +64,7 @@ def tokenize(
         channels=codec.channels,
         bandwidth=bandwidth,
         codebooks=codebooks,
+        entropy="none",  # arrays have no bytes of layers
         name="audio",
     )
     packets = [*encoder.push(samples), *encoder.finish()]
@@ -91,10 +92,11 @@ def detokenize(
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise ArgumentError(f"codes {array.dtype} {list(array.shape)}: must be integers [K, F]")
     books = check_whole("codebooks", array.shape[0], 1, len(header.codebook_sizes))
-    sizes = np.asarray(header.codebook_sizes[:books])[:, None]
-    if ((array < 0) | (array >= sizes)).any():
-        raise ArgumentError(f"codes outside 0 to {int(sizes.max()) - 1}")
-    header = replace(header, codebook_sizes=header.codebook_sizes[:books])
+    entries = np.asarray(header.codebook_sizes[:books])[:, None]
+    if ((array < 0) | (array >= entries)).any():
+        raise ArgumentError(f"codes outside 0 to {int(entries.max()) - 1}")
+    sizes = header.codebook_sizes[:books]
+    header = replace(header, codebook_sizes=sizes, kinds=(), tables=None)
     codec = find_model(model, header.model, device, fingerprint=header.model_hash)
     most = array.shape[1] * header.hop * header.source_rate // header.sample_rate
     samples = most if header.source_samples is None else min(header.source_samples, most)

@@ -70,7 +70,7 @@ class Tokenizer:
                 f"{self.model.name} codes segments with a scale each, which are more than codes; "
                 "another model is needed"
             )
-        options = EncodeOptions(codebooks=codebooks)
+        options = EncodeOptions(codebooks=codebooks, entropy="none")
         self.header = make_header(self.model, self.model.sample_rate, self.model.channels, options)
         kind = self.model.device.type
         self.batch = check_whole("batch", batch or (8 if kind == "cpu" else 32), 1)
