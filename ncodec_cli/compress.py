@@ -116,7 +116,7 @@ def compress(paths: tuple[str, ...], output: str | None, **options: Any) -> None
     Examples:
       ncodec compress in.wav                # in.ecdc, 6 kbps for each channel
       ncodec compress in.wav out.ecdc --bw 3
-      ncodec compress in.wav out.ecdc --rate 4  # a file of 4 kbps, whatever is in it
+      ncodec compress in.wav out.ecdc --rate 4  # a file of 4 kbps, all told
       ncodec compress music/ coded/ --bw 12 --jobs 4
       arecord -f S16_LE -r 24000 - | ncodec compress - talk.ecdc
       ffmpeg -i in.mkv -f f32le -ar 48000 -ac 2 - |
