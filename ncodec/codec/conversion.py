@@ -90,14 +90,7 @@ def convert(
         NcodecError: The source is damaged or cut, or the target has no place for its codes.
     """
     to = to or kind_of_name(_path_of(target))
-    if to not in KINDS:
-        raise ArgumentError(f"kind {to!r}: must be one of {', '.join(KINDS)}")
-    if lm and to != "encodec":
-        raise ArgumentError("LM coding is for .ecdc version 0 only (to='encodec')")
-    if entropy not in (None, *ENTROPY) or (entropy and to != "ecdc"):
-        raise ArgumentError(
-            f"entropy {entropy!r}: must be one of {', '.join(ENTROPY)}, and is for .ecdc version 1"
-        )
+    _check_choice(to, entropy, lm=lm)
     if not hasattr(source, "read"):
         with reading(source, seekable=True) as file:
             return convert(
@@ -144,6 +137,17 @@ def compress_as(
         copy.seek(0)
         convert(copy, target, to=to, load=find)
         return done
+
+
+def _check_choice(to: str, entropy: str | None, *, lm: bool) -> None:
+    if to not in KINDS:
+        raise ArgumentError(f"kind {to!r}: must be one of {', '.join(KINDS)}")
+    if lm and to != "encodec":
+        raise ArgumentError("LM coding is for .ecdc version 0 only (to='encodec')")
+    if entropy not in (None, *ENTROPY) or (entropy and to != "ecdc"):
+        raise ArgumentError(
+            f"entropy {entropy!r}: must be one of {', '.join(ENTROPY)}, and is for .ecdc version 1"
+        )
 
 
 def _planned(header: Header, entropy: str, *, must: bool) -> Header:
