@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ncodec_formats import selftest
-from ncodec_formats.entropy.predictor import Predictor
+from ncodec_formats.entropy.predictor import Predictor, _check_exact
 from ncodec_formats.entropy.toy import toy_tables
+from ncodec_formats.errors import TablesError
 from ncodec_formats.selftest import EXACTNESS, exactness_hash
 
 FORMATS = Path(__file__).resolve().parents[2] / "formats"
@@ -74,3 +75,18 @@ def test_a_machine_that_computes_otherwise_is_found_out(monkeypatch: pytest.Monk
     result = selftest.exactness()
     assert not result.ok
     assert "not 1706ac707868" in result.text
+
+
+def test_a_machine_of_reduced_precision_is_refused() -> None:
+    tables = toy_tables((1024,))
+
+    class Rough(np.ndarray):
+        """What multiplies with seven bits, as bfloat16 does."""
+
+        def __rmatmul__(self, other):
+            mine = np.asarray(self)
+            return other @ (mine // 4 * 4 if mine.dtype == np.float32 else mine)
+
+    _check_exact(tables.layers[0].entries.astype(np.float32))
+    with pytest.raises(TablesError, match="not exact on this machine"):
+        _check_exact(tables.layers[0].entries.astype(np.float32).view(Rough))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ..errors import TablesError
 from .tables import LayerTables, Tables
 
 if TYPE_CHECKING:
@@ -38,6 +39,20 @@ class _Layer:
         entries = tables.entries.astype(np.float32).reshape(units, blocks, self.count)
         self.entries = np.ascontiguousarray(entries.transpose(1, 0, 2))
         self.entry_bias = tables.entry_bias.astype(np.float32).reshape(blocks, self.count)
+        for matrix in (self.inputs, self.blocks, self.entries[0]):
+            _check_exact(matrix)
+
+
+def _check_exact(matrix: "Floats") -> None:
+    """Sees that this machine multiplies as every other does: by reduced precision all is lost."""
+    import numpy as np
+
+    rows = (np.arange(4 * len(matrix)) * 37 % 255 - 127).reshape(4, -1)
+    if not np.array_equal(rows.astype(np.float32) @ matrix, rows @ matrix.astype(np.int64)):
+        raise TablesError(
+            "NumPy's products in float32 are not exact on this machine: predicted codes can't be "
+            "written or read here"
+        )
 
 
 class Predictor:
