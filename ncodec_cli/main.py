@@ -144,6 +144,9 @@ def describe(error: Exception) -> str:
         text = in_words(error)
     elif isinstance(error, MemoryError):
         text = "out of memory"
+    elif isinstance(error, ModuleNotFoundError) and error.name and "ncodec" not in error.name:
+        package = error.name.partition(".")[0]
+        text = f"the Python package {package} is not installed; installing ncodec again brings it"
     else:
         kind = type(error).__name__
         text = f"internal error: {kind}: {error} (NCODEC_DEBUG=1 shows where)"

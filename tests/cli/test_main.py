@@ -134,3 +134,31 @@ def test_a_system_that_has_fewer_signals(ncodec, coded, monkeypatch):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert ncodec("verify", "a.ecdc").status == 0
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            ModuleNotFoundError("No module named 'soxr'", name="soxr"),
+            "the Python package soxr is not installed; installing ncodec again brings it",
+        ),
+        (EOFError("marshal data too short"), "internal error: RuntimeError: unexpected end of a"),
+    ],
+)
+def test_an_installation_that_is_not_whole_is_told(ncodec, coded, monkeypatch, raised, told):
+    def fail(*_args, **_options):
+        raise raised
+
+    Path("a.ecdc").write_bytes(coded)
+    monkeypatch.setattr("ncodec_formats.info", fail)
+    ended = ncodec("info", "a.ecdc")
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert told in ended.err
+
+
+def test_a_name_with_a_new_line_keeps_a_result_on_one_line(ncodec, coded):
+    Path("a\nb.ecdc").write_bytes(coded)
+    ended = ncodec("peel", "a\nb.ecdc", "out.ecdc", "--codebooks", "1")
+    assert (ended.status, ended.err.count("\n")) == (0, 1)
+    assert ended.err.startswith("a\\nb.ecdc -> out.ecdc: ")
