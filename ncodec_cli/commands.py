@@ -30,6 +30,7 @@ COMMANDS = {
     "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),
     "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
     "tokenize": ("ncodec_cli.tokenize:tokenize", "Code data sets into shards of codes."),
+    "export": ("ncodec_cli.export:export", "Write a model as ONNX graphs."),
     "train": ("ncodec_cli.train:train", "Train a model."),
     "bench": ("ncodec_cli.bench:bench", "Measure quality, bitrate and speed."),
     "selftest": ("ncodec_cli.selftest:selftest", "Check this installation."),

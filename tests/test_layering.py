@@ -31,6 +31,7 @@ FLOORS = (
     ("ncodec.streaming",),
     ("ncodec.nn", "ncodec.quantize"),
     ("ncodec.models",),
+    ("ncodec.export",),
     ("ncodec.checkpoints",),
     ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
     ("ncodec.codec", "ncodec.vocoder"),

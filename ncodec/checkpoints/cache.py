@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
 from ncodec.errors import ArgumentError, CheckpointError
+from ncodec.export import is_export
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
@@ -86,11 +87,12 @@ def lookup(name: str) -> Entry:
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the model file of a name or a path; nothing is loaded.
+    """Return the model file of a name or a path, or a folder of exported graphs; nothing is loaded.
 
     Args:
         name_or_path: A name of the registry or of the Hugging Face hub, the name of an imported
-            model, or the path of a model file (with a separator or the suffix `.safetensors`).
+            model, or the path of a model file (with a separator or the suffix `.safetensors`) or of
+            a folder that `ncodec export` made.
 
     Raises:
         ArgumentError: It is neither a name nor a path.
@@ -103,7 +105,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         raise ArgumentError(f"model of type {kind}: must be a name or a path") from None
     name = canonical(text)
     if name == text and (is_path(text) or not _NAME.fullmatch(text)):
-        if not Path(text).is_file():
+        if not Path(text).is_file() and not is_export(text):
             raise UnknownModelError(_no_file(text))
         return Path(text)
     entry = REGISTRY.get(name)
@@ -114,6 +116,8 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     if entry is not None:
         raise CheckpointError(f"{name} is not on this machine: `ncodec models pull {name}` gets it")
+    if is_export(text):
+        return Path(text)
     raise UnknownModelError(_unknown(text))
 
 

@@ -17,7 +17,8 @@ from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from ncodec.checkpoints.model_info import METADATA_KEY, ModelInfo, opened, read_model_info
-from ncodec.errors import CheckpointError, NcodecError
+from ncodec.errors import CheckpointError, DeviceError, NcodecError
+from ncodec.export import OnnxCodec, is_export
 from ncodec.files import atomic_output
 from ncodec.models.families import family_of, find_family
 
@@ -68,9 +69,18 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[ModelInfo, dict[str, 
 
 
 def load_model_file(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
-    """Load a model file in ncodec's own layout, ready for use on `device`."""
+    """Load a model file in ncodec's own layout, or exported graphs, ready for use on `device`."""
+    if is_export(path):
+        return opened_export(path, device)
     info, tensors = read_model_file(path)
     return assemble(info, tensors, str(path)).to(device)
+
+
+def opened_export(path: str | os.PathLike[str], device: str | torch.device) -> OnnxCodec:
+    """Open exported graphs, which run on the CPU."""
+    if torch.device(device).type != "cpu":
+        raise DeviceError(f"{path}: graphs are run by onnxruntime on the CPU, not on {device}")
+    return OnnxCodec(path).eval()
 
 
 def save(

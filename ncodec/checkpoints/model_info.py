@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from ncodec.errors import CheckpointError
+from ncodec.export import is_export, read_description
 
 METADATA_KEY = "ncodec"
 
@@ -68,7 +69,11 @@ class ModelInfo:
 
 
 def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
-    """Read the description of a model file in ncodec's own layout."""
+    """Read the description of a model file in ncodec's own layout, or of exported graphs."""
+    if is_export(path):
+        known = read_description(path)
+        notes = {"fingerprint": known.fingerprint, "precision": known.precision}
+        return ModelInfo(known.name, known.family, known.config, known.licence, notes)
     with opened(Path(path), "numpy") as (info, _):
         return info
 

@@ -14,16 +14,17 @@ def overlap_add(frames: Tensor, hop: int, tail: Tensor) -> tuple[Tensor, Tensor]
 
     Returns the F * hop samples that are final, and the new tail.
     """
-    batch, count, size = frames.shape
-    if count == 1:
+    if frames.shape[1] == 1:
         flat = F.pad(tail, (0, hop)) + frames[:, 0]
         return flat[:, :hop], flat[:, hop:]
-    parts = frames.view(batch, count, size // hop, hop)
-    total = F.pad(tail, (0, count * hop)).view(batch, -1, hop)
-    for i in range(size // hop):
-        total = total + F.pad(parts[:, :, i], (0, 0, i, size // hop - 1 - i))
-    flat = total.reshape(batch, -1)
-    return flat[:, : count * hop], flat[:, count * hop :]
+    parts = frames.split(hop, dim=2)
+    later = len(parts) - 1
+    total = F.pad(parts[0], (0, 0, 0, later))
+    first = total[:, :later] + tail.reshape(-1, later, hop)
+    total = torch.cat([first, total[:, later:]], dim=1)
+    for i in range(1, later + 1):
+        total = total + F.pad(parts[i], (0, 0, i, later - i))
+    return total[:, :-later].flatten(1), total[:, -later:].flatten(1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ncodec.errors import ArgumentError
 from ncodec.kernels.cached import lasting
 from ncodec.kernels.plain import Product, Windows
+from ncodec.kernels.switch import is_portable
 from ncodec.kernels.table import choose, pack
 
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
@@ -67,6 +68,7 @@ class Convolution:
         self.out, self.channels, self.taps = weight.shape
         self.stride, self.dilation, self.bias = stride, dilation, bias
         self._span = (self.taps - 1) * dilation + 1
+        self._weight, self._portable = weight, is_portable()
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
         self._shifts = stride == 1 < self.taps and self.taps * self.out <= self.channels
         wide = self.taps > 1 and self.channels >= _WIDE
@@ -85,6 +87,9 @@ class Convolution:
             return x.new_zeros(batch, windows, self.out)
         if (windows - 1) * self.stride + self._span > length:
             raise ArgumentError(f"{length} samples: too few for {windows} windows")
+        if self._portable:
+            shape = {"windows": windows, "stride": self.stride, "dilation": self.dilation}
+            return convolve_groups(x, self._weight, self.bias, **shape)
         x = x.contiguous()
         if self._shifts:
             return self._shifted(x, windows)
@@ -126,7 +131,7 @@ def convolve_groups(
     bias: Tensor | None,
     *,
     windows: int,
-    groups: int,
+    groups: int = 1,
     stride: int = 1,
     dilation: int = 1,
 ) -> Tensor:
@@ -134,7 +139,9 @@ def convolve_groups(
     if windows == 0:
         return x.new_zeros(x.shape[0], 0, weight.shape[0])
     needed = (windows - 1) * stride + (weight.shape[2] - 1) * dilation + 1
-    y = functional.conv1d(x[:, :needed].transpose(1, 2), weight, bias, stride, 0, dilation, groups)
+    if x.shape[1] != needed:
+        x = x[:, :needed]
+    y = functional.conv1d(x.transpose(1, 2), weight, bias, stride, 0, dilation, groups)
     return y.transpose(1, 2).contiguous()
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ncodec.kernels.cached import Derived
 from ncodec.kernels.plain import Product, Recurrence
-from ncodec.kernels.switch import is_portable
+from ncodec.kernels.switch import is_exporting, is_portable
 from ncodec.kernels.table import choose, pack
 
 States = tuple[Tensor, Tensor]
@@ -31,6 +31,7 @@ class LSTMLayers:
         """
         return (
             not torch.is_grad_enabled()
+            and not is_exporting()  # graphs have an operator for all of it
             and x.device.type == "cpu"
             and x.dtype in (torch.float32, torch.bfloat16)
             and (is_portable() or choose("lstm", x.dtype) is not None)

@@ -17,6 +17,7 @@ def _asks_onednn() -> bool:
     return bool(torch.backends.mkldnn.enabled)
 
 
+_EXPORTING = ContextVar("exporting", default=False)
 # What the property reads, in a third of its time: a frame of a live stream asks some forty times.
 _onednn_enabled: Callable[[], bool] = getattr(
     import_module("torch._C"), "_get_mkldnn_enabled", _asks_onednn
@@ -42,3 +43,19 @@ def portable() -> Generator[None]:
         yield
     finally:
         _PORTABLE.reset(token)
+
+
+def is_exporting() -> bool:
+    """Say whether what is computed becomes a graph of another runtime."""
+    return _EXPORTING.get()
+
+
+@contextmanager
+def exporting() -> Generator[None]:
+    """Compute as `portable` does, from the weights as they are, and with operators of graphs."""
+    token = _EXPORTING.set(True)
+    try:
+        with portable():
+            yield
+    finally:
+        _EXPORTING.reset(token)

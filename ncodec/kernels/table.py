@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ncodec.kernels import fbgemm, onednn, plain, pointwise
+from ncodec.kernels import fbgemm, onednn, plain, pointwise, transforms
 from ncodec.kernels.switch import is_portable
 
 _LOG = logging.getLogger(__name__)
@@ -120,6 +120,20 @@ OPERATIONS = {
         lambda: plain.argmax,
         lambda dtype: (),
         lambda dtype: (_values(dtype, 3, 50),),
+        (torch.float32,),
+    ),
+    "power spectrum": Operation(
+        (Entry("PyTorch's FFT", _anywhere, transforms.fft_power),),
+        transforms.power,
+        lambda dtype: (48, _values(dtype, 48) / 8),
+        lambda dtype: (_values(dtype, 2, 48),),
+        (torch.float32,),
+    ),
+    "inverse spectrum": Operation(
+        (Entry("PyTorch's FFT", _anywhere, transforms.fft_synthesis),),
+        transforms.synthesis,
+        lambda dtype: (48, _values(dtype, 48)),
+        lambda dtype: (_values(dtype, 2, 25).abs(), _values(dtype, 2, 25)),
         (torch.float32,),
     ),
 }

@@ -79,6 +79,12 @@ class CompressionModel(nn.Module, ABC):
     """Whether each segment has a scale."""
     lifts_quiet: ClassVar[bool] = False
     """Whether quiet recordings should be coded louder than they are."""
+    fills_last_frame: bool = False
+    """Whether zeros complete a stream's last frame before anything else ends it."""
+    ends_with_steps: bool = False
+    """Whether steps end a stream: of those zeros, and of `postroll_frames` zero latents."""
+    frames_at_once: int | None = None
+    """Most frames that a step takes as one, not in blocks; None if any number."""
     overlaps: bool = False
     """Whether `encode_later` and `decode_latent_later` leave work that can overlap."""
 
@@ -544,6 +550,14 @@ class CompressionModel(nn.Module, ABC):
     @abstractmethod
     def _encode_flush(self, state: State, batch: int) -> list[Latents]:
         """Return the last latents of `batch` streams."""
+
+    def _encode_end(self, audio: Tensor, state: State) -> Tensor:
+        """Take the last samples; return all latents that are left, as one layer after another."""
+        raise ArgumentError(f"{self.name}: its family has no graphs for export")
+
+    def _decode_end(self, latent: Tensor, state: State) -> Tensor:
+        """Take the last latents; return all audio that is left, as `_encode_end`."""
+        raise ArgumentError(f"{self.name}: its family has no graphs for export")
 
     @abstractmethod
     def _decoder_state(self, batch: int, device: torch.device) -> State:

@@ -34,7 +34,6 @@ class ComposedCodec(CompressionModel):
     decoder: TiledSequential
     overlaps = True
     fills_last_frame = True
-    """Whether zeros complete the last frame before the encoder's own padding follows."""
 
     def _encoder_state(self, batch: int, device: torch.device) -> Incoming:
         return Incoming(self.encoder.initial_state(batch, device), 0)
@@ -65,6 +64,12 @@ class ComposedCodec(CompressionModel):
         zeros = self._zeros(batch, missing).to(self.dtype)
         latent, net = self.encoder.step(zeros, state.net)
         return ready(join_time(latent, self.encoder.flush(net)))
+
+    def _encode_end(self, audio: Tensor, state: Incoming) -> Tensor:
+        return self.encoder.end(audio.to(self.dtype), state.net).float()
+
+    def _decode_end(self, latent: Tensor, state: Outgoing) -> Tensor:
+        return self.decoder.end(latent.to(self.dtype), state.net).float()
 
     def _decoder_state(self, batch: int, device: torch.device) -> Outgoing:
         return Outgoing(self.decoder.initial_state(batch, device), begun=False)

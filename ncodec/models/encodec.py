@@ -113,6 +113,12 @@ class EncodecModel(CompressionModel):
             audio = audio[..., self.segment[1] :]
         return segments
 
+    def _encode_end(self, audio: Tensor, state: State) -> Tensor:
+        return self.encoder.end(audio.to(self.dtype), state).float()
+
+    def _decode_end(self, latent: Tensor, state: State) -> Tensor:
+        return self.decoder.end(latent.to(self.dtype), state).float()
+
     def _encode_segments(
         self, audio: Tensor, state: Tensor
     ) -> tuple[Callable[[], list[Latents]], Tensor]:

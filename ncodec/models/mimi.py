@@ -59,6 +59,7 @@ class MimiModel(ComposedCodec):
         self.codebook_sizes = (config.bins,) * config.codebooks
         self.bandwidths = kbps_steps(self.codebook_sizes, 1, self.frame_rate)
         self.latency_samples = 0
+        self.frames_at_once = config.context // config.frame_stride
         # Every layer of the transformers looks further back: all of it is too far to count on.
         self.receptive_field = 0
         self.preroll_frames = math.ceil(config.context / config.frame_stride)
@@ -99,6 +100,11 @@ class SplitVQ(nn.Module):
         z = self.semantic.decode(codes[:, :first])
         return z + self.acoustic.decode(codes[:, first:]) if codes.shape[1] > first else z
 
+    def look_up(self, codes: Tensor) -> Tensor:
+        """As `decode`, for any number of codebooks in one graph."""
+        first = self.semantic.count
+        return self.semantic.look_up(codes[:, :first]) + self.acoustic.look_up(codes[:, first:])
+
 
 class ProjectedVQ(nn.Module):
     """A residual quantizer in a narrower space."""
@@ -118,6 +124,10 @@ class ProjectedVQ(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries and project back."""
         return self.output(self.rvq.decode(codes).transpose(1, 2)).transpose(1, 2)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """Sum the entries of any number of codebooks, 0 too, and project back."""
+        return self.output(self.rvq.look_up(codes).transpose(1, 2)).transpose(1, 2)
 
 
 def _transformer(config: MimiConfig) -> Transformer:

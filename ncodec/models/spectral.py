@@ -25,6 +25,7 @@ from ncodec.config import SpectralConfig
 from ncodec.dsp.erb import erb_bands
 from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.overlap_add import overlap_add
+from ncodec.kernels import Derived, add_to_start, frames_of, inverse_spectrum, power_spectrum
 from ncodec.models.base import CompressionModel
 from ncodec.models.records import Latents, Trainable
 from ncodec.models.spectral_net import FrameNet
@@ -34,6 +35,7 @@ from ncodec.quantize import ResidualVQ
 from ncodec_formats.bitrate import kbps_steps
 
 _OVERLAP = 4  # hops in an STFT frame
+_DELAY = 2  # frames by which the linear path's MDCT waits for the net's
 _POWER_FLOOR = 1e-9  # -90 dB full scale
 _COMPANDING_FLOOR = 1e-4
 _EXPANSION_SLOPE = 0.02  # of the expander at 0, so that coefficients near 0 have a gradient
@@ -44,11 +46,11 @@ class Incoming(NamedTuple):
     """The encoder's state.
 
     Attributes:
-        audio: `[B, 3 * hop + r]`: the past that the next frame sees, and r < hop samples waiting.
+        past: `[B, 3 * hop + r]`: the past that the next frame sees, and r < hop samples waiting.
         net: The net's past frames.
     """
 
-    audio: Tensor
+    past: Tensor
     net: tuple[Tensor, ...]
 
 
@@ -73,6 +75,7 @@ class SpectralCodec(CompressionModel):
 
     config: SpectralConfig
     config_type: ClassVar[Any] = SpectralConfig
+    fills_last_frame = ends_with_steps = True
     lifts_quiet: ClassVar[bool] = True
     mdct: Tensor
     inverse_mdct: Tensor
@@ -99,6 +102,9 @@ class SpectralCodec(CompressionModel):
         self.register_buffer("synthesis_window", hann * (scale / 1.5), persistent=False)
         self.register_buffer("band_mean", (bands / bands.sum(1, keepdim=True)).T, persistent=False)
         self.register_buffer("bands", bands, persistent=False)
+        size = _OVERLAP * c.hop
+        self._power = Derived(partial(power_spectrum, size))
+        self._inverse = Derived(partial(inverse_spectrum, size))
         shape = {"expansion": c.expansion, "kernel": c.kernel}
         self.analysis = Linear(c.bands + c.hop, c.latent)
         self.encoder = FrameNet(bins + c.hop, c.encoder_width, c.encoder_depth, c.latent, **shape)
@@ -145,8 +151,7 @@ class SpectralCodec(CompressionModel):
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Frames `[B, F, 4 * hop]` to log magnitudes, log band envelope and companded MDCT."""
-        spectrum = torch.fft.rfft(frames * self.window)
-        power = (spectrum * spectrum.conj()).real
+        power = self._power(self.window)(frames)
         magnitude = 0.5 * torch.log(power + _POWER_FLOOR)
         bands = 0.5 * torch.log(power @ self.band_mean + _POWER_FLOOR)
         mdct = frames[..., -2 * self.hop :] @ self.mdct
@@ -162,7 +167,7 @@ class SpectralCodec(CompressionModel):
     def to_latent(self, audio: Tensor) -> Tensor:
         """Whole signals `[B, 1, F * hop]` to latents `[B, D, F]`: what training quantizes."""
         history = F.pad(audio[:, 0], (3 * self.hop, 0))
-        frames = history.unfold(-1, _OVERLAP * self.hop, self.hop)
+        frames = frames_of(history, _OVERLAP * self.hop, self.hop)
         latent, _ = self.analyse(frames, self.encoder.initial_state(audio.shape[0], audio.device))
         return latent.transpose(1, 2)
 
@@ -171,13 +176,13 @@ class SpectralCodec(CompressionModel):
         return Incoming(past, self.encoder.initial_state(batch, device))
 
     def _encode_step(self, audio: Tensor, state: Incoming) -> tuple[list[Latents], Incoming]:
-        joined = torch.cat([state.audio, audio[:, 0]], dim=-1)
+        joined = torch.cat([state.past, audio[:, 0]], dim=-1)
         batch, samples = joined.shape
         count = samples // self.hop - 3
         if count == 0:
             return [], Incoming(joined, state.net)
         if batch:
-            frames = joined.unfold(-1, _OVERLAP * self.hop, self.hop)
+            frames = frames_of(joined, _OVERLAP * self.hop, self.hop)
             latent, net = self.analyse(frames, state.net)
         else:  # an FFT of no frames is an error
             latent, net = joined.new_zeros(0, count, self.latent_dim), state.net
@@ -186,10 +191,10 @@ class SpectralCodec(CompressionModel):
 
     def _encode_flush(self, state: Incoming, batch: int) -> list[Latents]:
         """Complete the last frame with zeros."""
-        waiting = state.audio.shape[-1] - 3 * self.hop
+        waiting = state.past.shape[-1] - 3 * self.hop
         if not waiting:
             return []
-        zeros = state.audio.new_zeros(batch, 1, self.hop - waiting)
+        zeros = state.past.new_zeros(batch, 1, self.hop - waiting)
         return self._encode_step(zeros, state)[0]
 
     # Latents to audio
@@ -198,19 +203,18 @@ class SpectralCodec(CompressionModel):
         self, latent: Tensor, net: tuple[Tensor, ...], waveform: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         """Latents `[B, F, D]` to frames of samples `[B, F, 4 * hop]` to overlap and add."""
-        bins, frames = self._bins, latent.shape[1]
+        bins = self._bins
         learned, net = self.decoder.step(latent, net)
         learned, linear = learned.float(), self.synthesis(latent).float()
         # the MDCT frame of the code before last lies in the older half of this STFT frame
         waveform = torch.cat([waveform, linear[..., bins:]], dim=1)
-        mdct = waveform[:, :frames] + learned[..., bins : bins + self.hop]
+        mdct = waveform[:, :-_DELAY] + learned[..., bins : bins + self.hop]
         mdct = mdct * (mdct.abs() + _EXPANSION_SLOPE)
         magnitude = (linear[..., :bins] + learned[..., :bins]).clamp(max=_MAX_LOG_MAGNITUDE)
-        spectrum = torch.polar(magnitude.exp(), learned[..., bins + self.hop :])
-        samples = torch.fft.irfft(spectrum, n=_OVERLAP * self.hop)
-        samples = samples * self.synthesis_window
-        samples[..., : 2 * self.hop].add_(mdct @ self.inverse_mdct)
-        return samples, net, waveform[:, frames:]
+        phase = learned[..., bins + self.hop :]
+        samples = self._inverse(self.synthesis_window)(magnitude.exp(), phase)
+        samples = add_to_start(samples, mdct @ self.inverse_mdct)
+        return samples, net, waveform[:, -_DELAY:]
 
     def from_latent(self, latent: Tensor) -> Tensor:
         """Whole latents `[B, D, F]` to audio `[B, 1, F * hop]`; training calls it too."""
@@ -221,7 +225,7 @@ class SpectralCodec(CompressionModel):
     def _decoder_state(self, batch: int, device: torch.device) -> Outgoing:
         return Outgoing(
             self.decoder.initial_state(batch, device),
-            torch.zeros(batch, 2, self.hop, device=device),
+            torch.zeros(batch, _DELAY, self.hop, device=device),
             torch.zeros(batch, 3 * self.hop, device=device),
             skip=self.postroll_frames,
         )

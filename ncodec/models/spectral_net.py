@@ -21,6 +21,7 @@ class FrameBlock(nn.Module):
 
     def __init__(self, width: int, expansion: int, kernel: int) -> None:
         super().__init__()
+        self._memory = kernel - 1
         self.taps = nn.Parameter(torch.randn(kernel, width) / math.sqrt(kernel))
         self.norm = nn.LayerNorm(width)
         self.expand = Linear(width, expansion * width)
@@ -30,16 +31,16 @@ class FrameBlock(nn.Module):
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Map frames `[B, F, C]`; `past` is the `kernel - 1` frames before them."""
         taps, scale, norm, expand, reduce = parts_of(self)
-        kernel, frames = taps.shape[0], x.shape[1]
+        memory, frames = self._memory, x.shape[1]
         joined = torch.cat([past, x], dim=1)
         if frames == 1:
             y = (joined * taps).sum(dim=1, keepdim=True)
         else:  # a sum of shifted products: on CPUs many times faster backwards than a grouped conv
-            y = joined[:, kernel - 1 :] * taps[kernel - 1]
-            for i in range(kernel - 1):
-                y = torch.addcmul(y, joined[:, i : i + frames], taps[i])
+            y = joined[:, memory:] * taps[memory]
+            for i in range(memory):
+                y = torch.addcmul(y, joined[:, i : i - memory], taps[i])
         y = reduce.forward(F.gelu(expand.forward(_normed(norm, y))))
-        return torch.addcmul(x, scale, y), joined[:, frames:]
+        return torch.addcmul(x, scale, y), joined[:, -memory:] if memory else past
 
 
 class FrameNet(nn.Module):

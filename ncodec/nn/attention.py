@@ -21,6 +21,8 @@ class KeyValues(NamedTuple):
     keys: Tensor
     values: Tensor
 
+    GROWS = 2
+
 
 class Transformer(Streamable):
     """Pre-norm layers over `[B, C, T]`; each position sees itself and the `context - 1` before it.
@@ -80,7 +82,9 @@ class Transformer(Streamable):
     def step(self, x: Tensor, state: tuple[KeyValues, ...]) -> tuple[Tensor, tuple[KeyValues, ...]]:
         """Map the next positions; every one comes out at once."""
         done: list[Tensor] = []
-        for block in x.transpose(1, 2).split(self.context, dim=1):
+        positions = x.transpose(1, 2)
+        few = x.shape[2] <= self.context
+        for block in (positions,) if few else positions.split(self.context, dim=1):
             y = block
             after: list[KeyValues] = []
             for layer, before in zip(self.layers, state, strict=True):
@@ -89,6 +93,10 @@ class Transformer(Streamable):
             done.append(y)
             state = tuple(after)
         return torch.cat(done, dim=1).transpose(1, 2), state
+
+    def end(self, x: Tensor, state: tuple[KeyValues, ...]) -> Tensor:
+        """Map the last positions."""
+        return self.step(x, state)[0]
 
     def flush(self, state: tuple[KeyValues, ...]) -> Tensor:
         """Return nothing: no position is held back."""
@@ -142,12 +150,13 @@ class TransformerLayer(nn.Module):
             values,
             attn_mask=(distance >= 0) & (distance < self.context),
         )
-        keep = min(total, self.context - 1)
-        kept = KeyValues(keys[:, :, total - keep :], values[:, :, total - keep :])
+        last = slice(1 - self.context, None) if self.context > 1 else slice(0)
+        kept = KeyValues(keys[:, :, last], values[:, :, last])
         return self.output(attended.transpose(1, 2).flatten(2)), kept
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, count, channels = x.shape
+        return x.reshape(batch, count, self.heads, channels // self.heads).transpose(1, 2)
 
 
 def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:

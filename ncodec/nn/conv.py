@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +129,11 @@ class Conv1d(Streamable):
         rest = samples[:, drop:].clone()  # neither the caller's memory nor the whole block's
         return y, ConvState(rest, following - drop, max(0, padded - drop))
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """Return all outputs that are left: of what waits, of `x` and beyond the end."""
+        assert isinstance(state, ConvState)
+        return self.flush(replace(state, samples=join(state.samples, x.transpose(1, 2))))
+
     def flush(self, state: State) -> Tensor:
         """Return the outputs of the windows that reach beyond the end."""
         assert isinstance(state, ConvState)
@@ -136,9 +141,8 @@ class Conv1d(Streamable):
         left, right = self.padding
         length = samples.shape[1] - state.skip + (left if padded is None else 0)
         beyond = length + right - self.span
-        windows = max(
-            0, (-(-beyond // self.stride) if self.ceil_mode else beyond // self.stride) + 1
-        )
+        rounded = beyond + (self.stride - 1 if self.ceil_mode else 0)
+        windows = max(0, rounded // self.stride + 1)
         if windows == 0 or samples.shape[1] == 0:
             return self._convolve(samples, 0)
         right = max(0, (windows - 1) * self.stride + self.span - length)

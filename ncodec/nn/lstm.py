@@ -77,6 +77,10 @@ class LSTM(Streamable):
             y, after = self.lstm(signal, before)
         return (y + signal).permute(1, 2, 0), LSTMState(*after)
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """Return as many samples as `x` has."""
+        return self.step(x, state)[0]
+
     def flush(self, state: State) -> Tensor:
         """Return nothing: `[B, C, 0]`."""
         assert isinstance(state, LSTMState)

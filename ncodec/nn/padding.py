@@ -41,12 +41,23 @@ def pad_right(x: Tensor, right: int, mode: PadMode) -> Tensor:
 
 
 def pad_short(x: Tensor, left: int, right: int, mode: PadMode) -> Tensor:
-    """Pad a whole signal `[B, T, C]`, T >= 1, that may be too short to reflect on the left."""
-    lacking = max(left, right) + 1 - x.shape[1]
-    if mode == "reflect" and lacking > 0:
-        padded = pad_right(pad_left(_zeros_after(x, lacking), left, mode), right, mode)
-        return padded[:, : left + x.shape[1] + right]
-    return pad_right(pad_left(x, left, mode), right, mode)
+    """Pad a whole signal `[B, T, C]`, T >= 1, that may be too short to reflect on the left.
+
+    Each sample is fetched from where it stands, without a question about lengths: in a graph that
+    is exported, they are not known.
+    """
+    zero = torch.zeros((), dtype=torch.long, device=x.device)
+    length = zero + x.shape[1]
+    places = torch.arange(left + x.shape[1] + right, device=x.device) - left
+    if mode == "replicate":
+        places = torch.minimum(places.clamp(min=0), length - 1)
+    elif mode == "reflect":  # at 0, and at the last sample or the last zero that is lacking
+        last = torch.maximum(length - 1, torch.maximum(zero + left, zero + right))
+        places = places.abs()
+        places = torch.where(places > last, 2 * last - places, places)
+    else:
+        places = torch.where(places < 0, length, places)
+    return _zeros_after(x, 1).index_select(1, torch.minimum(places, length))
 
 
 def _zeros_after(x: Tensor, count: int) -> Tensor:

@@ -37,6 +37,10 @@ class Pointwise(Streamable):
             state = x.new_zeros(x.shape[0], x.shape[1], 0)
         return self.apply_to(x) if x.shape[2] else x, state
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """Return the values for the last samples."""
+        return self.apply_to(x)
+
     def flush(self, state: State) -> Tensor:
         """Return nothing: an empty signal with the channels of those before."""
         return state

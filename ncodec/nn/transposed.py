@@ -113,9 +113,19 @@ class ConvTranspose1d(Streamable):
         assert isinstance(state, TransposedState)
         reach = self.kernel_size - self.stride - self.trim[1]
         windows = -(-reach // self.stride) if state.begun else 0
-        zeros = state.samples.new_zeros(len(state.samples), windows, self.in_channels)
+        zeros = state.samples.new_zeros(state.samples.shape[0], windows, self.in_channels)
         y = self._convolve(torch.cat([state.samples, zeros], dim=1), windows)
         return y[:, state.trim : reach].transpose(1, 2)
+
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """Return what is left, of `x` and beyond the end."""
+        assert isinstance(state, TransposedState)
+        reach = self.kernel_size - self.stride - self.trim[1]
+        beyond, count = -(-reach // self.stride), x.shape[2]
+        zeros = x.new_zeros(x.shape[0], beyond, self.in_channels)
+        samples = torch.cat([join(state.samples, x.transpose(1, 2)), zeros], dim=1)
+        y = self._convolve(samples, count + beyond)
+        return y[:, state.trim : count * self.stride + reach].transpose(1, 2)
 
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return `windows` groups of `stride` samples, `[B, windows * stride, out]`."""

@@ -28,8 +28,15 @@ class FactorizedCodebook(nn.Module):
 
     def nearest(self, narrow: Tensor) -> Tensor:
         """As `encode`, for rows that are projected already, `[N, codebook_dim]`."""
+        return argmax_rows(self._by_angle(narrow.detach()))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return what `encode` compares, `[N, bins]`: largest for the nearest direction."""
+        return self._by_angle(self.in_proj(x))
+
+    def _by_angle(self, narrow: Tensor) -> Tensor:
         # The row's own length scales all its scores alike, so only the entries need normalising.
-        return argmax_rows(narrow.detach() @ self._directions(self.embed).t().detach())
+        return narrow @ self._directions(self.embed).t().detach()
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the projected entries, `[...]` to `[..., D]`."""

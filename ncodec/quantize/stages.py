@@ -35,6 +35,8 @@ S = TypeVar("S", bound=Stage)
 class ResidualQuantizer(nn.Module, Generic[S]):
     """Greedy coding by stage after stage, and the sum of their entries."""
 
+    bins: int
+
     def __init__(self, dim: int, stages: Iterable[S]) -> None:
         super().__init__()
         self.dim = dim
@@ -65,7 +67,7 @@ class ResidualQuantizer(nn.Module, Generic[S]):
             codes.append(book.encode(residual))
             if k + 1 < count:
                 residual = residual - book.decode(codes[-1])
-        return torch.stack([c.view(batch, frames) for c in codes], dim=1)
+        return torch.stack(codes, dim=1).view(batch, frames, count).transpose(1, 2).contiguous()
 
     def decode(self, codes: Tensor) -> Tensor:
         """Sum the entries frame by frame: `[B, K, F]`, any K up to the total, to `[B, D, F]`.
@@ -81,6 +83,16 @@ class ResidualQuantizer(nn.Module, Generic[S]):
         except IndexError:
             check_range(codes, [len(book.embed) for book in self])
             raise
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """As `decode`, from one table: the number of codebooks is a size like any other.
+
+        So graphs that are exported take any; here the table is made anew each time.
+        """
+        entries = torch.arange(self.bins, device=codes.device)
+        table = torch.cat([book.decode(entries) for book in self])
+        first = torch.arange(codes.shape[1], device=codes.device) * self.bins
+        return torch.embedding(table, codes + first[:, None]).sum(dim=1).transpose(1, 2)
 
     def check(self, z: Tensor, n_q: int | None) -> int:
         """Check latents; return how many codebooks to use.

@@ -4,9 +4,10 @@ from ncodec.streaming.layers import Mean, Residual, Sequential
 from ncodec.streaming.overlap import Relay, TiledSequential
 from ncodec.streaming.protocol import State, Streamable, join_all, join_time
 from ncodec.streaming.rows import stack_rows, take_rows
-from ncodec.streaming.tree import shape_of, tensors_of, with_tensors
+from ncodec.streaming.tree import Leaf, leaves_of, shape_of, tensors_like, tensors_of, with_tensors
 
 __all__ = [
+    "Leaf",
     "Mean",
     "Relay",
     "Residual",
@@ -16,9 +17,11 @@ __all__ = [
     "TiledSequential",
     "join_all",
     "join_time",
+    "leaves_of",
     "shape_of",
     "stack_rows",
     "take_rows",
+    "tensors_like",
     "tensors_of",
     "with_tensors",
 ]

@@ -59,6 +59,12 @@ class Sequential(Streamable):
             pieces = _ended(layer, after, pieces)
         return pieces
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """End the layers from first to last."""
+        for layer, before in zip(self._all(), state, strict=True):
+            x = layer.end(x, before)
+        return x
+
     def _all(self) -> list[Streamable]:
         (layers,) = parts_of(self)
         return list(parts_of(layers))
@@ -120,6 +126,12 @@ class Residual(Streamable):
             yield y
         left = [x.shape[2] for x in (a, b) if x is not None]
         assert not any(left), "branch and shortcut must give equally many samples"
+
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """End both sides; return the last sums."""
+        branch, shortcut, a, b = state
+        ending = x if self.shortcut is None else self.shortcut.end(x, shortcut)
+        return _queued(a, self.branch.end(x, branch)) + _queued(b, ending)
 
 
 class Mean(Streamable):

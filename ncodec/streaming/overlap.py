@@ -32,6 +32,10 @@ class TiledSequential(Sequential):
         super().__init__(*layers)
         self.tiles = tuple(tiles) or ((slice(0, len(layers)), 0),)
 
+    def join_tiles(self) -> None:
+        """Feed all layers whole signals from now on, as other runtimes want it."""
+        self.tiles = ((slice(0, len(self.layers)), 0),)
+
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Feed `x` through the layers, in tiles."""
         states: list[State] = []

@@ -42,6 +42,15 @@ class Streamable(nn.Module, ABC):
     def flush(self, state: State) -> Tensor:
         """Return what the end of the signal releases, `[B, C', T']` (T' may be 0)."""
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """Take the last samples; return what `step` and then `flush` would, layer by layer whole.
+
+        From the initial state that is a whole signal. So graphs end that are exported: each layer
+        has all of its input at once.
+        """
+        y, state = self.step(x, state)
+        return join_time(y, self.flush(state))
+
     def drain(self, state: State) -> Iterator[Tensor]:
         """Yield what `flush` returns, in one piece or in several that suit the cache.
 

@@ -39,10 +39,11 @@ def examples(command):
 
 
 EVERY = [(name, line) for name, command in ALL.items() for line in examples(command)]
-# These want a sound device, the network, another model, data sets, or minutes.
+# These want a sound device, the network, another model or package, data sets, or minutes.
 UNRUN = (
     *("play", "record", "live", "devices", "models", "train", "tokenize", "bench", "convert"),
     *("page", "mel", "vocode"),  # of the embedded model, of vocoders that are not in the package
+    "export",
 )
 
 
