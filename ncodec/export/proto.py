@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    import onnx
 
 SMALL = 1024
 """Values up to which a tensor stays as and where it is."""
@@ -22,8 +22,10 @@ def with_halves(model: onnx.ModelProto) -> None:
 
     All arithmetic stays float32. Converters that make the arithmetic float16 lose the codes.
     """
+    from onnx import TensorProto, helper, numpy_helper
+
     casts: list[Any] = []
-    for tensor in _tensors(model):
+    for tensor in model.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT or _count(tensor) <= SMALL:
             continue
         values = numpy_helper.to_array(tensor)
@@ -52,10 +54,6 @@ def lift_constants(model: onnx.ModelProto) -> None:
     model.graph.node.extend(kept)
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[Any]:
-    yield from model.graph.initializer
-
-
 def _count(tensor: Any) -> int:
     return int(np.prod(tensor.dims, dtype=np.int64)) if tensor.dims else 1
 
@@ -80,6 +78,8 @@ class SharedWeights:
                     self._move(tensor, file)
 
     def _move(self, tensor: Any, file: BinaryIO) -> None:
+        from onnx import TensorProto, numpy_helper
+
         content = numpy_helper.to_array(tensor).tobytes()
         digest = hashlib.sha256(content).digest()
         if digest not in self._places:
