@@ -170,7 +170,7 @@ def _csv_rows(source: Path) -> Iterator[Row]:
 
 
 def _json_rows(source: Path) -> Iterator[Row]:
-    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(source.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -183,7 +183,7 @@ def _json_rows(source: Path) -> Iterator[Row]:
 
 
 def _lines(source: Path) -> Iterator[Row]:
-    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(source.read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
             yield number, {"path": line.strip()}
 

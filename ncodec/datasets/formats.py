@@ -63,7 +63,7 @@ class Coded:
             "rate": self.rate,
             "channels": self.channels,
             "text": self.text,
-            "tags": json.dumps(self.tags, ensure_ascii=False, sort_keys=True),
+            "tags": as_text(json.dumps(self.tags, ensure_ascii=False, sort_keys=True)),
         }
 
     @classmethod
@@ -278,6 +278,11 @@ FORMATS: Mapping[str, ShardFormat] = {
     "webdataset": WebDataset(),
     "shar": Shar(),
 }
+
+
+def as_text(text: str) -> str:
+    """Return text without what UTF-8 cannot hold, such as bytes of a file's name that were none."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def pyarrow_parquet() -> Any:

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from ncodec.audio import AudioReader, is_audio_name, open_audio
 from ncodec.datasets.catalogue import entries
+from ncodec.datasets.formats import as_text, pyarrow_parquet
 from ncodec.errors import ArgumentError, BadFileError
+
+log = logging.getLogger("ncodec")
 
 _TEXTS = ("text", "transcript", "transcription", "sentence", "txt")
 _IDS = ("id", "key", "__key__")
@@ -47,7 +53,7 @@ class Recording:
 
     def to_json(self) -> str:
         """Return a line of a manifest."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)  # in ASCII: names need not be UTF-8
 
     @classmethod
     def from_json(cls, line: str) -> Recording:
@@ -136,25 +142,29 @@ def list_recordings(
 
     Raises:
         ArgumentError: A source does not exist or is wrong, or there is no recording.
-        BadFileError: A tar or Parquet file is damaged.
+        BadFileError: A tar or Parquet file that is named itself is damaged.
     """
     found: dict[tuple[str, tuple[int, ...]], Recording] = {}
+    own = None if leave_out is None else Path(leave_out).absolute()
     for source in sources:
-        for recording in _of_source(Path(source).expanduser().absolute()):
+        for recording in _of_source(Path(source).expanduser().absolute(), own):
             found.setdefault((recording.path, recording.place), recording)
-    if leave_out is not None:
-        inside = Path(leave_out).absolute()
-        found = {key: r for key, r in found.items() if inside not in Path(r.path).parents}
+    found = {key: r for key, r in found.items() if own not in Path(r.path).parents}
     if not found:
         raise ArgumentError(f"no recordings in {', '.join(map(str, sources)) or 'an empty list'}")
     return _with_unique_ids([found[key] for key in sorted(found)])
 
 
-def _of_source(source: Path) -> Iterator[Recording]:
+def _of_source(source: Path, leave_out: Path | None) -> Iterator[Recording]:
     if source.is_dir():
         yield from _of_files(source, source)
         for archive in sorted([*source.rglob("*.tar"), *source.rglob("*.parquet")]):
-            yield from _of_archive(archive)
+            if leave_out in archive.parents:
+                continue
+            try:
+                yield from _of_archive(archive)
+            except (ArgumentError, BadFileError) as error:
+                log.warning("%s: skipped: %s", archive, str(error).removeprefix(f"{archive}: "))
     elif source.suffix.lower() in (".tar", ".parquet"):
         yield from _of_archive(source)
     elif source.name.lower().endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")):
@@ -246,8 +256,6 @@ def _tar_labels(tar: tarfile.TarFile, members: Sequence[tarfile.TarInfo]) -> dic
 
 
 def _of_parquet(path: Path) -> Iterator[Recording]:
-    from ncodec.datasets.formats import pyarrow_parquet
-
     parquet = pyarrow_parquet()
     size = path.stat().st_size
     try:
@@ -257,8 +265,7 @@ def _of_parquet(path: Path) -> Iterator[Recording]:
         plain = [f.name for i, f in enumerate(schema) if i != column and _is_plain(f.type)]
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group, columns=plain).to_pylist() if plain else None
-            count = file.metadata.row_group(group).num_rows
-            for row in range(count):
+            for row in range(file.metadata.row_group(group).num_rows):
                 labels = {k: v for k, v in (rows[row] if rows else {}).items() if v is not None}
                 name = _take(labels, _IDS) or f"{path.stem}/{group:04d}-{row:06d}"
                 text = _take(labels, _TEXTS)
@@ -282,13 +289,11 @@ def _bytes_type(kind: Any) -> Any:
 
 
 def _is_plain(kind: Any) -> bool:
-    return str(kind) in ("string", "large_string", "bool", "float", "double") or "int" in str(kind)
+    return re.fullmatch(r"u?int\d+|(large_)?string|bool|float|double", str(kind)) is not None
 
 
 @lru_cache(maxsize=2)
 def _parquet_column(path: str, group: int, column: int) -> Any:
-    from ncodec.datasets.formats import pyarrow_parquet
-
     file = pyarrow_parquet().ParquetFile(path)
     name = file.schema_arrow.field(column).name
     return file.read_row_group(group, columns=[name]).column(0)
@@ -306,20 +311,25 @@ def _parquet_bytes(path: str, group: int, row: int, column: int) -> bytes:
 
 
 def _with_unique_ids(recordings: Sequence[Recording]) -> list[Recording]:
-    """Let recordings of the same id be told apart: by their ending, else by their number."""
-    named = [r.id for r in recordings]
-    for tell in (
-        lambda r: r.id + Path(r.path).suffix,
-        lambda r: Path(r.path).as_posix().lstrip("/"),
-    ):
+    """Let recordings of the same id be told apart: by ending, by folder, else by a number."""
+    named = [_plain(r.id) for r in recordings]
+    for more in (lambda r: r.id + Path(r.path).suffix, lambda r: Path(r.path).as_posix()):
         counts = Counter(named)
         named = [
-            tell(r) if counts[name] > 1 and not r.place else name
+            _plain(more(r)) if counts[name] > 1 and not r.place else name
             for r, name in zip(recordings, named, strict=True)
         ]
-    counts, seen = Counter(named), Counter[str]()
+    counts, taken = Counter(named), set(named)
     for i, name in enumerate(named):
         if counts[name] > 1:
-            seen[name] += 1
-            named[i] = f"{name}~{seen[name]}"
-    return [replace(r, id=name) for r, name in zip(recordings, named, strict=True)]
+            fresh = (f"{name}~{n}" for n in count(1))
+            named[i] = next(new for new in fresh if new not in taken)
+            taken.add(named[i])
+    return [
+        replace(r, id=name, text=as_text(r.text)) for r, name in zip(recordings, named, strict=True)
+    ]
+
+
+def _plain(name: str) -> str:
+    """Return a name as every form of shards takes it: a relative path, in text."""
+    return PurePosixPath("/", as_text(name).replace("\0", "")).as_posix().lstrip("/") or "recording"

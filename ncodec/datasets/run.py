@@ -136,8 +136,7 @@ class Run:
         text = (self.folder / _MANIFEST).read_bytes()
         if hashlib.sha256(text).hexdigest() != self.about["manifest_sha256"]:
             raise BadFileError(f"{self.folder / _MANIFEST}: was changed since the run began")
-        lines = text.decode("utf-8", "surrogateescape").splitlines()
-        return [Recording.from_json(line) for line in lines]
+        return [Recording.from_json(line) for line in text.decode("ascii").splitlines()]
 
     def slice(self, number: int) -> list[Recording]:
         """Return the recordings of a shard."""
@@ -233,8 +232,8 @@ class Run:
     def _kept(self) -> Iterator[Summary]:
         """Yield what an earlier run wrote at its end."""
         with suppress(FileNotFoundError):
-            lines = (self.folder / "errors.jsonl").read_text("utf-8", "surrogateescape")
-            errors = [json.loads(line) for line in lines.splitlines()]
+            lines = (self.folder / "errors.jsonl").read_text("utf-8").split("\n")
+            errors = [json.loads(line) for line in lines if line]
             for summary in self.summaries():
                 own = [error for error in errors if error["shard"] == summary["shard"]]
                 yield {**summary, "errors": own}
@@ -334,4 +333,4 @@ def _json(found: Mapping[str, Any]) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "backslashreplace")

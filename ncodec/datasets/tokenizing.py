@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -170,8 +170,8 @@ class _Workers:
                 pipe.send(waiting.pop())
                 busy.add(pipe)
         while busy:
-            for pipe in wait(list(busy)):
-                assert isinstance(pipe, Connection)
+            for found in wait(list(busy)):
+                pipe = cast(Connection, found)
                 try:
                     kind, value = pipe.recv()
                 except (EOFError, OSError):

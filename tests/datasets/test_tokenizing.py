@@ -1,7 +1,9 @@
 """Sets to shards: each recording's codes are its own, and no kill spoils what is written."""
 
 import errno
+import importlib.util
 import io
+import json
 import multiprocessing
 import os
 import subprocess
@@ -43,9 +45,10 @@ def alone(model, path, codebooks=None):
     return np.concatenate([packet.codes[:, 0] for packet in packets], axis=1)
 
 
-@pytest.mark.parametrize(
-    "name", ["webdataset", "shar", pytest.param("parquet", marks=needs_pyarrow)]
-)
+PARQUET = pytest.param("parquet", marks=needs_pyarrow)
+
+
+@pytest.mark.parametrize("name", ["webdataset", "shar", PARQUET])
 def test_codes_are_those_of_each_file_alone(made, model, name):
     rows = [row for n in range(made[name].shards) for row in made[name].read(n)]
     paths = {recording.id: recording.path for recording in made[name].recordings}
@@ -133,6 +136,7 @@ def test_parquet_with_bytes_of_files_is_read(tmp_path, model):
     pyarrow.parquet.write_table(pyarrow.table({"x": [1]}), tmp_path / "none.parquet")
     with pytest.raises(ArgumentError, match="no column of audio bytes"):
         list_recordings([tmp_path / "none.parquet"])
+    assert len(list_recordings([tmp_path], leave_out=tmp_path / "out")) == 4  # with a warning
 
 
 def test_ids_are_unique(tmp_path):
@@ -144,6 +148,30 @@ def test_ids_are_unique(tmp_path):
     (tmp_path / "b" / "m.jsonl").write_text('{"path": "a.wav", "id": "a.wav"}')
     found = list_recordings([tmp_path / "b" / "m.jsonl", tmp_path])
     assert len({r.id for r in found}) == 3
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "shar", PARQUET])
+def test_odd_names_and_texts_come_through(tmp_path, model, kind):
+    text = "a\u2028b\x85c \ud800"
+    odd = os.fsencode(tmp_path) + (b"/\xffodd.flac" if sys.platform == "linux" else b"/odd.flac")
+    for path in (odd, os.fsencode(tmp_path / "x.flac")):
+        with open(path, "wb") as file:
+            file.write(flac(1))
+    told = {"path": "x.flac", "id": "/a//./b\0", "text": text, "note": text}
+    (tmp_path / "m.jsonl").write_text(json.dumps(told) + "\r\n")
+    (tmp_path / "l.jsonl").write_bytes('{"path": "x.flac", "n": "\u2028"}\n'.encode())
+    assert list_recordings([tmp_path / "l.jsonl"])[0].labels == {"n": "\u2028"}
+    run = tokenize([tmp_path / "m.jsonl", tmp_path], tmp_path / "out", format=kind, model=model).run
+    assert (
+        tokenize([tmp_path / "m.jsonl", tmp_path], run.folder, format=kind, model=model).rows == 2
+    )
+    rows = {row.id: row for row in run.read(0)}
+    assert rows["a/b"].text == "a\u2028b\x85c \\ud800"
+    assert rows["a/b"].tags == {"note": text}
+    assert len(rows) == 2
+    if kind == "shar" and importlib.util.find_spec("lhotse"):
+        cuts = importlib.import_module("lhotse").CutSet.from_shar(in_dir=run.folder / "shards")
+        assert [cut.id for cut in cuts] == list(rows)
 
 
 def test_nothing_to_do_is_an_error(tmp_path, model):
