@@ -251,24 +251,40 @@ class AudioDataset(OrderedDataset):
             yield {"audio": torch.from_numpy(item.audio), "path": path, "start": item.start}
 
 
-class Decoded(IterableDataset[Row]):
+class Decoded(OrderedDataset):
     """Rows of codes with their sound: `audio` float32 `[C, T]` at the model's rate.
 
+    Order, ranks and place are those of the codes, which it takes over.
+
+    Args:
+        codes: What it decodes.
+        model: The one that made them.
+
     Raises:
-        ArgumentError: The model is not the one that made the codes.
+        ArgumentError: The model is another one.
     """
 
     def __init__(self, codes: CodesDataset, model: CompressionModel) -> None:
-        super().__init__()
+        super().__init__(codes.batch, codes.rank, codes.world)
         if model.fingerprint.hex() != codes.about["fingerprint"]:
             raise ArgumentError(
                 f"made with {codes.about['model']}, another model than {model.name}"
             )
         self._codes, self._model = codes, model
+        self.load_state_dict(codes.state_dict())
 
-    def __iter__(self) -> Iterator[Row]:
-        """Yield the rest of the epoch."""
-        for row in self._codes:
+    @property
+    def rows(self) -> int:
+        """See OrderedDataset."""
+        return self._codes.rows
+
+    def __len__(self) -> int:
+        """Return the rows of an epoch that this rank has."""
+        return self.rows
+
+    def read(self, epoch: int, numbers: Iterator[int]) -> Iterator[Row]:
+        """See OrderedDataset."""
+        for row in self._codes.read(epoch, numbers):
             codes = row["codes"][None].to(self._model.device)
             with torch.inference_mode():
                 audio = self._model.decode(codes)[0].cpu()

@@ -1,6 +1,7 @@
 """On Ray: the same shards, after a kill too, and the tokenizer in one's own pipeline."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ncodec.datasets import Tokenizer, tokenize
+from ncodec.datasets import Tokenizer, on_ray, tokenize
 from ncodec.errors import ArgumentError
 from tests.datasets.conftest import sound
 from tests.datasets.test_tokenizing import contents
@@ -31,10 +32,21 @@ def cluster():
     os.environ["PYTHONPATH"] = before
 
 
-def test_actors_write_the_same_shards(cluster, made, sources, tmp_path):
-    done = tokenize([sources], tmp_path / "out", format="shar", shard_size=4, jobs=8, engine="ray")
-    assert (done.rows, done.errors) == (11, 1)
+def test_actors_write_the_same_shards_and_it_says_what_waits(
+    cluster, made, sources, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(on_ray, "PATIENCE", 0.2)  # a model takes longer to load
+    said, done = [], []
+    tokenized = tokenize(
+        [sources], tmp_path / "out", format="shar", shard_size=4, jobs=8, engine="ray",
+        progress=lambda seconds, whole: done.append((seconds, whole)), say=said.append,
+    )  # fmt: skip
+    assert (tokenized.rows, tokenized.errors) == (11, 1)
     assert contents(tmp_path / "out") == contents(made["shar"].folder)
+    assert re.fullmatch(
+        r"no shard has come for \d+ s; on the cluster \d of 2 CPUs are free", said[0]
+    )
+    assert done[-1] == (pytest.approx(tokenized.seconds),) * 2
 
 
 def test_the_tokenizer_stands_in_a_pipeline_of_ray_data(cluster, model):

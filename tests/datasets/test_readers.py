@@ -188,6 +188,24 @@ def test_codes_come_back_as_sound(made, model):
         Decoded(other, model)
 
 
+def test_sound_goes_on_exactly_too(made, model):
+    def decoded(workers=0):
+        codes = CodesDataset(made["webdataset"].folder, batch=3, seed=2)
+        return Loader(Decoded(codes, model), workers=workers)
+
+    whole, begun, on = list(decoded()), decoded(), decoded(workers=2)
+    first = list(islice(begun, 2))
+    on.load_state_dict(begun.state_dict())
+    again = [*first, *on]
+    assert ids(again) == ids(whole)
+    for a, b in zip(again[-1], whole[-1], strict=True):
+        torch.testing.assert_close(a["audio"], b["audio"])
+    dataset = CodesDataset(made["webdataset"].folder, batch=3, seed=2)
+    dataset.load_state_dict({"epoch": 1, "row": 3})
+    assert [row["id"] for row in Decoded(dataset, model)] == [row["id"] for row in dataset]
+    assert len(Decoded(dataset, model)) == 11
+
+
 def test_endless_audio_is_the_same_with_any_number_of_workers(sources, tmp_path, monkeypatch):
     monkeypatch.setenv("NCODEC_CACHE", str(tmp_path))
     draw = Draw(find_clips([sources]), {})
