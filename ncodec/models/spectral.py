@@ -162,7 +162,7 @@ class SpectralCodec(CompressionModel):
         magnitude, bands, mdct = self.features(frames)
         # about zero mean and unit variance for the net
         learned, net = self.encoder.step(torch.cat([(magnitude + 6) * 0.5, 2 * mdct], -1), net)
-        return self.analysis(torch.cat([bands, mdct], -1)).float() + learned.float(), net
+        return self.analysis.forward(torch.cat([bands, mdct], -1)).float() + learned.float(), net
 
     def to_latent(self, audio: Tensor) -> Tensor:
         """Whole signals `[B, 1, F * hop]` to latents `[B, D, F]`: what training quantizes."""
@@ -205,7 +205,7 @@ class SpectralCodec(CompressionModel):
         """Latents `[B, F, D]` to frames of samples `[B, F, 4 * hop]` to overlap and add."""
         bins = self._bins
         learned, net = self.decoder.step(latent, net)
-        learned, linear = learned.float(), self.synthesis(latent).float()
+        learned, linear = learned.float(), self.synthesis.forward(latent).float()
         # the MDCT frame of the code before last lies in the older half of this STFT frame
         waveform = torch.cat([waveform, linear[..., bins:]], dim=1)
         mdct = waveform[:, :-_DELAY] + learned[..., bins : bins + self.hop]

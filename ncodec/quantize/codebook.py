@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -61,14 +63,15 @@ class Codebook(nn.Module):
 
     def nearest(self, x: Tensor) -> tuple[int, Tensor]:
         """Return the nearest entry to one row `[1, D]` on a CPU, and what it leaves over."""
-        embed = self.embed  # found slowly, as all of a module's; a stream comes here once a code
+        embed: Any = self._buffers["embed"]
         halves, columns = self._search(embed)
         best = int(torch.addmm(halves, x, columns).numpy().argmax())
         return best, x - embed.select(0, best)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""
-        return torch.embedding(self.embed, codes)
+        embed: Any = self._buffers["embed"]  # as `self.embed`, which a frame would wait for
+        return torch.embedding(embed, codes)
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> None:
