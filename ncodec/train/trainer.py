@@ -25,7 +25,7 @@ from ncodec.train.tasks import find_task
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class Averaged:
+class ExponentialAverage:
     """Exponentially averaged weights; younger runs forget faster, so that the start goes."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -48,7 +48,9 @@ class Trainer:
         self.task, self.config, self.place = task, config, place
         self.folder = home(config.output)
         self.optimizer = _make_optimizer(task.module, config.optim)
-        self.averaged = Averaged(task.module, config.optim.ema) if config.optim.ema else None
+        self.averaged = (
+            ExponentialAverage(task.module, config.optim.ema) if config.optim.ema else None
+        )
         self.step = 0
         self.elapsed = 0.0
         self._preparing = 0.0  # seconds before steps, not in them
@@ -211,7 +213,7 @@ class Trainer:
 
     def _restart_average(self) -> None:
         if self.averaged is not None:
-            self.averaged = Averaged(self.task.module, self.config.optim.ema)
+            self.averaged = ExponentialAverage(self.task.module, self.config.optim.ema)
 
     def _clip(self) -> float:
         """Clip the gradients of each group; returns the norm of all before.

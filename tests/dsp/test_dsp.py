@@ -11,7 +11,7 @@ from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.mel import mel_filters
 from ncodec.dsp.overlap_add import OverlapAdd, overlap_add
 from ncodec.dsp.stft import Spectra, hann, power_spectra
-from ncodec.train.criteria import CRITERIA
+from ncodec.train.loss_table import LOSSES
 
 RATE = 24000
 
@@ -73,7 +73,7 @@ KEPT = {
 
 @pytest.mark.parametrize("name", KEPT)
 def test_losses_are_what_they_were(name):
-    value = CRITERIA[name](RATE)(*signals())
+    value = LOSSES[name](RATE)(*signals())
     assert float(value) == pytest.approx(KEPT[name], rel=2e-5)
 
 

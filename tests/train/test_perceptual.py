@@ -7,7 +7,8 @@ from ncodec.errors import ArgumentError
 from ncodec.models.spectral import SpectralCodec
 from ncodec.models.spectral_start import start_linear_path
 from ncodec.quantize import ResidualVQ
-from ncodec.train.criteria import CRITERIA, Criteria
+from ncodec.train.codec_step import start_codebooks
+from ncodec.train.loss_table import LOSSES, LossTable
 from ncodec.train.perceptual import (
     BandLoss,
     EnvelopeLoss,
@@ -17,7 +18,6 @@ from ncodec.train.perceptual import (
     PhaseLoss,
     SpectrumLoss,
 )
-from ncodec.train.start import start_codebooks
 
 RATE = 24000
 
@@ -34,10 +34,10 @@ def speech_like(seed: int = 0) -> torch.Tensor:
     return noise * (0.1 + torch.sin(2 * math.pi * 3 * t).clamp(min=0))
 
 
-LOSSES = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss, LinesLoss]
+PERCEPTUAL = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss, LinesLoss]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", PERCEPTUAL)
 def test_a_perfect_copy_costs_nothing_and_noise_costs_more_the_louder_it_is(loss):
     x = speech_like()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
@@ -46,7 +46,7 @@ def test_a_perfect_copy_costs_nothing_and_noise_costs_more_the_louder_it_is(loss
     assert costs[0] < costs[1] < costs[2]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", PERCEPTUAL)
 def test_gradients_stay_finite_at_silence(loss):
     fake = torch.zeros(2, 1, 12000, requires_grad=True)
     loss(RATE)(fake, torch.zeros(2, 1, 12000)).backward()
@@ -118,14 +118,14 @@ def test_the_envelope_loss_ignores_level_and_hears_a_flattened_envelope():
     assert float(loss(steady, x)) > 0.5
 
 
-def test_criteria_give_what_was_asked_for():
+def test_a_table_of_losses_gives_what_was_asked_for():
     x = torch.cat([speech_like(1), speech_like(2)])
-    criteria = Criteria(dict.fromkeys(CRITERIA, 1.0), RATE)
-    losses = criteria(0.9 * x, x, torch.ones(2))
-    assert set(losses) == set(CRITERIA)
+    table = LossTable(dict.fromkeys(LOSSES, 1.0), RATE)
+    losses = table(0.9 * x, x, torch.ones(2))
+    assert set(losses) == set(LOSSES)
     assert all(loss.dim() == 0 for loss in losses.values())
     with pytest.raises(ArgumentError, match="must be positive"):
-        Criteria({"mel": 0.0}, RATE)
+        LossTable({"mel": 0.0}, RATE)
 
 
 @torch.no_grad()

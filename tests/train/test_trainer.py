@@ -17,8 +17,8 @@ import torch
 from ncodec import checkpoints
 from ncodec.errors import ArgumentError, CheckpointError, NcodecError
 from ncodec.train.checkpoint import latest_checkpoint
+from ncodec.train.codec_step import decode_counts
 from ncodec.train.config import ModelSection, TrainConfig
-from ncodec.train.generator import decode_counts
 from ncodec.train.resume import resume
 from ncodec.train.stopping import SIGNALS, StopRequest
 from ncodec.train.trainer import Trainer
@@ -118,7 +118,7 @@ def test_options_of_the_optimizers_hold_from_where_a_run_goes_on(config):
     assert sorted(groups) == [0.1, 1.0]
     for group in groups.values():
         assert (group["weight_decay"], group["betas"]) == (0.5, (0.5, 0.6))
-    assert {g["lr"] for g in again.task.critics.optimizer.param_groups} == {0.25}
+    assert {g["lr"] for g in again.task.adversary.optimizer.param_groups} == {0.25}
     before = dict(first.task.model.named_parameters())
     for name, parameter in again.task.model.named_parameters():
         moments = first.optimizer.state[before[name]]
@@ -192,7 +192,7 @@ def test_a_checkpoint_of_version_0_1_0_still_goes_on(recordings, tmp_path):
     for key, value in state["averaged"].items():
         assert torch.equal(again.averaged.weights[key], value), key
     for key, value in state["critics"].items():
-        assert torch.equal(again.task.critics.discriminator.state_dict()[key], value), key
+        assert torch.equal(again.task.adversary.discriminator.state_dict()[key], value), key
     assert again.task.balancer.state_dict() == state["balancer"]
     again.run()
     assert again.step == 8
@@ -392,7 +392,7 @@ def test_fine_tuning_starts_from_a_model_and_kept_discriminators(config):
     )
     trainer = Trainer.create(second, CPU)
     weights = torch.load(kept, weights_only=True)
-    for key, value in trainer.task.critics.discriminator.state_dict().items():
+    for key, value in trainer.task.adversary.discriminator.state_dict().items():
         assert torch.equal(value, weights[key])
     for key, value in trainer.task.model.state_dict().items():
         assert torch.equal(value, checkpoints.load(start).state_dict()[key])

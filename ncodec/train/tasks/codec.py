@@ -19,6 +19,7 @@ from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
 from ncodec.train.checkpoint import save_tensors
+from ncodec.train.codec_step import Coded, draw_counts, recode, run_codec, start_codebooks
 from ncodec.train.config import (
     PROBABILITY,
     AdversarialSection,
@@ -28,12 +29,10 @@ from ncodec.train.config import (
     each,
     home,
 )
-from ncodec.train.criteria import Criteria
-from ncodec.train.critics import make_critics
 from ncodec.train.data import Segments, batches
+from ncodec.train.discriminators import make_discriminators
 from ncodec.train.distributed import share
-from ncodec.train.generator import Coded, draw_counts, recode, run_codec
-from ncodec.train.start import start_codebooks
+from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation
 from ncodec.train.validation import validate
 
@@ -47,7 +46,7 @@ class CodecConfig(TrainConfig):
     """A training run of a codec.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.criteria`).
+        losses: Weights by name (`ncodec.train.loss_table`).
         balance: Let a balancer give each loss its weight's share of the gradient, whatever its
             scale, instead of summing them.
         again: Probability that a batch is coded twice: the codec hears its own sound and shall
@@ -79,9 +78,9 @@ class CodecTask(Task):
         self.model = _make_model(config, state).to(place.device)
         self.module = self.model
         self.parts = self.model.trainable()
-        self.criteria = Criteria(config.losses, self.model.sample_rate).to(place.device)
+        self.loss_table = LossTable(config.losses, self.model.sample_rate).to(place.device)
         afresh = state is None or state["critics"] is None
-        self.critics = make_critics(
+        self.adversary = make_discriminators(
             config.adversarial, self.model.channels, place.device, start=afresh
         )
         self.balancer = Balancer(self._weights()) if config.balance else None
@@ -101,7 +100,7 @@ class CodecTask(Task):
 
     def _weights(self) -> dict[str, float]:
         weights = dict(self.config.losses)
-        if self.critics is not None:
+        if self.adversary is not None:
             adversarial = self.config.adversarial
             weights |= {"adversarial": adversarial.weight, "features": adversarial.features}
         return weights
@@ -189,15 +188,15 @@ class CodecTask(Task):
 
     def _losses(self, coded: Coded, audio: Tensor, step: int) -> dict[str, Tensor]:
         if coded.counts is None:
-            fidelity = torch.ones(len(audio), device=self.place.device)
+            phase_weight = torch.ones(len(audio), device=self.place.device)
         else:
-            fidelity = (coded.counts / self.model.total_codebooks) ** 1.5
-        losses: dict[str, Tensor] = self.criteria(coded.audio, audio, fidelity)
+            phase_weight = (coded.counts / self.model.total_codebooks) ** 1.5
+        losses: dict[str, Tensor] = self.loss_table(coded.audio, audio, phase_weight)
         adversarial = self.config.adversarial
-        if self.critics is not None and step >= adversarial.from_step:
+        if self.adversary is not None and step >= adversarial.from_step:
             if step % adversarial.every == 0:
-                self.critics.train_adv(coded.audio, audio)
-            losses["adversarial"], losses["features"] = self.critics(coded.audio, audio)
+                self.adversary.train_adv(coded.audio, audio)
+            losses["adversarial"], losses["features"] = self.adversary(coded.audio, audio)
         return losses
 
     # Measuring and keeping
@@ -217,7 +216,7 @@ class CodecTask(Task):
 
     def state(self) -> dict[str, Any]:
         """See Task."""
-        quantizer, critics = self.parts.quantizer, self.critics
+        quantizer, critics = self.parts.quantizer, self.adversary
         return {
             "family": family_of(self.model).name,
             "model_config": self.model.config.to_dict(),
@@ -238,12 +237,12 @@ class CodecTask(Task):
             afresh.append("balancer")
         elif self.balancer is not None:
             self.balancer.load_state_dict(state["balancer"])
-        if self.critics is not None and state["critics"] is None:
+        if self.adversary is not None and state["critics"] is None:
             afresh.append("discriminators")
-        elif self.critics is not None:
-            self.critics.discriminator.load_state_dict(state["critics"])
-            self.critics.optimizer.load_state_dict(state["critics_optimizer"])
-            for group in self.critics.optimizer.param_groups:
+        elif self.adversary is not None:
+            self.adversary.discriminator.load_state_dict(state["critics"])
+            self.adversary.optimizer.load_state_dict(state["critics_optimizer"])
+            for group in self.adversary.optimizer.param_groups:
                 group["lr"] = self.config.adversarial.lr
         return afresh
 
@@ -269,8 +268,8 @@ class CodecTask(Task):
         """Write the model, as every command takes it, and the discriminators."""
         path = folder / MODEL_FILE
         checkpoints.save(module, path, notes=notes)
-        if self.critics is not None:
-            save_tensors(self.critics.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
+        if self.adversary is not None:
+            save_tensors(self.adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
         return path
 
 

@@ -30,7 +30,7 @@ DISCRIMINATORS: Mapping[str, Callable[..., MultiDiscriminator]] = {
 }
 
 
-def make_critics(
+def make_discriminators(
     options: AdversarialSection, channels: int, device: torch.device, *, start: bool = True
 ) -> AdversarialLoss | None:
     """Return the discriminators with their optimizer, or None if there are none.

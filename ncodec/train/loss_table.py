@@ -28,7 +28,7 @@ from ncodec.train.perceptual import (
 
 _MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
 
-CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
+LOSSES: Mapping[str, Callable[[int], nn.Module]] = {
     "l1": lambda _: L1Loss(),
     "mel": lambda rate: MultiScaleMelLoss(rate, _MEL_SIZES, n_mels=_MEL_BANDS),
     "stft": lambda _: MultiResolutionSTFTLoss(),
@@ -46,7 +46,7 @@ CRITERIA: Mapping[str, Callable[[int], nn.Module]] = {
 """Name -> loss, made for a sample rate in Hz."""
 
 
-class Criteria(nn.Module):
+class LossTable(nn.Module):
     """Several losses over one pair of signals, each STFT computed once.
 
     Raises:
@@ -55,22 +55,21 @@ class Criteria(nn.Module):
 
     def __init__(self, weights: Mapping[str, float], sample_rate: int) -> None:
         super().__init__()
-        unknown = sorted(set(weights) - set(CRITERIA))
+        unknown = sorted(set(weights) - set(LOSSES))
         if unknown or not weights:
-            raise ArgumentError(f"losses {unknown}: must be of {', '.join(CRITERIA)}, at least one")
+            raise ArgumentError(f"losses {unknown}: must be of {', '.join(LOSSES)}, at least one")
         if min(weights.values()) <= 0:
             raise ArgumentError(f"losses {dict(weights)}: weights must be positive")
         self.weights = dict(weights)
-        self.losses = nn.ModuleDict({name: CRITERIA[name](sample_rate) for name in weights})
+        self.losses = nn.ModuleDict({name: LOSSES[name](sample_rate) for name in weights})
 
-    def forward(self, fake: Tensor, real: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
+    def forward(self, fake: Tensor, real: Tensor, phase_weight: Tensor) -> dict[str, Tensor]:
         """Return each loss, without its weight.
 
-        `fidelity` `[B]` says how well each item can be coded, 1 being all codebooks: it weighs what
-        depends on phase.
+        `phase_weight` `[B]` weighs what depends on phase: 1 for items coded with all codebooks.
         """
         spectra = Spectra(fake), Spectra(real)
         return {
-            name: loss(*spectra, fidelity) if isinstance(loss, PhaseLoss) else loss(*spectra)
+            name: loss(*spectra, phase_weight) if isinstance(loss, PhaseLoss) else loss(*spectra)
             for name, loss in self.losses.items()
         }

@@ -1,4 +1,4 @@
-"""The step of the codec itself: latents, quantizer dropout, losses."""
+"""The step of the codec itself: latents, quantizer dropout, codebooks that start from data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from ncodec.errors import NcodecError
 from ncodec.models.records import Trainable
 from ncodec.quantize import ResidualVQ
+from ncodec.quantize.kmeans import kmeans
 from ncodec.train.config import QuantizerSection
 from ncodec.train.task import Place
 
@@ -82,3 +83,13 @@ def decode_counts(quantizer: ResidualVQ, codes: Tensor, counts: Tensor) -> Tenso
     """Sum the first `counts[b]` entries of item b: codes `[B, K, F]` to `[B, D, F]`."""
     parts = [quantizer.decode(c[None, :n]) for c, n in zip(codes, counts.tolist(), strict=True)]
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def start_codebooks(quantizer: ResidualVQ, latents: Tensor, steps: int = 8) -> None:
+    """Make each codebook from what the ones before it leave of `latents` `[N, D]`, by k-means."""
+    residual = latents
+    for k in range(quantizer.n_q):
+        book = quantizer.codebook(k)
+        book.load_state_dict({"embed": kmeans(residual, quantizer.bins, steps)})
+        residual = residual - book.decode(book.encode(residual))
