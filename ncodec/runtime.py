@@ -59,6 +59,15 @@ def in_precision(model: CompressionModel, precision: str, device: str) -> Compre
     return model
 
 
+def processor_class() -> str:
+    """Say which instructions PyTorch computes with here, which speed hangs on.
+
+    Its own and oneDNN's, as they are lowered by `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA`.
+    """
+    found = torch.backends.cpu.get_cpu_capability()
+    return f"{found}, {'with' if has_bf16('cpu') else 'without'} bf16"
+
+
 def has_bf16(device: str) -> bool:
     """Say whether a device computes in bf16 itself; elsewhere it would be imitated, slowly."""
     if device == "cpu":

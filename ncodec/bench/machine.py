@@ -12,10 +12,13 @@ import ncodec
 
 
 def describe() -> dict[str, str]:
-    """Return date, kind of machine, and the versions that figures depend on."""
+    """Return date, kind of machine, its instructions, and the versions that figures depend on."""
+    from ncodec.runtime import processor_class  # and with it PyTorch
+
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "machine": f"{_processor()}, {os.cpu_count()} cores visible, {platform.system()}",
+        "instructions": processor_class(),
         "ncodec": ncodec.__version__,
         "python": platform.python_version(),
         **{name: found for name in ("torch", "numpy", "soxr") if (found := _version(name))},
