@@ -73,8 +73,9 @@ def main() -> None:
         sounds, codes, back = (Path(folder, name) for name in ("sounds", "codes", "back"))
         sounds.mkdir()
         for number in range(args.files):
-            noise = np.random.default_rng(number).normal(size=round(args.seconds * RATE)) * 0.1
-            soundfile.write(sounds / f"{number}.wav", noise, RATE)
+            noise = np.random.default_rng(number)
+            sound = np.float32(0.1) * noise.standard_normal((round(args.seconds * RATE),))
+            soundfile.write(sounds / f"{number}.wav", sound, RATE)
         for command, source, target in (
             ("compress", sounds, codes),
             ("decompress", codes, back),
