@@ -1,8 +1,8 @@
-"""Code many mono streams at once: one step of the model takes a frame of each.
+"""Code and decode many mono streams at once: one step of the model takes what waits of all.
 
 A server of calls does this. A frame alone reads all weights to multiply one row; together they are
-read once for all. Half of the streams begin later: they run apart while they begin, then join the
-others. Each stream gets the codes that it would get alone.
+read once for all. Half of the streams begin later, and one hangs up; each stream gets the codes
+that it would get alone.
 
 Usage: python examples/many_streams.py [STREAMS [FRAMES]]
 """
@@ -10,52 +10,45 @@ Usage: python examples/many_streams.py [STREAMS [FRAMES]]
 import sys
 import time
 
-import torch
+import numpy as np
 
 from ncodec import load_model
-from ncodec.codec import StreamEncoder
-from ncodec_formats import Packet, encode_packet
+from ncodec.serve.engine import BatchEngine
 
 CODEBOOKS = 8  # 6 kbps
-BEGINNING = 3  # frames until a stream of this model can join others
 
 
-@torch.inference_mode()
 def main() -> None:
     streams = int(sys.argv[1]) if len(sys.argv) > 1 else 64
     frames = int(sys.argv[2]) if len(sys.argv) > 2 else 75
-    model = load_model()
-    header = StreamEncoder(
-        model, sample_rate=model.sample_rate, channels=1, codebooks=CODEBOOKS, packet_frames=1
-    ).header
-    audio = 0.1 * torch.randn(streams, 1, frames * model.hop)
-
-    def begin(count: int):
-        return model.encoder_state(count, codebooks=CODEBOOKS), model.decoder_state(count)
-
-    def step(samples, states):
-        (chunk,), encoder = model.encode_step(samples, states[0])
-        decoded, decoder = model.decode_step(chunk, states[1])  # [streams, 1, samples]
-        return chunk.codes, decoded, (encoder, decoder)
+    engine = BatchEngine(load_model())
+    rate, hop = engine.model.sample_rate, engine.model.hop
+    audio = 0.1 * np.random.default_rng(0).standard_normal((streams, 1, frames * hop), np.float32)
 
     started = time.perf_counter()
-    early = streams - streams // 2
-    batches = [(slice(0, early), begin(early))]
-    for number, samples in enumerate(audio.split(model.hop, dim=-1)):
-        if number == 1 and streams > early:
-            batches.append((slice(early, streams), begin(streams - early)))
-        if number == 1 + BEGINNING and len(batches) == 2:
-            both = zip(*(states for _, states in batches), strict=True)
-            batches = [(slice(0, streams), tuple(model.stack_rows(states) for states in both))]
-        for i, (rows, states) in enumerate(batches):
-            codes, decoded, after = step(samples[rows], states)
-            batches[i] = rows, after
-            packets = [
-                encode_packet(header, Packet(number, number, one[:, None].numpy())) for one in codes
-            ]
-    speed = frames / model.frame_rate / (time.perf_counter() - started)
-    print(f"{streams} streams, {len(packets[0])} bytes a packet: {speed:.1f}x real time, each")
-    assert decoded.shape == (streams, 1, model.hop) or len(batches) == 2
+    calls, heard, size = [], 0, 0
+    for number in range(frames):
+        if number in (0, 1):  # half of the streams at first, then the others
+            for _ in range((streams + 1 - number) // 2):
+                encoder = engine.encoder(
+                    sample_rate=rate, channels=1, codebooks=CODEBOOKS, packet_frames=1
+                )
+                calls.append((encoder, engine.decoder(encoder.header)))
+        if number == frames - 1:
+            calls.pop()
+        for (encoder, _), sound in zip(calls, audio, strict=False):
+            encoder.push(sound[:, number * hop : (number + 1) * hop])
+        engine.run()  # a step for all of them
+        for encoder, decoder in calls:
+            for packet in encoder.ready():
+                size = len(packet.to_bytes(encoder.header))
+                decoder.push(packet)
+        engine.run()
+        for _, decoder in calls:
+            heard += decoder.ready().shape[1]
+    speed = frames * hop / rate / (time.perf_counter() - started)
+    print(f"{streams} streams, {size} bytes a packet: {speed:.1f}x real time, each")
+    print(f"{heard / rate:.1f} s heard in all")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ FLOORS = (
     ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
     ("ncodec.codec", "ncodec.vocoder"),
     ("ncodec.datasets",),
-    ("ncodec.api", "ncodec.live", "ncodec.page", "ncodec.train"),
+    ("ncodec.api", "ncodec.live", "ncodec.page", "ncodec.serve", "ncodec.train"),
     ("ncodec.bench",),
     ("ncodec_cli",),
     ("ncodec.__main__",),

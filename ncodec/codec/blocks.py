@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ncodec.audio import Samples
-from ncodec.codec.pipeline import BlockThreads, Pipeline
-from ncodec.models.base import CompressionModel
+from ncodec.codec.passage import Passage
 from ncodec.regroup import Regroup
 from ncodec_formats import Header
 
@@ -24,33 +23,24 @@ class BlockDecoder:
         samples: How many samples have been given.
     """
 
-    def __init__(
-        self,
-        model: CompressionModel,
-        header: Header,
-        device: torch.device,
-        frame: int,
-        threads: BlockThreads | None = None,
-    ) -> None:
-        """Begin with nothing before `frame`; with `threads`, samples come while more is fed."""
+    def __init__(self, header: Header, frame: int, passage: Passage[Samples]) -> None:
+        """Begin with nothing before `frame`; samples may come while more is fed."""
         self.frame, self.samples = frame, 0
-        self._model = model
         size = header.block_frames
         self._blocks = (
             None
             if header.segment is not None
             else Regroup[Tensor](size, axis=2, join=torch.cat, first=size - frame % size)
         )
-        self._state = model.decoder_state(header.streams, device)
-        self._pipeline = Pipeline[Samples](model, threads)
+        self._passage = passage
         self._done: list[Samples] = []
 
     def copy(self) -> BlockDecoder:
         """Return one that goes on from here by itself; both will give what is on its way."""
-        self._done += self._pipeline.rest()
+        self._done += self._passage.rest()
         twin = copy.copy(self)
         twin._blocks = self._blocks and self._blocks.copy()
-        twin._done, twin._pipeline = list(self._done), self._pipeline.fork()
+        twin._done, twin._passage = list(self._done), self._passage.fork()
         return twin
 
     def feed(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
@@ -66,23 +56,21 @@ class BlockDecoder:
         """End: decode what waits."""
         if self._blocks is not None and (block := self._blocks.rest()) is not None:
             yield from self._step(block, None)
-        state = self._state
-        yield from self._give(self._pipeline.add(lambda: _samples(self._model.decode_flush(state))))
-        yield from self._give(self._pipeline.rest())
+        yield from self._give(self._passage.end())
+
+    def ready(self) -> Iterator[Samples]:
+        """Give what has become ready since."""
+        yield from self._give(self._passage.ready())
+
+    def rest(self) -> Iterator[Samples]:
+        """Give what is on its way, when it is there."""
+        yield from self._give(self._passage.rest())
 
     def _step(self, latent: Tensor, scale: Tensor | None) -> Iterator[Samples]:
-        with torch.inference_mode():
-            work, self._state = self._model.decode_latent_later(
-                latent.contiguous(), scale, self._state
-            )
-        yield from self._give(self._pipeline.add(lambda: _samples(work())))
+        yield from self._give(self._passage.feed(latent, scale))
 
     def _give(self, results: list[Samples]) -> Iterator[Samples]:
         done, self._done = [*self._done, *results], []
         for samples in done:
             self.samples += samples.shape[2]
             yield samples
-
-
-def _samples(audio: Tensor) -> Samples:
-    return audio.float().cpu().numpy()

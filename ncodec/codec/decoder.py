@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ncodec.codec.blocks import BlockDecoder
 from ncodec.codec.concealment import CROSSFADE_SECONDS, Concealer
 from ncodec.codec.layout import check_model
 from ncodec.codec.output_stage import RESAMPLER_REACH, OutputStage
+from ncodec.codec.passage import Passage, decoding
 from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
@@ -48,6 +50,7 @@ class StreamDecoder:
         end: int | None = None,
         gapless: bool = True,
         threads: BlockThreads | None = None,
+        passage: Callable[[], Passage[Samples]] | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -62,6 +65,7 @@ class StreamDecoder:
                 reach beyond the end of the source, and bridge a gap when its far side is known. A
                 live listener does without these delays.
             threads: for blocks; samples then come while more is pushed.
+            passage: begins the way of latents through the model; samples then come later.
 
         Raises:
             ModelMismatchError: `model` is another one.
@@ -86,7 +90,8 @@ class StreamDecoder:
         self._blocks: BlockDecoder | None = None
         self._before: BlockDecoder | None = None
         self._heard_to = self._lost_to = 0
-        self._gapless, self._block_threads = gapless, threads
+        self._gapless = gapless
+        self._passage = passage or partial(decoding, model, header.streams, threads)
         self._ended = False
 
     @property
@@ -140,13 +145,16 @@ class StreamDecoder:
         self._check_open()
         if self._blocks is None:
             begin = item.first_frame
-            self._blocks = BlockDecoder(
-                self._model, self.header, self._device, begin, self._block_threads
-            )
+            self._blocks = BlockDecoder(self.header, begin, self._passage())
             self._heard_to = begin
             self._output.open(self.timeline.sample_of(begin))
         for audio in self._audio(item, self._blocks):
             yield self._output.push(audio)
+
+    def ready(self) -> Samples:
+        """Return the samples that have become ready since the last push, where that can be."""
+        parts = self._blocks.ready() if self._blocks else ()
+        return self._join([self._output.push(audio) for audio in parts])
 
     def finish(self, source_samples: int | None = None) -> Samples:
         """End the stream; return the rest.
@@ -260,7 +268,9 @@ class StreamDecoder:
         played = self._blocks.samples - before.samples
         nothing = np.zeros((self.header.streams, self._model.channels, 0), np.float32)
         old, new = (
-            np.concatenate([nothing, *self._arrive(blocks, packet, received)], axis=2)
+            np.concatenate(
+                [nothing, *self._arrive(blocks, packet, received), *blocks.rest()], axis=2
+            )
             for blocks in (self._blocks, before)
         )
         self._blocks, new = before, new[..., played:]

@@ -16,7 +16,8 @@ from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
 from ncodec.codec.layout import check_model, make_header, to_streams
 from ncodec.codec.options import EncodeOptions
-from ncodec.codec.pipeline import BlockThreads, Pipeline
+from ncodec.codec.passage import Passage, encoding
+from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec.models.checks import as_samples
@@ -94,19 +95,27 @@ class StreamEncoder:
         *,
         name: str = "input",
         threads: BlockThreads | None = None,
+        passage: Passage[list[Chunk]] | None = None,
     ) -> StreamEncoder:
         """Return an encoder whose coding has been planned already.
+
+        With `passage`, blocks go through the model there; packets then come later.
 
         Raises:
             ModelMismatchError: the plan is another model's.
         """
         check_model(model, header)
         encoder = cls.__new__(cls)
-        encoder._begin(model, header, name, threads)
+        encoder._begin(model, header, name, threads, passage)
         return encoder
 
     def _begin(
-        self, model: CompressionModel, header: Header, name: str, threads: BlockThreads | None
+        self,
+        model: CompressionModel,
+        header: Header,
+        name: str,
+        threads: BlockThreads | None,
+        passage: Passage[list[Chunk]] | None = None,
     ) -> None:
         self.header: Header = header
         self.samples = 0
@@ -116,11 +125,10 @@ class StreamEncoder:
         self._resampler = Resampler(header.source_rate, model.sample_rate, header.source_channels)
         block = header.block_frames * model.hop
         self._blocks = Regroup[Samples](block, axis=1, join=np.concatenate)
-        self._codes = Regroup[np.ndarray](header.packet_frames, axis=2, join=np.concatenate)
+        self._codes = Regroup[np.ndarray](header.packet_frames, axis=2, join=_join_codes)
         self._sequence = self._frames = 0
         self._device = model.device
-        self._state = model.encoder_state(header.streams, self._device, self._codebooks)
-        self._pipeline = Pipeline[list[Chunk]](model, threads)
+        self._passage = passage or encoding(model, header.streams, self._codebooks, threads)
         self._ready: list[Packet] = []
         self._ended = False
 
@@ -161,12 +169,15 @@ class StreamEncoder:
             return packets
         if (block := self._blocks.rest()) is not None:
             packets += self._run_block(block)
-        state = self._state
-        packets += self._pack(self._pipeline.add(lambda: self._model.encode_flush(state)))
-        packets += self._pack(self._pipeline.rest())
+        packets += self._pack(self._passage.end())
         if (codes := self._codes.rest()) is not None:
             packets.append(self._packet(codes, None))
         return packets
+
+    def ready(self) -> list[Packet]:
+        """Return the packets that have become ready since the last push, where that can be."""
+        packets, self._ready = self._ready, []
+        return packets + self._pack(self._passage.ready())
 
     def push_bytes(
         self, data: bytes | bytearray | memoryview, encoding: str = "s16"
@@ -210,11 +221,11 @@ class StreamEncoder:
                 f"snapshot at {self.header.source_rate} Hz: only possible at the model's "
                 f"{self.header.sample_rate} Hz, without resampling"
             )
-        self._ready += self._pack(self._pipeline.rest())  # both will give what is on its way
+        self._ready += self._pack(self._passage.rest())  # both will give what is on its way
         twin = copy.copy(self)
         twin._resampler = copy.copy(self._resampler)
         twin._blocks, twin._codes = self._blocks.copy(), self._codes.copy()
-        twin._ready, twin._pipeline = list(self._ready), self._pipeline.fork()
+        twin._ready, twin._passage = list(self._ready), self._passage.fork()
         return twin
 
     def _check_open(self) -> None:
@@ -230,9 +241,7 @@ class StreamEncoder:
     def _run_block(self, samples: Samples) -> list[Packet]:
         streams = np.ascontiguousarray(to_streams(samples, self._model.channels))
         block = torch.from_numpy(streams).to(self._device)
-        with torch.inference_mode():
-            work, self._state = self._model.encode_later(block, self._state)
-        return self._pack(self._pipeline.add(work))
+        return self._pack(self._passage.feed(block))
 
     def _pack(self, blocks: list[list[Chunk]]) -> list[Packet]:
         """Gather codes into packets; a segment is a packet."""
@@ -255,6 +264,12 @@ class StreamEncoder:
         self._sequence += 1
         self._frames += packet.frames
         return packet
+
+
+def _join_codes(pieces: list[np.ndarray], axis: int) -> np.ndarray:
+    """Join codes `[K, S, F]` in time; all get the layers that the poorest has."""
+    layers = min(len(piece) for piece in pieces)
+    return np.concatenate([piece[:layers] for piece in pieces], axis)
 
 
 def _taken(samples: Any, channels: int) -> Samples:

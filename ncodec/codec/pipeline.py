@@ -90,8 +90,13 @@ class Pipeline(Generic[T]):
         if self._block_threads is None:
             return [_infer(work)]
         self._pending.append(self._block_threads.submit(work))
+        return self.ready(_COUNT)
+
+    def ready(self, behind: int | None = None) -> list[T]:
+        """Return the results that are there; wait until at most `behind` works are not done."""
         ready: list[T] = []
-        while self._pending and (self._pending[0].done() or len(self._pending) > _COUNT):
+        most = len(self._pending) if behind is None else behind
+        while self._pending and (self._pending[0].done() or len(self._pending) > most):
             ready.append(self._pending.popleft().result())
         return ready
 
