@@ -126,6 +126,7 @@ _OPTIONS = {
     "model=NAME": "--model NAME",
     "name=NAME": "--name NAME",
     "sample_rate=HZ": "--rate HZ",
+    "sister=HEADER": "--header-from FILE",
     "to=KIND": "--to KIND",
     "to='encodec'": "--to encodec",
 }

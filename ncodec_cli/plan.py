@@ -106,7 +106,9 @@ class LeftOut:
             texts.append(f"{len(self.hidden)} hidden")
         if self.links:
             texts.append(counted(len(self.links), "linked folder"))
-        yield f"left out: {'; '.join(texts)} (--verbose names them)"
+        named = min(len(self.needing), _NAMED)
+        hint = " (--verbose names them)" if named < len(self) else ""
+        yield f"left out: {'; '.join(texts)}{hint}"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 READER_VERSION = 1
 """Headers may ask for a reader of at least some version; this one is that."""
 PREFIX = struct.Struct("!4sBI")
+DAMAGED = "the header is damaged: its CRC does not match"
 
 # In the order of WAVE's channel mask, lowest bit first.
 SPEAKERS = (
@@ -245,7 +246,7 @@ class Header:
         if tail != struct.pack("!I", zlib.crc32(body)) + HEADER_TAIL:
             if tail[4:] == b"\n" + SYNC[:1] or b"\r" + HEADER_TAIL in data[size - 2 :]:
                 raise BadFileError("line endings were changed, as by a copy in text mode")
-            raise BadFileError("the header is damaged: its CRC does not match")
+            raise BadFileError(DAMAGED)
         return cls.from_map(body[PREFIX.size :])
 
     @classmethod

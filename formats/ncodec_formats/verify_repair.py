@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from .errors import BadFileError
-from .header import Header
+from .header import DAMAGED, Header
 from .raw_links import Report, copy_item, raw_links
 
 
@@ -40,6 +40,16 @@ def repair(src: BinaryIO, dst: BinaryIO, *, sister: Header | None = None) -> Rep
     Raises:
         BadFileError, UnsupportedVersionError, LimitError: the first header can't be used.
     """
+    try:
+        return _repair(src, dst, sister)
+    except BadFileError as error:
+        if sister is None and str(error) == DAMAGED:
+            hint = "sister=HEADER takes that of a file made in the same way"
+            raise BadFileError(f"{error}, and no copy was found: {hint}") from error
+        raise
+
+
+def _repair(src: BinaryIO, dst: BinaryIO, sister: Header | None) -> Report:
     report, spare = Report(), None
     if sister is not None:
         spare = replace(sister, source_samples=None, start=0, end=None, first_frame=0, tags=())

@@ -208,6 +208,7 @@ def test_repair_takes_the_header_of_another_file(ncodec, talk):
     Path("headless.ecdc").write_bytes(broken)
     said = ncodec("repair", "headless.ecdc", "saved.ecdc")
     assert (said.status, "headless.ecdc: the header is damaged" in said.err) == (1, True)
+    assert "--header-from FILE takes that of a file made in the same way" in said.err
     sister = ("--header-from", "damaged.ecdc")
     said = ncodec("repair", "headless.ecdc", "saved.ecdc", *sister)
     assert (said.status, "header replaced" in said.err) == (0, True)

@@ -116,6 +116,14 @@ def test_what_a_folder_has_besides_is_counted_and_named(here):
     ]
 
 
+def test_what_is_named_already_needs_no_hint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.wav", "x.m4a"):
+        Path(name).write_bytes(b"")
+    left = plan_jobs((".", "out/"), None, CODE).left_out
+    assert list(left.lines(verbose=False)) == ["left out: ./x.m4a (ffmpeg is needed)"]
+
+
 def test_a_folder_that_cannot_be_read_is_told(here, monkeypatch):
     listed = os.scandir
 
