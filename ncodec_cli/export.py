@@ -21,10 +21,15 @@ from ncodec_cli.line import say
     show_default=True,
     help="How weights are stored; float16 is half the bytes, and all arithmetic float32.",
 )
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Two graphs of whole signals, without states, as Transformers.js loads them: DAC, Mimi.",
+)
 @force_option
 @quiet_option
-def export(*, model: str, folder: str, dtype: Any, force: bool, quiet: bool) -> None:
-    """Write MODEL, a name or a file, as ONNX graphs with explicit states into DIR.
+def export(*, model: str, folder: str, dtype: Any, whole: bool, force: bool, quiet: bool) -> None:
+    """Write MODEL, a codec or a vocoder, by name or file, as ONNX graphs with states into DIR.
 
     The graphs are run against the model first. DIR then serves as a model itself, wherever a
     command has --model; ncodec.json in it says how other programs run them. Weights that float16
@@ -35,11 +40,19 @@ def export(*, model: str, folder: str, dtype: Any, force: bool, quiet: bool) -> 
     Examples:
       ncodec export ncodec_24khz graphs/
       ncodec export ncodec_24khz small/ --dtype float16
+      ncodec export dac_44khz web/ --whole
     """
-    from ncodec.checkpoints import find, load, read_model_info
+    from ncodec.checkpoints import export_whole_graphs, find, load_any, read_model_info
     from ncodec.export import export_graphs
+    from ncodec.vocoder import Vocoder, export_vocoder
 
     licence = read_model_info(find(model)).licence
-    loaded = load(model)
-    for path in export_graphs(loaded, folder, dtype=dtype, licence=licence, force=force):
+    loaded: Any = load_any(model)
+    options: dict[str, Any] = {"dtype": dtype, "force": force}
+    if whole:
+        written = export_whole_graphs(loaded, folder, **options)
+    else:
+        write: Any = export_vocoder if isinstance(loaded, Vocoder) else export_graphs
+        written = write(loaded, folder, licence=licence, **options)
+    for path in written:
         say(f"{path}  {path.stat().st_size / 1e6:.2f} MB", quiet=quiet)

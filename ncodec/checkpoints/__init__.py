@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         remove,
         stored_names,
     )
-    from ncodec.checkpoints.exports import export_model, layouts_of
+    from ncodec.checkpoints.exports import export_model, export_whole_graphs, layouts_of
     from ncodec.checkpoints.imports import Imported, import_model, inspect
     from ncodec.checkpoints.loading import load, load_any
     from ncodec.checkpoints.model_file import load_model_file, save
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "cache": ("cache_folder", "find", "lookup", "model_path", "remove", "stored_names"),
-    "exports": ("export_model", "layouts_of"),
+    "exports": ("export_model", "export_whole_graphs", "layouts_of"),
     "model_file": ("load_model_file", "save"),
     "imports": ("Imported", "import_model", "inspect"),
     "loading": ("load", "load_any"),
@@ -62,6 +62,7 @@ __all__ = [
     "cache_folder",
     "canonical",
     "export_model",
+    "export_whole_graphs",
     "find",
     "import_model",
     "inspect",

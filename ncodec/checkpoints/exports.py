@@ -18,9 +18,14 @@ from ncodec.checkpoints.layouts.common import Written
 from ncodec.checkpoints.model_file import family_config, read_model_file, serialise
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.errors import ArgumentError, OutputExistsError
+from ncodec.export import Precision, export_whole
 from ncodec.files import atomic_output
+from ncodec.models.base import CompressionModel
+from ncodec.models.families import family_of
 
 OWN = "ncodec"
+WHOLE_FAMILIES = ("dac", "mimi")
+"""Which Transformers.js runs as graphs of whole signals (4.3.2: DacModel, MimiModel)."""
 
 
 def layouts_of(family: str) -> list[str]:
@@ -68,6 +73,40 @@ def export_model(
         description = chosen.description
     card = model_card(info, weights, description, for_transformers=layout == "hf")
     return _put(target, {weights: content, **files, "README.md": card.encode()}, force)
+
+
+def export_whole_graphs(
+    model: CompressionModel,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: Precision = "float32",
+    force: bool = False,
+) -> list[Path]:
+    """Write a codec as ONNX graphs of whole signals, into a folder that Transformers.js loads.
+
+    Args:
+        model: DAC or Mimi, in float32 on the CPU.
+        folder: Made if missing.
+        dtype: Of the stored weights.
+        force: Overwrite files that exist.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArgumentError: Transformers.js has no such models, or as `ncodec.export.export_whole`.
+        OutputExistsError: The folder has files already.
+    """
+    family = family_of(model).name
+    if family not in WHOLE_FAMILIES:
+        raise ArgumentError(
+            f"{model.name} is of the family {family}: Transformers.js has graphs of whole signals "
+            f"for {' and '.join(WHOLE_FAMILIES)}"
+        )
+    write = _layout(family, "hf").write
+    assert write is not None
+    beside = write(model.config, model.state_dict()).beside
+    return export_whole(model, folder, beside, dtype=dtype, force=force)
 
 
 def _layout(family: str, name: str) -> Layout:

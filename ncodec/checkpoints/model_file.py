@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from ncodec.checkpoints.model_info import METADATA_KEY, ModelInfo, opened, read_model_info
 from ncodec.errors import CheckpointError, DeviceError, NcodecError
-from ncodec.export import OnnxCodec, is_export
+from ncodec.export import is_export, read_description
 from ncodec.files import atomic_output
-from ncodec.models.families import family_of, find_family
+from ncodec.models.families import RUNNERS, family_of, find_family, resolve
 
 __all__ = [
     "ModelInfo",
@@ -76,11 +76,14 @@ def load_model_file(path: str | os.PathLike[str], device: str | torch.device = "
     return assemble(info, tensors, str(path)).to(device)
 
 
-def opened_export(path: str | os.PathLike[str], device: str | torch.device) -> OnnxCodec:
+def opened_export(path: str | os.PathLike[str], device: str | torch.device) -> nn.Module:
     """Open exported graphs, which run on the CPU."""
+    kind = read_description(path).kind
+    if kind not in RUNNERS:
+        raise CheckpointError(f"{path}: graphs of a {kind}: this ncodec cannot run them")
     if torch.device(device).type != "cpu":
         raise DeviceError(f"{path}: graphs are run by onnxruntime on the CPU, not on {device}")
-    return OnnxCodec(path).eval()
+    return resolve(RUNNERS[kind])(path).eval()
 
 
 def save(

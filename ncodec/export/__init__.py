@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncodec.export.codec import OnnxCodec
-    from ncodec.export.description import DESCRIPTION, Description, is_export, read_description
+    from ncodec.export.description import (
+        DESCRIPTION,
+        Description,
+        Precision,
+        is_export,
+        read_description,
+    )
+    from ncodec.export.whole import export_whole
     from ncodec.export.writing import export_graphs
 
 _PLACES = {
     "codec": ("OnnxCodec",),
-    "description": ("DESCRIPTION", "Description", "is_export", "read_description"),
+    "description": ("DESCRIPTION", "Description", "Precision", "is_export", "read_description"),
+    "whole": ("export_whole",),
     "writing": ("export_graphs",),
 }
 
@@ -22,7 +30,9 @@ __all__ = [
     "DESCRIPTION",
     "Description",
     "OnnxCodec",
+    "Precision",
     "export_graphs",
+    "export_whole",
     "is_export",
     "read_description",
 ]

@@ -31,7 +31,8 @@ def check_graphs(model: CompressionModel, folder: Path) -> None:
         ArgumentError: Something comes out otherwise.
     """
     codec = OnnxCodec(folder)
-    least = max(codec.config.encoder.least, codec.config.decoder.least)
+    ways = filter(None, (codec.config.encoder, codec.config.decoder))
+    least = max(way.least for way in ways)
     generator = torch.Generator().manual_seed(0)
     for batch, frames, more in ((1, 1, 1), (2, least + 6, 0), (1, least + 9, model.hop // 2 + 1)):
         audio = 0.1 * torch.randn(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ncodec.errors import CheckpointError
 
+Precision = Literal["float32", "float16"]
+"""What weights are stored in; all arithmetic is float32."""
 DESCRIPTION = "ncodec.json"
 VERSION = 1
 OPSET = 17
@@ -54,9 +56,10 @@ class Direction:
 
 @dataclass(frozen=True)
 class Description:
-    """What the graphs are, and how they are run; the attributes of a codec are named as there.
+    """What the graphs are, and how they are run; the attributes of a model are named as there.
 
     Attributes:
+        kind: "codec" or "vocoder". A vocoder has no encoder and no codebooks; its latents are mels.
         fingerprint: SHA-256 over configuration and weights, in hex: what files made so carry.
         precision: What the weights are stored in; all arithmetic is float32.
         fills_last_frame: Whether zeros complete a stream's last frame.
@@ -65,6 +68,7 @@ class Description:
     """
 
     version: int
+    kind: str
     name: str
     family: str
     licence: str
@@ -84,7 +88,7 @@ class Description:
     postroll_frames: int
     fills_last_frame: bool
     flush_frames: int
-    encoder: Direction
+    encoder: Direction | None
     decoder: Direction
     files: dict[str, str]
 
@@ -104,12 +108,8 @@ class Description:
             version = values["version"]
             if version != VERSION:
                 raise CheckpointError(f"version {version!r}: this ncodec reads version {VERSION}")
-            for way in ("encoder", "decoder"):
-                values[way]["states"] = tuple(
-                    StateTensor(state["name"], tuple(state["shape"]))
-                    for state in values[way]["states"]
-                )
-                values[way] = Direction(**values[way])
+            values["decoder"] = _direction(values["decoder"])
+            values["encoder"] = values["encoder"] and _direction(values["encoder"])
             for name in ("codebook_sizes", "bandwidths"):
                 values[name] = tuple(values[name])
             known = cls(**{field.name: values[field.name] for field in fields(cls)})
@@ -123,12 +123,17 @@ class Description:
         if len(bytes.fromhex(self.fingerprint)) != 32:
             raise ValueError(f"fingerprint {self.fingerprint!r}")
         sizes = (self.sample_rate, self.channels, self.hop, self.latent_dim, *self.codebook_sizes)
-        if not self.codebook_sizes or min(sizes) < 1:
+        if min(sizes) < 1 or bool(self.encoder) != bool(self.codebook_sizes):
             raise ValueError(f"sizes {sizes}")
-        for way in (self.encoder, self.decoder):
+        for way in filter(None, (self.encoder, self.decoder)):
             counts = (way.least, way.drop, way.held, 1 if way.most is None else way.most - 1)
             if min(counts) < 0:
                 raise ValueError(f"counts {counts}")
+
+
+def _direction(values: dict[str, Any]) -> Direction:
+    states = [StateTensor(state["name"], tuple(state["shape"])) for state in values["states"]]
+    return replace(Direction(**values), states=tuple(states))
 
 
 def is_export(path: str | os.PathLike[str]) -> bool:

@@ -43,17 +43,29 @@ class Way(NamedTuple):
 
     Attributes:
         name: "encoder" or "decoder".
+        given: What goes in: "audio", "latent" or "mel".
+        out: What comes out: "codes" or "audio".
+        unit: Of that, how much a frame is.
         begin: Number of streams to the state before them.
         step: Input and state to output and state.
         end: The last input and a state to all output that is left.
         example: Number of streams, frames and further samples to an input.
+        steps_end: Whether steps end a stream too, and there is no end.
+        at_once: Most frames that a step takes, or None.
+        odd: Whether the last input may have any number of samples.
     """
 
     name: str
+    given: str
+    out: str
+    unit: int
     begin: Callable[[Any], State]
     step: Callable[[Tensor, State], tuple[Tensor, State]]
     end: Callable[[Tensor, State], Tensor]
     example: Callable[[int, int, int], Tensor]
+    steps_end: bool = False
+    at_once: int | None = None
+    odd: bool = False
 
 
 def encoder_of(model: CompressionModel) -> Way:
@@ -69,10 +81,16 @@ def encoder_of(model: CompressionModel) -> Way:
 
     return Way(
         "encoder",
+        "audio",
+        "codes",
+        1,
         lambda batch: own._encoder_state(batch, model.device),
         encoding(model, streams),
         end,
         example,
+        model.ends_with_steps,
+        model.frames_at_once,
+        odd=not model.fills_last_frame,
     )
 
 
@@ -87,10 +105,15 @@ def decoder_of(model: CompressionModel) -> Way:
 
     return Way(
         "decoder",
+        "latent",
+        "audio",
+        model.hop,
         lambda batch: own._decoder_state(batch, model.device),
         lambda x, state: own._decode_step(x, None, state),
         own._decode_end,
         example,
+        model.ends_with_steps,
+        model.frames_at_once,
     )
 
 

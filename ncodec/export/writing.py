@@ -7,10 +7,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from ncodec.export.description import (
     VERSION,
     Description,
     Direction,
+    Precision,
     StateTensor,
 )
 from ncodec.export.tracing import (
@@ -41,9 +42,9 @@ from ncodec.export.tracing import (
 from ncodec.kernels import exporting, portable
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of
+from ncodec.models.fingerprint import fingerprint_of
 from ncodec.streaming import TiledSequential
 
-Precision = Literal["float32", "float16"]
 WEIGHTS = "weights.bin"
 ODD = 3
 """Samples of a last frame, of which no layer's stride is a divisor down to the last."""
@@ -65,6 +66,26 @@ class Graph(NamedTuple):
     inputs: Mapping[str, Tensor]
     outputs: tuple[str, ...]
     axes: Mapping[str, Mapping[int, str]]
+
+
+class Plan(NamedTuple):
+    """How a kind of model is exported.
+
+    Attributes:
+        kind: Of model.
+        ways: Its directions, the decoder last.
+        others: Graphs beside those of the directions.
+        about: What `Description` has of it.
+        run: Computes all that it can; tables of transforms are then there, as constants.
+        check: Compares a folder with it.
+    """
+
+    kind: str
+    ways: Callable[[Any], tuple[Way, ...]]
+    others: Callable[[Any], list[Graph]]
+    about: Callable[[Any], Mapping[str, Any]]
+    run: Callable[[Any], object]
+    check: Callable[[Any, Path], None]
 
 
 def export_graphs(
@@ -98,21 +119,35 @@ def export_graphs(
             what the model gives.
         OutputExistsError: The folder has files already.
     """
+    check_model(model)
+    return export_as(CODEC, model, folder, dtype=dtype, licence=licence, force=force)
+
+
+def export_as(
+    plan: Plan,
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: Precision,
+    licence: str,
+    force: bool,
+) -> list[Path]:
+    """Write the graphs of any kind of model; otherwise as `export_graphs`."""
     if dtype not in ("float32", "float16"):
         raise ArgumentError(f"dtype {dtype!r}: must be 'float32' or 'float16'")
-    _check_packages()
-    _check_model(model)
+    check_packages()
     target = Path(folder)
     check_free(target, force)
-    model = _prepared(model, dtype)
+    model = prepared(plan, model, dtype)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
-        write_graphs(model, Path(made), dtype, licence)
-        import_module("ncodec.export.checking").check_graphs(model, Path(made))
+        write_graphs(plan, model, Path(made), dtype, licence)
+        plan.check(model, Path(made))
         return put_in_place(Path(made), target)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Raise `ArgumentError` if what writes or runs graphs is not installed."""
     for package in ("onnx", "onnxruntime"):
         try:
             import_module(package)
@@ -122,7 +157,11 @@ def _check_packages() -> None:
             ) from error
 
 
-def _check_model(model: CompressionModel) -> None:
+def check_model(model: CompressionModel) -> None:
+    """Raise `ArgumentError` if no graphs can be made of a model."""
+    kind = family_of(model).kind if not isinstance(model, OnnxCodec) else "codec"
+    if kind != "codec":
+        raise ArgumentError(f"{model.name}: a {kind}; codecs and vocoders are exported")
     if isinstance(model, OnnxCodec):
         raise ArgumentError(f"{model.folder}: has been exported already")
     if model.segment is not None:
@@ -142,10 +181,10 @@ def check_free(folder: Path, force: bool) -> None:
         raise OutputExistsError(f"{folder}: has files already (force=True overwrites)")
 
 
-def _prepared(model: CompressionModel, dtype: Precision) -> CompressionModel:
+def prepared(plan: Plan, model: Any, dtype: Precision) -> Any:
     """Copy a model, with its weights as they will be stored, for signals that are whole."""
-    with torch.no_grad(), portable():  # tables of the transforms are then constants
-        model.decode(model.encode(torch.zeros(1, model.channels, 3 * model.hop))[0])
+    with torch.no_grad(), portable():
+        plan.run(model)
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     for module in copied.modules():
         if isinstance(module, TiledSequential):
@@ -159,56 +198,44 @@ def _prepared(model: CompressionModel, dtype: Precision) -> CompressionModel:
     return copied
 
 
-def write_graphs(model: CompressionModel, folder: Path, dtype: Precision, licence: str) -> None:
+def write_graphs(plan: Plan, model: Any, folder: Path, dtype: Precision, licence: str) -> None:
     """Write graphs and description into an empty folder, unchecked."""
-    ways = _ways(model)
+    ways = plan.ways(model)
     phases = [phase_of(way) for way in ways]
-    directions = [_describe(model, way, at) for way, at in zip(ways, phases, strict=True)]
+    directions = {way.name: _describe(way, phase) for way, phase in zip(ways, phases, strict=True)}
     traced = copy.deepcopy(model)  # which keeps nothing yet that was derived from its weights
-    graphs = [_dequantize(traced)]
-    for way, at, known in zip(_ways(traced), phases, directions, strict=True):
-        graphs += _graphs_of(traced, way, at, known)
-    _write_all(graphs, folder, dtype)
+    graphs = plan.others(traced)
+    for way, phase in zip(plan.ways(traced), phases, strict=True):
+        graphs += _graphs_of(traced, way, phase, directions[way.name])
+    write_all(graphs, folder, dtype)
     files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
     described = Description(
         version=VERSION,
+        kind=plan.kind,
         name=model.name,
         family=family_of(model).name,
         licence=licence,
         config=model.config.to_dict(),
-        fingerprint=model.fingerprint.hex(),
+        fingerprint=fingerprint_of(model.config, model.state_dict()).hex(),
         precision=dtype,
         opset=OPSET,
-        **{name: getattr(model, name) for name in _ATTRIBUTES},
-        flush_frames=model.postroll_frames if model.ends_with_steps else 0,
-        encoder=directions[0],
-        decoder=directions[1],
+        **plan.about(model),
+        encoder=directions.get("encoder"),
+        decoder=directions["decoder"],
         files=files,
     )
     (folder / DESCRIPTION).write_text(described.to_json(), "utf-8")
 
 
-def _ways(model: CompressionModel) -> tuple[Way, Way]:
-    return encoder_of(model), decoder_of(model)
-
-
-_ATTRIBUTES = (
-    *("sample_rate", "channels", "hop", "codebook_sizes", "latent_dim", "bandwidths"),
-    *("latency_samples", "receptive_field", "preroll_frames", "postroll_frames"),
-    "fills_last_frame",
-)
-
-
-def _describe(model: CompressionModel, way: Way, at: Phase) -> Direction:
+def _describe(way: Way, at: Phase) -> Direction:
     """Find out what a stream holds back, by running one."""
-    unit = 1 if way.name == "encoder" else model.hop
     frames = at.least + 3
     with torch.no_grad(), portable():
         y, _ = way.step(way.example(BATCH, frames, 0), way.begin(BATCH))
     states = tuple(StateTensor(leaf.name, shape_in_graph(leaf)) for leaf in at.leaves)
-    held = frames * unit - y.shape[2]
-    ends = not model.ends_with_steps and (held > 0 or way.name == "encoder")
-    return Direction(at.least, model.frames_at_once, at.drop, held, ends, states)
+    held = frames * way.unit - y.shape[2]
+    ends = not way.steps_end and (held > 0 or way.name == "encoder")
+    return Direction(at.least, way.at_once, at.drop, held, ends, states)
 
 
 def _dequantize(model: CompressionModel) -> Graph:
@@ -234,7 +261,7 @@ class _Call(nn.Module):
             return self._function(x)
 
 
-def _graphs_of(model: CompressionModel, way: Way, at: Phase, known: Direction) -> Iterator[Graph]:
+def _graphs_of(model: nn.Module, way: Way, at: Phase, known: Direction) -> Iterator[Graph]:
     """Yield the graphs of a direction."""
 
     def end(x: Tensor, state: Any) -> tuple[Tensor, None]:
@@ -245,9 +272,9 @@ def _graphs_of(model: CompressionModel, way: Way, at: Phase, known: Direction) -
 
     def graph(kind: str, run: Any, x: Tensor, *, begins: bool, carries: bool) -> Graph:
         module = Traced(model, run, way.begin if begins else None, at, carries)
-        return _named(f"{way.name}_{kind}", module, at, x, takes=not begins, carries=carries)
+        return _named(way, kind, module, at, x, takes=not begins, carries=carries)
 
-    odd = (0, ODD) if way.name == "encoder" and not model.fills_last_frame else (1, 0)
+    odd = (0, ODD) if way.odd else (1, 0)
     yield graph("step", way.step, example(FRAMES), begins=False, carries=True)
     if known.least:
         first = example(known.least + 2)
@@ -257,13 +284,15 @@ def _graphs_of(model: CompressionModel, way: Way, at: Phase, known: Direction) -
         yield graph("end", end, example(*odd), begins=False, carries=False)
 
 
-def _named(name: str, module: Traced, at: Phase, x: Tensor, *, takes: bool, carries: bool) -> Graph:
-    audio = {0: "batch", 2: "samples"}
-    given, out = ("audio", "codes") if name.startswith("encoder") else ("latent", "audio")
-    frames = {0: "batch", 2: "frames"}
-    axes = {given: audio if given == "audio" else frames, out: audio if out == "audio" else frames}
-    inputs = {given: x}
-    outputs = [out]
+def _named(
+    way: Way, kind: str, module: Traced, at: Phase, x: Tensor, *, takes: bool, carries: bool
+) -> Graph:
+    axes: dict[str, Mapping[int, str]] = {
+        name: {0: "batch", 2: "samples" if name == "audio" else "frames"}
+        for name in (way.given, way.out)
+    }
+    inputs = {way.given: x}
+    outputs = [way.out]
     for leaf in at.leaves:
         varying = {i: "past" for i, n in enumerate(shape_in_graph(leaf)) if n is None and i}
         if takes:
@@ -272,12 +301,12 @@ def _named(name: str, module: Traced, at: Phase, x: Tensor, *, takes: bool, carr
         if carries:
             outputs.append(f"{leaf.name}_out")
             axes[f"{leaf.name}_out"] = {0: "batch", **{i: f"{x}_out" for i, x in varying.items()}}
-    return Graph(name, module, inputs, tuple(outputs), axes)
+    return Graph(f"{way.name}_{kind}", module, inputs, tuple(outputs), axes)
 
 
-def _write_all(graphs: list[Graph], folder: Path, dtype: Precision) -> None:
+def write_all(graphs: Sequence[Graph], folder: Path, dtype: Precision) -> None:
     """Write graphs one by one; several of one direction share their weights in one file."""
-    proto = import_module("ncodec.export.proto")
+    proto: Any = import_module("ncodec.export.proto")
     onnx: Any = import_module("onnx")
     shared = proto.SharedWeights(folder / WEIGHTS) if len(graphs) > 3 else None
     for graph in graphs:
@@ -319,3 +348,31 @@ def put_in_place(made: Path, folder: Path) -> list[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made / name, folder / name)
     return [folder / name for name in names]
+
+
+def _about_codec(model: CompressionModel) -> dict[str, Any]:
+    names = (
+        *("sample_rate", "channels", "hop", "codebook_sizes", "latent_dim", "bandwidths"),
+        *("latency_samples", "receptive_field", "preroll_frames", "postroll_frames"),
+        "fills_last_frame",
+    )
+    flush = model.postroll_frames if model.ends_with_steps else 0
+    return {name: getattr(model, name) for name in names} | {"flush_frames": flush}
+
+
+def _run_codec(model: CompressionModel) -> Tensor:
+    return model.decode(model.encode(torch.zeros(1, model.channels, 3 * model.hop))[0])
+
+
+def _check_codec(model: CompressionModel, folder: Path) -> None:
+    import_module("ncodec.export.checking").check_graphs(model, folder)
+
+
+CODEC = Plan(
+    "codec",
+    lambda model: (encoder_of(model), decoder_of(model)),
+    lambda model: [_dequantize(model)],
+    _about_codec,
+    _run_codec,
+    _check_codec,
+)

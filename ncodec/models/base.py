@@ -6,8 +6,6 @@ underscore and which trust them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +21,7 @@ from ncodec.errors import ArgumentError, DeviceError
 from ncodec.kernels import Derived
 from ncodec.models import checks
 from ncodec.models.families import known
+from ncodec.models.fingerprint import fingerprint_of
 from ncodec.models.fixed import FixedStep, FixedSteps, decoding, encoding
 from ncodec.models.records import (
     Chunk,
@@ -214,12 +213,9 @@ class CompressionModel(nn.Module, ABC):
         return self._known_as.get(digest, digest)
 
     def _hash(self, *tensors: Tensor) -> bytes:
-        digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
-        for key, tensor in zip(sorted(self.state_dict()), tensors, strict=True):
-            values = tensor.detach().cpu().contiguous()
-            digest.update(f"{key} {values.dtype} {list(values.shape)}".encode())
-            digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
-        return digest.digest()
+        return fingerprint_of(
+            self.config, dict(zip(sorted(self.state_dict()), tensors, strict=True))
+        )
 
     def trainable(self) -> Trainable:
         """Return the parts that training drives.

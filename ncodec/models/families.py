@@ -111,6 +111,13 @@ FAMILIES: Mapping[str, Family] = {
 """Those that come with the package."""
 
 
+RUNNERS: Mapping[str, str] = {
+    "codec": "ncodec.export.codec:OnnxCodec",
+    "vocoder": "ncodec.vocoder.graphs:OnnxVocoder",
+}
+"""What runs exported graphs of models of each kind, "module:Class"."""
+
+
 def find_family(name: str) -> Family:
     """Return a family by its name.
 

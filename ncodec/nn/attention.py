@@ -58,10 +58,10 @@ class Transformer(Streamable):
         self._kv_shape = (heads, 0, channels // heads)
         width = channels // heads
         frequencies = rope_period ** -(torch.arange(0, width, 2) / width)
-        positions = torch.arange(2 * context)
-        angles = torch.outer(positions.double(), frequencies.double()).float().repeat(1, 2)
-        self.register_buffer("cosines", angles.cos(), persistent=False)
-        self.register_buffer("sines", angles.sin(), persistent=False)
+        self._frequencies = frequencies.double()  # no buffer: not all devices have doubles
+        cosines, sines = self._angles(2 * context)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
         self.cosines: Tensor
         self.sines: Tensor
 
@@ -95,8 +95,18 @@ class Transformer(Streamable):
         return torch.cat(done, dim=1).transpose(1, 2), state
 
     def end(self, x: Tensor, state: tuple[KeyValues, ...]) -> Tensor:
-        """Map the last positions."""
-        return self.step(x, state)[0]
+        """Map the last positions, any number of them at once: memory grows with its square."""
+        y = x.transpose(1, 2)
+        tables = [a.to(y) for a in self._angles(state[0].keys.shape[2] + y.shape[1])]
+        for layer, before in zip(self.layers, state, strict=True):
+            y, _ = layer(y, before, *tables)
+        return y.transpose(1, 2)
+
+    def _angles(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines by which each of so many places is turned."""
+        places = torch.arange(count, device=self._frequencies.device).double()
+        angles = (places[:, None] * self._frequencies).float().repeat(1, 2)
+        return angles.cos(), angles.sin()
 
     def flush(self, state: tuple[KeyValues, ...]) -> Tensor:
         """Return nothing: no position is held back."""
@@ -127,7 +137,7 @@ class TransformerLayer(nn.Module):
     def forward(
         self, x: Tensor, before: KeyValues, cosines: Tensor, sines: Tensor
     ) -> tuple[Tensor, KeyValues]:
-        """Map `[B, T, C]`, T <= context, after `before`; return what to keep for the next."""
+        """Map `[B, T, C]` after `before`, turned by tables as long as both; return what to keep."""
         attended, kept = self._attend(self.attention_norm(x), before, cosines, sines)
         x = x + self.attention_scale * attended
         return x + self.feed_scale * self._feed(self.feed_norm(x)), kept

@@ -186,6 +186,13 @@ class Mean(Streamable):
         assert len({end.shape[2] for end in ends}) == 1, "branches must give equally many samples"
         return self._mean(ends)
 
+    def end(self, x: Tensor, state: State) -> Tensor:
+        """End all branches; return the last means."""
+        pairs = zip(self, state, strict=True)
+        return self._mean(
+            [_queued(waiting, branch.end(x, its)) for branch, (its, waiting) in pairs]
+        )
+
     def _mean(self, parts: list[Tensor]) -> Tensor:
         total = parts[0]
         for part in parts[1:]:

@@ -149,8 +149,11 @@ class Vocoder(nn.Module):
                 "normalised?"
             )
 
+    def normalised(self, mel: Tensor) -> Tensor:
+        """Return mels as the generator takes them."""
+        if not self.config.normalize:
+            return mel
+        return (mel - self.mean[:, None]) / self.deviation[:, None]
+
     def _prepared(self, mel: Tensor) -> Tensor:
-        mel = self.check_mel(mel)
-        if self.config.normalize:
-            mel = (mel - self.mean[:, None]) / self.deviation[:, None]
-        return mel
+        return self.normalised(self.check_mel(mel))

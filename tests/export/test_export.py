@@ -67,13 +67,13 @@ def pairs(folder: Path) -> dict[str, Pair]:
     found = dict[str, Pair]()
     for family, make in STREAMED.items():
         model = make().eval().requires_grad_(False)
-        _make_various(model)
+        make_various(model)
         export_graphs(model, folder / family)
         found[family] = model, OnnxCodec(folder / family)
     return found
 
 
-def _make_various(model: CompressionModel) -> None:
+def make_various(model: CompressionModel) -> None:
     """Bring random weights to where frames of noise have different codes."""
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
