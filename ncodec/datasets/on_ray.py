@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ncodec.datasets.run import Run, Summary, Told, open_worker
+from ncodec.datasets.tokenizer import Tokenizer
 from ncodec.errors import ArgumentError, NcodecError
 
 PATIENCE = 60.0
@@ -27,17 +29,24 @@ class Writer:
     """What an actor is: it writes the shards of a run."""
 
     def __init__(self, folder: str, settings: Mapping[str, Any]) -> None:
-        """Load the model; `folder` is the run's, as all machines of the cluster see it."""
+        """Take what it needs; `folder` is the run's, as all machines of the cluster see it."""
         import torch
 
         torch.set_num_threads(1)
-        self._run, self._tokenizer = open_worker(Path(folder), settings)
+        self._folder, self._settings = Path(folder), settings
+        self._opened: tuple[Run, Tokenizer] | None = None
 
     def write(self, number: int) -> Summary | NcodecError | OSError:
-        """Write a shard; return what is in it, or why that cannot be."""
+        """Write a shard; return what is in it, or why that cannot be.
+
+        The model is loaded here and not at the start, whose errors Ray tells by a traceback.
+        """
         try:
-            with self._run.at_work():
-                return self._run.write(number, self._tokenizer, lambda *_: None)
+            if self._opened is None:
+                self._opened = open_worker(self._folder, self._settings)
+            run, tokenizer = self._opened
+            with run.at_work():
+                return run.write(number, tokenizer, lambda *_: None)
         except (NcodecError, OSError) as error:
             return error
 
@@ -107,11 +116,18 @@ def _next(ray: Any, pool: Any, say: Callable[[str], None] | None) -> Summary:
                 say(f"no shard has come for {waited:.0f} s; on the cluster {cpus}")
             continue
         except ray.exceptions.RayError as error:
-            first = str(error).strip().splitlines()[0]
-            raise NcodecError(f"a worker of Ray failed: {first}; start again to go on") from error
+            reason = _reason(error)
+            raise NcodecError(f"a worker of Ray failed: {reason}; start again to go on") from error
         if isinstance(found, Exception):
             raise found
         return found
+
+
+def _reason(error: Exception) -> str:
+    """Return the line that says it: the error's own, which ends a traceback, or Ray's first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    own = lines[-1:] and re.match(r"[\w.]+(Error|Exception|Interrupt)\b", lines[-1])
+    return lines[-1] if own else (lines or [type(error).__name__])[0]
 
 
 def _free(ray: Any, device: str) -> int:
@@ -136,13 +152,14 @@ def _on_gpu(settings: Mapping[str, Any]) -> bool:
 def _join(ray: Any, address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None and not os.environ.get("RAY_ADDRESS"):
-        options["include_dashboard"] = False
+        # one of its own, not one that happens to run, or to die of the kill that a run comes after
+        address, options["include_dashboard"] = "local", False
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ArgumentError(f"no Ray cluster at {address or 'this machine'}: {first}") from None
+        place = "this machine" if address in (None, "local") else address
+        raise ArgumentError(f"no Ray cluster at {place}: {_reason(error)}") from None
 
 
 def _ray() -> Any:
