@@ -30,7 +30,7 @@ _IDS = ("id", "key", "__key__")
 _AUDIO_COLUMNS = ("audio", "wav", "flac", "mp3", "ogg", "opus", "bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are millions of them
 class Recording:
     """Where a recording lies, and what is known of it.
 

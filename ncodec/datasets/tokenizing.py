@@ -98,6 +98,7 @@ def tokenize(
     settings = {"model": model, "codebooks": codebooks, "device": device, "batch": batch}
     tokenizer = make_tokenizer(settings)
     run = Run.begin(folder, recordings, tokenizer, format=format, shard_size=shard_size)
+    del recordings  # the run has them in its manifest
     with run.alone():
         numbers = run.pending()
         told = _Progress(progress, sum(len(run.slice(n)) for n in numbers))
