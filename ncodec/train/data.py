@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from ncodec.datasets import Augment, Clip, Draw, Items
+from ncodec.datasets import AudioDataset, Augment, Clip, Draw, Items
 from ncodec.errors import NcodecError
 from ncodec.train.config import DataSection
 from ncodec.train.stopping import ignore_signals
@@ -40,7 +40,7 @@ class Segments(Dataset[Tensor]):
         seed: int,
     ) -> None:
         augment = Augment(**{name: getattr(options, name) for name in AUGMENTATIONS})
-        self._items = Items(
+        self.items = Items(
             Draw(clips, options.kinds),
             augment,
             rate=sample_rate,
@@ -55,24 +55,10 @@ class Segments(Dataset[Tensor]):
         Raises:
             ArgumentError: Time and again the files that were drawn could not be used.
         """
-        return torch.from_numpy(self._items[index].audio)
+        return torch.from_numpy(self.items[index].audio)
 
 
 AUGMENTATIONS = tuple(field.name for field in fields(Augment))
-
-
-class _From(Sampler[int]):
-    """This process's items from `step` on, for ever."""
-
-    def __init__(self, step: int, batch: int, rank: int, world: int) -> None:
-        self._first = step * batch * world + rank * batch
-        self._batch, self._stride = batch, batch * world
-
-    def __iter__(self) -> Iterator[int]:
-        start = self._first
-        while True:
-            yield from range(start, start + self._batch)
-            start += self._stride
 
 
 def batches(
@@ -83,10 +69,12 @@ def batches(
     Raises:
         ArgumentError: As `Segments` does, also where a worker read.
     """
+    dataset = AudioDataset(segments.items, batch=options.batch, rank=rank, world=world)
+    dataset.load_state_dict({"epoch": 0, "row": step * options.batch})
     loader: DataLoader[Any] = DataLoader(
-        segments,
+        dataset,
         batch_size=options.batch,
-        sampler=_From(step, options.batch, rank, world),
+        collate_fn=_stack,
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
         worker_init_fn=ignore_signals,
@@ -102,6 +90,10 @@ def batches(
     finally:
         atexit.unregister(end)
         end()
+
+
+def _stack(rows: Sequence[Mapping[str, Any]]) -> Tensor:
+    return torch.stack([row["audio"] for row in rows])
 
 
 def _nothing() -> None:
