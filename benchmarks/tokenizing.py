@@ -1,18 +1,27 @@
-"""`ncodec tokenize`: processor time of one process, two workers and Ray; and what kills leave.
+"""`ncodec tokenize`: processor time, what kills leave, and memory.
 
-    python benchmarks/tokenizing.py [--clips 200] [--kills 10] [--ray]
+    python benchmarks/tokenizing.py [--clips 200] [--ray]            one process, 2 workers, Ray
+    python benchmarks/tokenizing.py --kills 10 [--clips 200] [--ray]
+    python benchmarks/tokenizing.py --memory [--files 10000] [--hours 10]
 
 Clips of 2 to 6 s are cut from the bundled recordings. Each way codes half of them and all of them:
 the difference is what clips cost, the rest is start-up. Processor time is that of all processes
-together, which other work on the machine distorts less than wall time. With `--kills` a run of two
-workers is killed (SIGKILL, its first process alone) again and again, at random moments, and what it
-leaves in the end is compared with that of a run that was left in peace.
+together, which other work on the machine distorts less than wall time.
+
+With `--kills` a run of two workers is killed (SIGKILL) again and again, at random moments, and what
+it leaves in the end is compared with that of a run that was left in peace. Of processes the first
+alone is killed; with `--ray` the whole process group.
+
+With `--memory` the peak resident memory of a run of one process is told: of few and many files of
+half a second, and of a minute and hours in one file.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +32,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
+
+from ncodec.metrics.cost import peak_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "tests" / "data").glob("*.flac"))
@@ -44,10 +55,14 @@ def make_clips(folder: Path, count: int) -> float:
     return seconds
 
 
-def start(inputs: Path, output: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+def command(inputs: Path, output: Path, options: Sequence[str], shard: int = SHARD) -> list[str]:
     words = ["-m", "ncodec_cli", "tokenize", "-q", str(inputs), str(output)]
-    size = ["--shard-size", str(SHARD), "--device", "cpu"]
-    return subprocess.Popen([sys.executable, *words, *size, *options])
+    return [sys.executable, *words, "--shard-size", str(shard), "--device", "cpu", *options]
+
+
+def start(inputs: Path, output: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a run as the first of a process group."""
+    return subprocess.Popen(command(inputs, output, options), start_new_session=True)
 
 
 def spend(inputs: Path, output: Path, options: Sequence[str]) -> tuple[float, float]:
@@ -87,22 +102,25 @@ def throughput(place: Path, clips: int, *, ray: bool) -> None:
         print(f"| {name} | {told} | {first / each:.2f} |", flush=True)
 
 
-def kills(place: Path, clips: int, count: int) -> None:
+def kills(place: Path, clips: int, count: int, *, ray: bool) -> None:
     seconds = make_clips(place / "in", clips)
     start(place / "in", place / "whole", ["-j", "2"]).wait()
     draw = random.Random(0)  # noqa: S311 - moments to kill at
     print(f"{clips} clips, {seconds / 60:.1f} min, {-(-clips // SHARD)} shards")
-    print("| kill | shards before | shards after | half-written files |")
-    print("| --- | --- | --- | --- |")
-    output = place / "killed"
+    print("| kill | shards before | shards after | half-written files | processes, gone after |")
+    print("| --- | --- | --- | --- | --- |")
+    output, options = place / "killed", ["-j", "2", *(["--engine", "ray"] if ray else [])]
     for number in range(count):
-        before = names(output)
-        children = run_and_kill(place / "in", output, len(before) + draw.randint(0, 3), draw)
+        before = len(names(output))
+        process = start(place / "in", output, options)
+        seen = kill(process, output, before + draw.randint(0, 3), draw.uniform(0, 1), group=ray)
         half = len(list(output.glob("**/.*.part")))
-        _, left = psutil.wait_procs(children, timeout=60)
+        began = time.monotonic()
+        _, left = psutil.wait_procs(seen, timeout=60)
         assert not left, "workers outlived their parent"
-        print(f"| {number + 1} | {len(before)} | {len(names(output))} | {half} |", flush=True)
-    start(place / "in", output, ["-j", "2"]).wait()
+        gone = f"{len(seen)}, {time.monotonic() - began:.1f} s"
+        print(f"| {number + 1} | {before} | {len(names(output))} | {half} | {gone} |", flush=True)
+    start(place / "in", output, options).wait()
     equal = all(
         (output / "shards" / name).read_bytes() == (place / "whole" / "shards" / name).read_bytes()
         for name in names(place / "whole")
@@ -111,23 +129,64 @@ def kills(place: Path, clips: int, count: int) -> None:
     print(f"in the end {len(names(output))} shards, {'equal' if same else 'NOT EQUAL'}")
 
 
-def run_and_kill(
-    inputs: Path, output: Path, shards: int, draw: random.Random
+def kill(
+    process: subprocess.Popen[bytes], output: Path, shards: int, later: float, *, group: bool
 ) -> list[psutil.Process]:
-    """Start a run, and kill it some time after so many shards are there; return its workers."""
-    process = start(inputs, output, ["-j", "2"])
+    """Kill a run some time after so many shards are there; return the processes it had."""
     children: list[psutil.Process] = []
     while process.poll() is None and (len(names(output)) < shards or not children):
-        children = psutil.Process(process.pid).children(recursive=True) or children
+        children = family(process.pid) or children
         time.sleep(0.01)
-    time.sleep(draw.uniform(0, 1))
-    process.kill()
+    time.sleep(later)
+    children = family(process.pid) or children
+    if group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
     process.wait()
     return children
 
 
+def family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
 def names(output: Path) -> list[str]:
     return sorted(path.name for path in (output / "shards").glob("[!.]*"))
+
+
+def memory(place: Path, files: int, hours: float) -> None:
+    print("| recordings | audio | peak, MB |")
+    print("| --- | --- | --- |")
+    short = place / "short.flac"
+    samples, rate = soundfile.read(SOURCES[0], always_2d=True)
+    soundfile.write(short, samples[: rate // 2, 0], rate)
+    for count in (files // 100, files):
+        folder = place / f"{count} files"
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number:06d}.flac").write_bytes(short.read_bytes())
+        tell_peak(folder, place / f"of {count}", f"{count}", count / 7200)
+    for length in (1 / 60, hours):
+        path = place / f"{length:.3f} hours.wav"
+        write_loop(path, samples[:, 0], rate, length)
+        tell_peak(path, place / f"of {length:.3f} hours", "1", length)
+
+
+def write_loop(path: Path, samples: np.ndarray, rate: int, hours: float) -> None:
+    left = int(3600 * hours * rate)
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="RF64") as file:
+        while left > 0:
+            file.write(samples[:left])
+            left -= len(samples)
+
+
+def tell_peak(inputs: Path, output: Path, recordings: str, hours: float) -> None:
+    peak = peak_memory(command(inputs, output, ["-j", "1"], shard=1000))
+    print(f"| {recordings} | {60 * hours:.0f} min | {peak / 1e6:.0f} |", flush=True)
 
 
 def main() -> None:
@@ -135,12 +194,18 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--files", type=int, default=10000)
+    parser.add_argument("--hours", type=float, default=10)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        if options.kills:
-            kills(Path(place), options.clips, options.kills)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        if options.memory:
+            memory(place, options.files, options.hours)
+        elif options.kills:
+            kills(place, options.clips, options.kills, ray=options.ray)
         else:
-            throughput(Path(place), options.clips, ray=options.ray)
+            throughput(place, options.clips, ray=options.ray)
 
 
 if __name__ == "__main__":
