@@ -17,6 +17,7 @@ from ncodec.arguments import check_whole
 from ncodec.checkpoints.loading import ModelLike
 from ncodec.datasets.recordings import list_recordings
 from ncodec.datasets.run import Run, Summary, Told, check_free, make_tokenizer, open_worker
+from ncodec.datasets.tokenizer import Tokenizer
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.progress import Progress
 
@@ -93,12 +94,8 @@ def tokenize(
     jobs, shard_size = check_whole("jobs", jobs, 1), check_whole("shard size", shard_size, 1)
     if not isinstance(model, str | Path | None) and (jobs > 1 or engine == "ray"):
         raise ArgumentError("several workers load the model themselves: give its name or path")
-    check_free(folder)
-    recordings = list_recordings(sources, leave_out=folder)
     settings = {"model": model, "codebooks": codebooks, "device": device, "batch": batch}
-    tokenizer = make_tokenizer(settings)
-    run = Run.begin(folder, recordings, tokenizer, format=format, shard_size=shard_size)
-    del recordings  # the run has them in its manifest
+    run, tokenizer = _begin(sources, folder, settings, format, shard_size)
     with run.alone():
         numbers = run.pending()
         told = _Progress(progress, sum(len(run.slice(n)) for n in numbers))
@@ -114,6 +111,20 @@ def tokenize(
             pass
         run.finish()
     return Tokenized.of(run, run.shards - len(numbers))
+
+
+def _begin(
+    sources: Sequence[str | Path],
+    folder: str | Path,
+    settings: Mapping[str, Any],
+    form: str,
+    shard_size: int,
+) -> tuple[Run, Tokenizer]:
+    """Begin a run, or go on; the list of recordings is the run's from here on."""
+    check_free(folder)
+    recordings = list_recordings(sources, leave_out=folder)
+    tokenizer = make_tokenizer(settings)
+    return Run.begin(folder, recordings, tokenizer, format=form, shard_size=shard_size), tokenizer
 
 
 class _Progress:
