@@ -1,0 +1,1 @@
+"""Calls over networks that lose packets: payloads, jitter buffer, adaptation, transports."""

@@ -1,0 +1,66 @@
+"""What is known of a line's delay: its fastest packets, and how much later the others come."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+
+class Fastest:
+    """The least transit time of the last seconds, so that it follows clocks that drift apart."""
+
+    PIECE, PIECES = 0.5, 20
+    """Seconds, and how many of them are looked back on."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._pieces: deque[tuple[float, float]] = deque(maxlen=self.PIECES)
+        self.seconds = math.inf
+
+    def see(self, transit: float, now: float) -> float:
+        """Take a packet's transit time; return the least."""
+        pieces = self._pieces
+        if not pieces or now - pieces[-1][0] >= self.PIECE:
+            pieces.append((now, transit))
+        elif transit < pieces[-1][1]:
+            pieces[-1] = pieces[-1][0], transit
+        self.seconds = min(least for _, least in pieces)
+        return self.seconds
+
+
+class Lateness:
+    """The distribution of how much later packets come than the fastest.
+
+    Older ones are forgotten by time, not by number, so that it is the same for packets of any
+    length; buckets of 5 ms, since a frame is 13 (NetEq's of 20 ms are too coarse for that).
+    """
+
+    BUCKET, MOST = 0.005, 2.0
+    HALF_LIFE = 5.0
+    LONGEST_STEP = 0.1
+    """What a pause counts for: a line that nothing was sent over has not changed."""
+    EXPECTED = ((0.020, 18.0), (0.040, 1.0))
+    """Seconds and weights to begin with, before anything is known."""
+
+    def __init__(self) -> None:
+        """Begin with what is usual."""
+        self._weights = np.zeros(round(self.MOST / self.BUCKET))
+        for seconds, weight in self.EXPECTED:
+            self._weights[round(seconds / self.BUCKET) - 1] = weight
+        self._last: float | None = None
+
+    def see(self, late: float, now: float) -> None:
+        """Take how many seconds after the fastest a packet came."""
+        step = 0.0 if self._last is None else min(max(now - self._last, 0.0), self.LONGEST_STEP)
+        self._last = now
+        self._weights *= 0.5 ** (step / self.HALF_LIFE)
+        place = min(int(max(late, 0.0) / self.BUCKET), len(self._weights) - 1)
+        self._weights[place] += 1
+
+    def quantile(self, share: float) -> float:
+        """Return the seconds that a share of the packets kept below: a bucket's upper edge."""
+        total = np.cumsum(self._weights)
+        place = int(np.searchsorted(total, share * total[-1]))
+        return (min(place, len(total) - 1) + 1) * self.BUCKET
