@@ -25,6 +25,10 @@ COMMANDS = {
     "page": ("ncodec_cli.page:page", "Make a page in which files play, for any browser."),
     "record": ("ncodec_cli.record:record", "Record from the microphone."),
     "live": ("ncodec_cli.live:live", "Hear the codec on the microphone, at once."),
+    "call": (
+        "ncodec_cli.call:call",
+        "Talk to another machine over a network.",
+    ),
     "devices": ("ncodec_cli.devices:devices", "List sound devices."),
     "mel": ("ncodec_cli.vocode:mel", "Compute the mel spectrograms that a vocoder takes."),
     "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),

@@ -37,6 +37,7 @@ FLOORS = (
     ("ncodec.codec", "ncodec.vocoder"),
     ("ncodec.datasets",),
     ("ncodec.api", "ncodec.live", "ncodec.page", "ncodec.serve", "ncodec.train"),
+    ("ncodec.net",),
     ("ncodec.bench",),
     ("ncodec_cli",),
     ("ncodec.__main__",),

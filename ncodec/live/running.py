@@ -5,21 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from ncodec.live.devices import DeviceStream, realtime
+from ncodec.live.devices import realtime
 from ncodec.live.worker import Worker
 
 R = TypeVar("R", bound="Running")
 
 
+class Stream(Protocol):
+    """A device, or what stands in for one."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def check(self) -> None:
+        """Raise what went wrong in its thread."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
 class Running:
-    """A thread that does `work`, and device streams; all of them run while the block lasts."""
+    """A thread that does `work`, and streams; all of them run while the block lasts."""
 
     FINISHES = True
     """Whether what is still to be done is done when the block ends."""
 
-    def __init__(self, work: Callable[[], bool], streams: Sequence[DeviceStream]) -> None:
+    def __init__(self, work: Callable[[], bool], streams: Sequence[Stream]) -> None:
         """Prepare; the streams are open and have not started."""
         self._worker = Worker(work)
         self._streams = streams

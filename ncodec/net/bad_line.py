@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass
 
 from ncodec.errors import ArgumentError
@@ -59,8 +60,9 @@ class BadLine:
 
     def __init__(self, conditions: Conditions, direction: str) -> None:
         """Begin with datagram 0."""
-        self._conditions, self._direction = conditions, direction
+        self._conditions = conditions
         self._number = 0
+        self._base = (conditions.seed << 64) + (zlib.crc32(direction.encode()) << 32)
         self._free = 0.0
 
     def carry(self, now: float, size: int) -> list[float]:
@@ -74,7 +76,7 @@ class BadLine:
             return []
         if conditions.kbps is not None:
             now = self._free = max(now, self._free) + size / (125 * conditions.kbps)
-        dice = self._dice(number, "delay")
+        dice = self._dice(number, 0)
         times = 2 if dice.random() < conditions.doubled else 1
         mean = conditions.jitter / SHAPE
         return [
@@ -85,7 +87,7 @@ class BadLine:
     def _bursts(self, number: int) -> bool:
         """Say whether losses begin at a datagram, so often that the share of all is right."""
         share = 1 - (1 - self._conditions.loss) ** (1 / self._conditions.burst)
-        return number >= 0 and self._dice(number, "loss").random() < share
+        return number >= 0 and self._dice(number, 1).random() < share
 
-    def _dice(self, number: int, what: str) -> random.Random:
-        return random.Random(f"{self._conditions.seed} {self._direction} {number} {what}")  # noqa: S311
+    def _dice(self, number: int, what: int) -> random.Random:
+        return random.Random((self._base + number) * 2 + what)  # noqa: S311

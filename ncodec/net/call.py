@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncodec.audio import Samples
 from ncodec.errors import ModelMismatchError, NcodecError
@@ -107,8 +108,9 @@ class Call:
         self._their_time: tuple[int, float] | None = None
         self._round_trip: float | None = None
         self._garbage = 0
-        self.they_ended = self.they_left = False
+        self.ended = self.they_ended = self.they_left = False
         self.left_because = ""
+        self.on_heard: Callable[[NDArray[np.uint16]], None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -120,20 +122,25 @@ class Call:
         self._inbox.append((data, arrival))
 
     def push(self, samples: Samples, now: float) -> None:
-        """Take what the microphone hears."""
+        """Take what the microphone hears; nothing is coded before somebody listens."""
+        self.work(now)
+        if not self.connected:
+            return
         control = self._control
         self.talker.codebooks, self.talker.redundancy = control.codebooks, control.redundancy
         for data in self.talker.push(samples):
-            if self.connected:
-                self._send(data)
-        self.work(now)
+            self._send(data)
 
     def pull(self, now: float) -> Samples:
         """Return what the speaker plays next: about a packet's length, never nothing."""
         self.work(now)
         if self.listener is None:
             return np.zeros((self.model.channels, self.model.hop), np.float32)
-        return self.listener.pull(now)
+        before = self.listener.buffer.next
+        y = self.listener.pull(now)
+        if self.on_heard is not None and self.listener.buffer.next != before:
+            self.on_heard(self.listener.codes)
+        return y
 
     def work(self, now: float) -> None:
         """Take what came, and say what is due.
@@ -147,6 +154,8 @@ class Call:
         if now - self._hello_at >= (REPORT_SECONDS if self._greeted else HELLO_SECONDS):
             self._hello_at = now
             self._say(self._hello)
+            if self.ended:
+                self.end()
         if self.connected and now - self._report_at >= REPORT_SECONDS:
             self._report_at = now
             self._say_report(now)
@@ -154,7 +163,8 @@ class Call:
             raise NcodecError(f"nothing came from the other side for {GONE_SECONDS:g} s")
 
     def end(self) -> None:
-        """Say that no more is sent; what comes is still listened to."""
+        """Say that no more is said, and again with each hello; what comes is still heard."""
+        self.ended = True
         self._say(Bye("", ended=True))
 
     def leave(self, reason: str = "") -> None:

@@ -16,12 +16,14 @@ class Fastest:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._pieces: deque[tuple[float, float]] = deque(maxlen=self.PIECES)
+        self._pieces: deque[tuple[float, float]] = deque()
         self.seconds = math.inf
 
     def see(self, transit: float, now: float) -> float:
         """Take a packet's transit time; return the least."""
         pieces = self._pieces
+        while pieces and now - pieces[0][0] > self.PIECE * self.PIECES:
+            pieces.popleft()
         if not pieces or now - pieces[-1][0] >= self.PIECE:
             pieces.append((now, transit))
         elif transit < pieces[-1][1]:
@@ -38,10 +40,10 @@ class Lateness:
     """
 
     BUCKET, MOST = 0.005, 2.0
-    HALF_LIFE = 5.0
+    HALF_LIFE = 8.0
     LONGEST_STEP = 0.1
     """What a pause counts for: a line that nothing was sent over has not changed."""
-    EXPECTED = ((0.020, 18.0), (0.040, 1.0))
+    EXPECTED = ((0.040, 36.0), (0.060, 2.0))
     """Seconds and weights to begin with, before anything is known."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from ncodec.net.delays import Fastest, Lateness
 
 T = TypeVar("T")
 
-QUANTILE, FLOOR = 0.98, 0.90
+QUANTILE, FLOOR = 0.97, 0.90
 """Of the lateness: what the target waits for, and what it waits for at least."""
 COPY_WAIT = 1.0
 """Packets to wait beyond the quantile where copies are sent, so that one is in time."""
@@ -84,8 +84,9 @@ class JitterBuffer(Generic[T]):
         self._held: float | None = None
         self._held_at = 0.0
         self._started = False
-        self._silent = True
-        self._copies = 0.0
+        self._silent, self._judged = True, number - 1
+        self._copies = 1.0
+        self._target: float | None = None
         self.next = self._first = number
 
     @property
@@ -96,9 +97,11 @@ class JitterBuffer(Generic[T]):
     @property
     def target(self) -> float:
         """Seconds that should be held beyond the fastest packet's time."""
-        wait = COPY_WAIT * self._length if self._copies > 0.5 else 0.0
-        asked = self._lateness.quantile(QUANTILE) + wait - self._early
-        return max(asked, self._lateness.quantile(FLOOR))
+        if self._target is None:
+            wait = COPY_WAIT * self._length if self._copies > 0.5 else 0.0
+            asked = self._lateness.quantile(QUANTILE) + wait - self._early
+            self._target = max(asked, self._lateness.quantile(FLOOR))
+        return self._target
 
     @property
     def held(self) -> float:
@@ -134,10 +137,12 @@ class JitterBuffer(Generic[T]):
             return False
         late = transit - self._fastest.see(transit, arrival)
         self._lateness.see(late, arrival)
+        self._target = None
         if number < self._oldest:
             self.counts.late += 1
             return False
         self._items[number] = item, True
+        self._judge(number, item)
         return True
 
     def put_copy(self, number: int, item: Item[T]) -> None:
@@ -147,10 +152,12 @@ class JitterBuffer(Generic[T]):
         known = self._items.get(number)
         if known is None or (not known[1] and item.worth > known[0].worth):
             self._items[number] = item, False
+            self._judge(number, item)
 
     def tell_copies(self, *, sent: bool) -> None:
         """Say of each packet whether it has copies: they are worth waiting for if most have."""
         self._copies += (float(sent) - self._copies) / 16
+        self._target = None
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until the first item is due; None before anything came."""
@@ -166,10 +173,10 @@ class JitterBuffer(Generic[T]):
         self._started = True
         self._watch(self._holding(now), now)
         number, self.next = self.next, self.next + 1
-        self._retire(self._oldest - 1)
         found = self._items.get(number)
         if found is not None:
-            self._silent = found[0].worth == 0
+            self._judge(number, found[0])
+        self._retire(self._oldest - 1)
         return None if found is None else found[0]
 
     @property
@@ -202,6 +209,11 @@ class JitterBuffer(Generic[T]):
         share = 1 - math.exp(-max(now - self._held_at, 0.0) / SMOOTHING)
         self._held_at = now
         self._held += share * (held - self._held)
+
+    def _judge(self, number: int, item: Item[T]) -> None:
+        """Take note of silence, or of its end, from the last item that has been due."""
+        if self._judged <= number < (self.next or 0):
+            self._silent, self._judged = item.worth == 0, number
 
     def _retire(self, number: int) -> None:
         """Count how a number ended that can not change any more."""

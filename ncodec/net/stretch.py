@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ncodec.audio import Samples
@@ -11,8 +13,8 @@ FADE_SECONDS = 0.005
 QUIET, BELOW = 10 ** (-50 / 20), 10 ** (-30 / 20)
 """Root mean squares that are quiet: of full scale, and of the loudest of the last seconds."""
 FORGET_SECONDS = 5.0
-WORTH_SECONDS, DEAD_SECONDS = 0.003, 0.001
-"""What is worth a cut, and what is left alone."""
+WORTH_SECONDS, DEAD_SECONDS = 0.003, 0.008
+"""What is worth a cut where it is quiet, and what is not worth a bend where it is loud."""
 GAIN = 0.5
 """Change of step a second of excess, up to `DriftControl.LIMIT`."""
 
@@ -42,8 +44,8 @@ class Stretcher:
         done = (before - x.shape[1]) / self._rate
         left = excess - done
         step = 1.0
-        if abs(left) > DEAD_SECONDS:
-            step += min(max(GAIN * left, -DriftControl.LIMIT), DriftControl.LIMIT)
+        beyond = math.copysign(max(abs(left) - DEAD_SECONDS, 0.0), left)
+        step += min(max(GAIN * beyond, -DriftControl.LIMIT), DriftControl.LIMIT)
         y = self._resampler.push(x, step)
         return y, done + (step - 1) * y.shape[1] / self._rate
 

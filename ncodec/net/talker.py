@@ -24,7 +24,7 @@ SILENT_RMS = 10 ** (-60 / 20)
 HANG_SECONDS = 0.25
 """How long it must have been silent: the end of a word is not cut off."""
 AGAIN_SECONDS = 0.4
-"""Between the packets that say that it is silent still, as Opus has it."""
+"""Between the packets that say that it is silent still, as Opus has it; the first comes twice."""
 HEADERS = 20 + 8 + 12
 """Bytes of IPv4, UDP and RTP around a payload."""
 
@@ -91,7 +91,7 @@ class Talker:
         self._timestamp = dice.getrandbits(32)
         self._history: deque[NDArray[np.uint16]] = deque(maxlen=MAX_COPIES)
         self._quiet_for = 0.0
-        self._said_at: float | None = None
+        self._silent_packets = 0
         self._marker = True
 
     def push(self, samples: Samples) -> list[bytes]:
@@ -113,14 +113,14 @@ class Talker:
             self.on_codes(codes)
         timestamp = self._timestamp + packet.first_frame * self.header.hop
         if len(codes):
-            self._said_at = None
+            self._silent_packets = 0
             return self._send(Payload(codes, self._copies(len(codes))), timestamp)
         self._history.clear()
         self._marker = True
-        due = self._said_at is None or self._quiet_for - self._said_at >= AGAIN_SECONDS
-        if not due:
+        self._silent_packets += 1
+        again = round(AGAIN_SECONDS / self._seconds)
+        if self._silent_packets > 2 and self._silent_packets % again:
             return None
-        self._said_at = self._quiet_for
         return self._send(Payload(codes), timestamp)
 
     def _copies(self, own: int) -> tuple[NDArray[np.uint16], ...]:

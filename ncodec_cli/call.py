@@ -1,0 +1,270 @@
+"""`ncodec call`: talk to somebody over a network."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ncodec.errors import NcodecError
+from ncodec_cli import common
+from ncodec_cli.checks import check_model, check_source, refuse_coded
+from ncodec_cli.keys import told
+from ncodec_cli.line import Line, put_json
+from ncodec_cli.parameters import Between, Pair
+from ncodec_cli.progress import clock
+from ncodec_cli.sound import (
+    Console,
+    check_recording,
+    duration_option,
+    open_console,
+    open_recording,
+    running_options,
+)
+
+if TYPE_CHECKING:
+    from ncodec.audio import AudioWriter
+    from ncodec.net.bad_line import Conditions
+    from ncodec.net.call import CallStats
+    from ncodec.net.session import CallSession
+    from ncodec.net.udp import Udp
+
+HELP_KEYS = "keys: m mute, q quit"
+
+
+@click.command()
+@click.argument("address", metavar="[HOST:PORT]", required=False)
+@click.option("--listen", metavar="PORT", help="Wait for a call: PORT, or HOST:PORT of this end.")
+@click.option("--input", "source_file", type=common.PATH, metavar="FILE",
+              help="Say what is in an audio file, instead of the microphone.")  # fmt: skip
+@click.option("-o", "--output", "sink_file", type=common.PATH, metavar="FILE",
+              help="Write what is heard to an audio file, instead of the speaker.")  # fmt: skip
+@click.option("--microphone", "source", metavar="DEV",
+              help="Number or part of the name, as `ncodec devices` lists them.")  # fmt: skip
+@click.option("--speaker", "sink", metavar="DEV",
+              help="Number or part of the name, as `ncodec devices` lists them.")  # fmt: skip
+@common.bw_option
+@common.codebooks_option
+@common.model_option
+@common.beam_option
+@click.option("--packet-ms", type=Between(1, 200, whole=False), default=40.0, show_default=True,
+              metavar="MS",
+              help="Length of a packet: short ones are quicker and cost more.")  # fmt: skip
+@click.option("--redundancy", type=Pair(), metavar="K,N",
+              help="Send the first K codebooks of the last N packets again with each packet. "
+              "[default: as the loss asks for]")  # fmt: skip
+@click.option("--latency", default="medium", show_default=True, metavar="low|medium|high|SECONDS",
+              help="Buffering of the devices.")  # fmt: skip
+@click.option("--record", metavar="OUT.ecdc", help="Keep both sides, as two channels.")
+@click.option("--loss", type=Between(0, 100, whole=False), default=0.0, metavar="PERCENT",
+              help="Simulate a line, both ways, that loses so much.")  # fmt: skip
+@click.option("--burst", type=Between(1, 100), default=1, metavar="N",
+              help="Let --loss lose N packets in a row.")  # fmt: skip
+@click.option("--jitter", type=Between(0, 1000, whole=False), default=0.0, metavar="MS",
+              help="Simulate delays of this mean.")  # fmt: skip
+@click.option("--seed", type=Between(0), default=0, show_default=True, metavar="N",
+              help="Of --loss and --jitter: the same packets are lost each time.")  # fmt: skip
+@common.json_option
+@duration_option
+@common.force_option
+@running_options
+def call(address: str | None, **options: Any) -> None:
+    """Talk to another machine over a network.
+
+    HOST:PORT is called over UDP; --listen waits there for a call. Both sides need the same model.
+    Sound comes from the microphone and goes to the speaker (use headphones), or from and to files,
+    so that it can be tried without a sound card. A call with a file for input ends when both sides
+    have said all; any call by q, Ctrl-C or --duration. What is sent can be heard by all whom it
+    passes: UDP is not encrypted.
+
+    The line that is shown: time, packets lost, too late, recovered from copies and concealed (in
+    percent), milliseconds held against jitter, kbps of codes and with headers, copies, and delay
+    from mouth to ear without devices.
+
+    \b
+    Examples:
+      ncodec call --listen 4000
+      ncodec call example.org:4000 --packet-ms 14 --record both.ecdc
+      ncodec call localhost:4000 --input talk.wav -o heard.wav --loss 10 --jitter 20
+    """
+    _check(address, options)
+    with ExitStack() as stack:
+        console = stack.enter_context(open_console(quiet=options["quiet"]))
+        transport = _transport(address, options)
+        stack.callback(transport.close)
+        session = _session(transport, options, stack)
+        if options["record"] is not None:
+            recording = open_recording(options["record"], options["force"])
+            session.record_to(stack.enter_context(recording))
+        failed = _run(session, transport, console, address, options)
+    if failed is not None:  # what was heard until then is kept
+        raise failed
+
+
+def _check(address: str | None, options: dict[str, Any]) -> None:
+    """Look at options and files before anything is opened or loaded."""
+    if (address is None) == (options["listen"] is None):
+        raise click.UsageError("give HOST:PORT to call, or --listen PORT to wait: one of them")
+    from ncodec.net.udp import parse_address
+
+    if address is not None:
+        parse_address(address)
+    else:
+        parse_address(options["listen"], host="")
+    if options["source_file"] is not None:
+        check_source(options["source_file"], refuse_coded)
+    for name in ("sink_file", "record"):
+        if options[name] is not None:
+            check_recording(options[name], options["force"])
+    check_model(options["model"])
+
+
+def _transport(address: str | None, options: dict[str, Any]) -> Udp:
+    from ncodec.net.udp import Udp, parse_address
+
+    if address is not None:
+        return Udp(parse_address(address), conditions=_conditions(options))
+    place = parse_address(options["listen"], host="")
+    return Udp(place, listen=True, conditions=_conditions(options))
+
+
+def _conditions(options: dict[str, Any]) -> Conditions | None:
+    from ncodec.net.bad_line import Conditions
+
+    if not options["loss"] and not options["jitter"]:
+        return None
+    return Conditions(
+        loss=options["loss"] / 100,
+        jitter=options["jitter"] / 1000,
+        burst=options["burst"],
+        seed=options["seed"],
+    )
+
+
+def _session(transport: Udp, options: dict[str, Any], stack: ExitStack) -> CallSession:
+    """Ask devices and open files first, since a model takes longer to load."""
+    from ncodec.live.devices import parse_latency, ready_device
+
+    latency = parse_latency(options["latency"])
+    of_files = options["source_file"], options["sink_file"]
+    source = None if of_files[0] else ready_device(options["source"], "input")
+    sink = None if of_files[1] else ready_device(options["sink"], "output")
+    from ncodec.audio import format_of, open_audio, open_writer
+    from ncodec.net.call import Call
+    from ncodec.net.session import CallSession, Ends
+
+    if source is None:
+        source = open_audio(of_files[0])
+        stack.callback(source.close)
+    common.use_threads(options["threads"])
+    model = common.coding_model(options)
+    talking = Call(
+        model,
+        transport.send,
+        codebooks=options["codebooks"],
+        bandwidth=options["bw"],
+        packet_frames=max(1, round(options["packet_ms"] * model.sample_rate / model.hop / 1000)),
+        redundancy=options["redundancy"],
+    )
+    if sink is None:
+        file = stack.enter_context(common.open_output(of_files[1], force=options["force"]))
+        name = of_files[1]
+        container = format_of(name) if name != "-" else "wav"
+        sink = open_writer(
+            file, container=container, sample_rate=model.sample_rate, channels=model.channels
+        )
+        stack.enter_context(_finishing(sink))
+    return CallSession(talking, transport, Ends(source, sink), latency)
+
+
+@contextmanager
+def _finishing(writer: AudioWriter) -> Generator[None]:
+    """Complete a file of sound, unless something fails."""
+    try:
+        yield
+    except BaseException:
+        writer.abort()
+        raise
+    writer.finish()
+
+
+def _run(
+    session: CallSession,
+    transport: Udp,
+    console: Console,
+    address: str | None,
+    options: dict[str, Any],
+) -> NcodecError | None:
+    """Talk until it is over; return what broke a call that had begun."""
+    greeted, duration = False, options["duration"]
+
+    def each() -> bool:
+        nonlocal greeted
+        if not session.call.connected:
+            console.line.show("waiting" if options["listen"] else f"calling {transport.peer}")
+            session.check_answer(transport.peer or "")
+            return console.keys.read() != "q"
+        if not greeted:
+            greeted = True
+            console.line.say(f"connected to {transport.peer}{told(console.keys, HELP_KEYS)}")
+        stats = session.stats()
+        console.line.show(_describe(stats))
+        over = session.over or (duration is not None and stats.seconds >= duration)
+        return not over and _react(session, console)
+
+    hello = f"listening on port {transport.port}" if options["listen"] else f"calling {address}"
+    transport.start()
+    try:
+        console.run(session, hello, each)
+    except NcodecError as error:
+        if not session.call.connected:
+            raise
+        return error
+    finally:
+        if session.call.connected:
+            _summarize(session.stats(), as_json=options["as_json"], line=console.line)
+    return None
+
+
+def _react(session: CallSession, console: Console) -> bool:
+    """Do what the keys say; return False to quit."""
+    while (key := console.keys.read()) is not None:
+        if key == "q":
+            return False
+        if key == "m":
+            session.engine.muted = not session.engine.muted
+    return True
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _describe(stats: CallStats) -> str:
+    """Return the live line, as short as it can be."""
+    ear = "..." if stats.mouth_to_ear is None else f"{1000 * stats.mouth_to_ear:.0f} ms"
+    codes, _, whole = stats.kbps
+    return (
+        f"{clock(stats.seconds)} lost {_percent(stats.lost)} late {_percent(stats.late)}"
+        f" rec {_percent(stats.recovered)} conc {_percent(stats.concealed)}"
+        f" buf {1000 * stats.buffer:.0f} {codes:.1f}/{whole:.1f} kbps +{stats.copies} ear {ear}"
+    )
+
+
+def _summarize(stats: CallStats, *, as_json: bool, line: Line) -> None:
+    """Say what the call was like."""
+    if as_json:
+        put_json(asdict(stats))
+        return
+    ear = "unknown" if stats.mouth_to_ear is None else f"{1000 * stats.mouth_to_ear:.0f} ms"
+    codes, copied, whole = stats.kbps
+    line.say(
+        f"heard {clock(stats.seconds, digits=1)}: {_percent(stats.lost)} % lost,"
+        f" {_percent(stats.late)} % too late, {_percent(stats.recovered)} % recovered from copies,"
+        f" {_percent(stats.concealed)} % concealed at first; buffer {1000 * stats.buffer:.0f} ms,"
+        f" mouth to ear {ear} without devices;"
+        f" sent {codes:.1f} kbps, {copied:.1f} with copies, {whole:.1f} with headers"
+    )
