@@ -86,9 +86,14 @@ class CallEngine:
         return bool(x.shape[1]) or wanted
 
     @property
-    def waiting(self) -> float:
-        """Seconds that are captured and not coded yet."""
-        return self._inbox.fill / self.input_rate
+    def room(self) -> int:
+        """Input samples that can be captured now."""
+        return self._inbox.room
+
+    @property
+    def coded(self) -> int:
+        """Input samples that have been coded."""
+        return self._inbox.taken
 
     @property
     def filled(self) -> float:
@@ -115,9 +120,13 @@ class FileClock:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ncodec-files", daemon=True)
         self._error: BaseException | None = None
-        self._said = self._written = 0
-        self.over = source is None
-        """Whether all of the source has been captured, or there is none."""
+        self._passed = self._length = self._written = 0
+        self._ended_source = False
+
+    @property
+    def said(self) -> bool:
+        """Whether all of the source has been coded."""
+        return self._ended_source and self._engine.coded >= self._length
 
     def start(self) -> None:
         """Begin."""
@@ -153,15 +162,16 @@ class FileClock:
     def _turn(self, elapsed: float) -> None:
         engine = self._engine
         if self._source is not None:
-            due = round(elapsed * engine.input_rate) - self._said
-            due = min(due, engine.input_rate // 4)
-            x = self._source.read(due) if due > 0 and not self.over else None
-            self.over = self.over or (x is not None and x.shape[1] < due)
-            full = np.zeros((max(due, 0), engine.input_channels), np.float32)
-            if x is not None:
-                full[: x.shape[1]] = x.T
-            engine.capture(full, 0.0)
-            self._said += len(full)
+            due = max(round(elapsed * engine.input_rate) - self._passed, 0)
+            self._passed += due
+            count = min(due, engine.room)  # what a busy machine cannot take now is said later
+            x = np.zeros((engine.input_channels, 0), np.float32)
+            if not self._ended_source and count:
+                x = self._source.read(count)
+                self._ended_source = x.shape[1] < count
+                self._length += x.shape[1]
+            silence = np.zeros((engine.input_channels, count - x.shape[1]), np.float32)
+            engine.capture(np.concatenate([x, silence], axis=1).T, 0.0)
         if self._sink is not None:
             due = round(elapsed * engine.output_rate) - self._written
             y = engine.take(max(due, 0))

@@ -132,6 +132,11 @@ class Listener:
         """Seconds of the sender's sound that have been pulled."""
         return self._count * self._block / self.header.sample_rate
 
+    @property
+    def timestamp(self) -> int:
+        """The sender's timestamp, made whole, of the packet that was pulled last."""
+        return (self._first or 0) + self.buffer.taken * self._block
+
     def report(self) -> Report:
         """Return what to tell the sender of the time since the last report."""
         highest, before = self._highest, self._reported

@@ -69,7 +69,6 @@ class CallSession(Running):
         reader = None if isinstance(source, DeviceInfo) else source
         writer = None if isinstance(sink, DeviceInfo) else sink
         self._files = FileClock(self.engine, reader, writer, self._wake)
-        self._speaks_file = not isinstance(source, DeviceInfo)
         streams: list[Stream] = [self._files]
         if isinstance(source, DeviceInfo):
             streams.append(
@@ -111,7 +110,7 @@ class CallSession(Running):
         call, now = self.call, time.monotonic()
         if not call.connected:
             return False
-        if self._speaks_file and self._files.over and self.engine.waiting < 0.1 and not call.ended:
+        if self._files.said and not call.ended:
             call.end()
         done = call.they_left or (call.they_ended and call.ended)
         if done and self._over_at is None:

@@ -78,8 +78,8 @@ def simulate(
                 listener.receive(Rtp.from_bytes(data), arrival)
             y = listener.pull(now)
             if listener.buffer.started:
-                ahead = model.latency_samples / model.sample_rate
-                delays.append(now - listener.buffer.taken * length + ahead)
+                spoken_then = listener.timestamp - talker.first_timestamp - model.latency_samples
+                delays.append(now - spoken_then / model.sample_rate)
             heard.append(y)
             now += y.shape[1] / model.sample_rate / (1 + ppm * 1e-6)
         if spoken - told >= 1:

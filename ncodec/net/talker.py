@@ -88,7 +88,7 @@ class Talker:
         self._levels: deque[float] = deque()
         dice = dice or random.SystemRandom()
         self.ssrc, self._sequence = dice.getrandbits(32), dice.getrandbits(16)
-        self._timestamp = dice.getrandbits(32)
+        self.first_timestamp = dice.getrandbits(32)
         self._history: deque[NDArray[np.uint16]] = deque(maxlen=MAX_COPIES)
         self._quiet_for = 0.0
         self._silent_packets = 0
@@ -111,7 +111,7 @@ class Talker:
             codes = codes[:0]
         if self.on_codes is not None:
             self.on_codes(codes)
-        timestamp = self._timestamp + packet.first_frame * self.header.hop
+        timestamp = self.first_timestamp + packet.first_frame * self.header.hop
         if len(codes):
             self._silent_packets = 0
             return self._send(Payload(codes, self._copies(len(codes))), timestamp)
