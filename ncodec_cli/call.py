@@ -18,6 +18,7 @@ from ncodec_cli.parameters import Between, Pair
 from ncodec_cli.progress import clock
 from ncodec_cli.sound import (
     Console,
+    check_new_file,
     check_recording,
     duration_option,
     open_console,
@@ -116,10 +117,15 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
         parse_address(options["listen"], host="")
     if options["source_file"] is not None:
         check_source(options["source_file"], refuse_coded)
-    for name in ("sink_file", "record"):
-        if options[name] is not None:
-            check_recording(options[name], options["force"])
-    check_model(options["model"])
+    if options["sink_file"] not in (None, "-"):
+        from ncodec.audio import format_of
+
+        format_of(options["sink_file"])
+    if options["sink_file"] is not None:
+        check_new_file(options["sink_file"], options["force"])
+    if options["record"] is not None:
+        check_recording(options["record"], options["force"])
+    check_model(options)
 
 
 def _transport(address: str | None, options: dict[str, Any]) -> Udp:

@@ -109,10 +109,21 @@ def check_recording(path: str, force: bool) -> None:
         ArgumentError: it exists and `force` is not set, is a folder, or "-" is a terminal.
         OSError: there is no such folder.
     """
+    if path != "-":
+        refuse_sound_name(path, "")
+    check_new_file(path, force)
+
+
+def check_new_file(path: str, force: bool) -> None:
+    """Refuse an output that could not be opened.
+
+    Raises:
+        ArgumentError: it exists and `force` is not set, is a folder, or "-" is a terminal.
+        OSError: there is no such folder.
+    """
     if path == "-":
         common.check_stream("stdout")
         return
-    refuse_sound_name(path, "")
     target = Path(path)
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")

@@ -20,7 +20,8 @@ from ncodec.net.talker import Talker
 from ncodec_formats import Header
 from ncodec_formats.rtp import MAX_FRAMES, Rtp
 
-HELLO_SECONDS, REPORT_SECONDS = 0.25, 1.0
+HELLO_SECONDS, AGAIN_SECONDS, REPORT_SECONDS = 0.25, 5.0, 1.0
+"""Between hellos, before the other side has answered and after, and between reports."""
 GONE_SECONDS = 10.0
 """Without any word from the other side, after which it is taken for gone."""
 INBOX = 1000
@@ -151,19 +152,19 @@ class Call:
         """
         while self._inbox:
             self._take(*self._inbox.popleft())
-        if now - self._hello_at >= (REPORT_SECONDS if self._greeted else HELLO_SECONDS):
+        if now - self._hello_at >= (AGAIN_SECONDS if self._greeted else HELLO_SECONDS):
             self._hello_at = now
             self._say(self._hello)
-            if self.ended:
-                self.end()
         if self.connected and now - self._report_at >= REPORT_SECONDS:
             self._report_at = now
             self._say_report(now)
+            if self.ended:
+                self.end()
         if self._heard_at is not None and now - self._heard_at > GONE_SECONDS:
             raise NcodecError(f"nothing came from the other side for {GONE_SECONDS:g} s")
 
     def end(self) -> None:
-        """Say that no more is said, and again with each hello; what comes is still heard."""
+        """Say that no more is said, and again with each report; what comes is still heard."""
         self.ended = True
         self._say(Bye("", ended=True))
 
@@ -214,7 +215,9 @@ class Call:
         except NcodecError:
             self._garbage += 1
             return
-        if self.listener is None or rtp.ssrc != self._peer:
+        if self.listener is None:
+            return  # its hello was lost, or is late
+        if rtp.ssrc != self._peer:
             self._garbage += 1
             return
         self._heard_at = arrival
@@ -225,7 +228,7 @@ class Call:
             if ssrc != self._peer or self.listener is None:
                 self._meet(ssrc, message)
         elif ssrc != self._peer:
-            self._garbage += 1
+            self._garbage += self.connected
             return
         elif isinstance(message, Told):
             self._greeted = True

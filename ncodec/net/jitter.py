@@ -7,6 +7,7 @@ holds is told from the fastest packets, which clocks of two machines do not dist
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,6 +19,8 @@ QUANTILE, FLOOR = 0.97, 0.90
 """Of the lateness: what the target waits for, and what it waits for at least."""
 COPY_WAIT = 1.0
 """Packets to wait beyond the quantile where copies are sent, so that one is in time."""
+RECENT = 200
+"""Packets of which the typical lateness is told at most."""
 SMOOTHING = 1.0
 """Seconds over which the time held is averaged."""
 
@@ -81,6 +84,7 @@ class JitterBuffer(Generic[T]):
     def _begin(self, number: int) -> None:
         self._items = dict[int, tuple[Item[T], bool]]()
         self._fastest, self._lateness = Fastest(), Lateness()
+        self._recent = deque[float](maxlen=RECENT)
         self._held: float | None = None
         self._held_at = 0.0
         self._started = False
@@ -119,11 +123,13 @@ class JitterBuffer(Generic[T]):
             self._held -= seconds
 
     def typical_lateness(self) -> float:
-        """Return the median of how much later than the fastest packets come, in seconds."""
-        return self._lateness.quantile(0.5)
+        """Return the median lateness of what came since this was asked last, in seconds."""
+        recent = sorted(self._recent)
+        self._recent.clear()
+        return recent[len(recent) // 2] if recent else 0.0
 
     def put(self, number: int, item: Item[T], arrival: float) -> bool:
-        """Take a packet's own item; return whether it is believed and new."""
+        """Take a packet's own item; return whether its time is believed."""
         transit = arrival - number * self._length
         if self.next is None:
             self._begin(number)
@@ -134,13 +140,14 @@ class JitterBuffer(Generic[T]):
         known = self._items.get(number)
         if known is not None and known[1]:
             self.counts.double += 1
-            return False
+            return True
         late = transit - self._fastest.see(transit, arrival)
         self._lateness.see(late, arrival)
+        self._recent.append(late)
         self._target = None
         if number < self._oldest:
             self.counts.late += 1
-            return False
+            return True
         self._items[number] = item, True
         self._judge(number, item)
         return True

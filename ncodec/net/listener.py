@@ -96,8 +96,7 @@ class Listener:
         if payload.frames != self.header.packet_frames or odd:
             self.garbage += 1
             return
-        known = self.buffer.put(number, Item(payload.codes, len(payload.codes)), arrival)
-        if not known:
+        if not self.buffer.put(number, Item(payload.codes, len(payload.codes)), arrival):
             return
         self._count_sequence(rtp.sequence)
         self.buffer.tell_copies(sent=bool(payload.copies))

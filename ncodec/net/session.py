@@ -102,16 +102,8 @@ class CallSession(Running):
 
     @property
     def over(self) -> bool:
-        """Whether both sides have said all, and it has been heard.
-
-        Raises:
-            NcodecError: nobody has answered.
-        """
+        """Whether both sides have said all, or the other has left, and it has been heard."""
         call, now = self.call, time.monotonic()
-        if not call.connected:
-            return False
-        if self._files.said and not call.ended:
-            call.end()
         done = call.they_left or (call.they_ended and call.ended)
         if done and self._over_at is None:
             self._over_at = now + call.stats().buffer + self.engine.filled + TAIL_SECONDS
@@ -135,6 +127,8 @@ class CallSession(Running):
         self._transport.check()
 
     def _work(self) -> bool:
+        if self._files.said and not self.call.ended:
+            self.call.end()
         return self.engine.work()
 
     def _wake(self) -> None:
