@@ -69,26 +69,33 @@ class CallSession(Running):
         reader = None if isinstance(source, DeviceInfo) else source
         writer = None if isinstance(sink, DeviceInfo) else sink
         self._files = FileClock(self.engine, reader, writer, self._wake)
-        streams: list[Stream] = [self._files]
-        if isinstance(source, DeviceInfo):
-            streams.append(
-                DeviceStream(
-                    source, "input", self._captured, rate=rate, channels=width,
-                    latency=latency.device,
-                )
-            )  # fmt: skip
-        if isinstance(sink, DeviceInfo):
-            streams.append(
-                DeviceStream(
-                    sink, "output", self.engine.render, rate=out_rate, channels=out_width,
-                    latency=latency.device,
-                )
-            )  # fmt: skip
+        streams: list[Stream] = [self._files, *self._devices(ends, latency.device)]
         super().__init__(self._work, streams)
         self._both: BothSides | None = None
         self._began = time.monotonic()
         self._over_at: float | None = None
         transport.receive = self._received
+
+    def _devices(self, ends: Ends, latency: float) -> list[DeviceStream]:
+        """Open those of the ends that are devices."""
+        engine, found = self.engine, list[DeviceStream]()
+        if isinstance(ends.source, DeviceInfo):
+            rate, channels = engine.input_rate, engine.input_channels
+            found.append(
+                DeviceStream(
+                    ends.source, "input", self._captured, rate=rate, channels=channels,
+                    latency=latency,
+                )
+            )  # fmt: skip
+        if isinstance(ends.sink, DeviceInfo):
+            rate, channels = engine.output_rate, engine.output_channels
+            found.append(
+                DeviceStream(
+                    ends.sink, "output", engine.render, rate=rate, channels=channels,
+                    latency=latency,
+                )
+            )  # fmt: skip
+        return found
 
     def record_to(self, file: BinaryIO) -> None:
         """Write both sides to `file`, a file that stays the caller's to close."""

@@ -65,23 +65,12 @@ def simulate(
     listener = Listener(model, talker.header, replay=replay)
     control = RateControl(talker.codebooks, redundancy)
     line = BadLine(conditions, "there")
+    ear = _Ear(listener, talker.first_timestamp - model.latency_samples, 1 + ppm * 1e-6)
     block = packet_frames * model.hop
-    length = block / model.sample_rate
-    events: list[tuple[float, int, bytes]] = []
-    heard, delays = list[Samples](), list[float]()
-    now, told, number = 0.0, 0.0, 0
+    told, number = 0.0, 0
     for place in range(0, x.shape[1] - block + 1, block):
-        spoken = place / model.sample_rate + length
-        while now < spoken:
-            while events and events[0][0] <= now:
-                arrival, _, data = heapq.heappop(events)
-                listener.receive(Rtp.from_bytes(data), arrival)
-            y = listener.pull(now)
-            if listener.buffer.started:
-                spoken_then = listener.timestamp - talker.first_timestamp - model.latency_samples
-                delays.append(now - spoken_then / model.sample_rate)
-            heard.append(y)
-            now += y.shape[1] / model.sample_rate / (1 + ppm * 1e-6)
+        spoken = (place + block) / model.sample_rate
+        ear.hear_until(spoken)
         if spoken - told >= 1:
             told = spoken
             control.take(listener.report())
@@ -89,6 +78,32 @@ def simulate(
         for data in talker.push(x[:, place : place + block]):
             sent = data if spoil is None else spoil(number, data)
             for arrival in line.carry(spoken, len(sent) + 28):
-                heapq.heappush(events, (arrival, number, sent))
+                heapq.heappush(ear.events, (arrival, number, sent))
             number += 1
-    return Heard(np.concatenate(heard, axis=1), delays, talker, listener)
+    return Heard(np.concatenate(ear.heard, axis=1), ear.delays, talker, listener)
+
+
+class _Ear:
+    """A listener with its clock, which is `pace` times as fast as the talker's."""
+
+    def __init__(self, listener: Listener, first: int, pace: float) -> None:
+        """Prepare; `first` is the timestamp whose sound, once pulled, was said at 0 s."""
+        self._listener, self._first, self._pace = listener, first, pace
+        self._rate = listener.header.sample_rate
+        self._now = 0.0
+        self.events: list[tuple[float, int, bytes]] = []
+        self.heard, self.delays = list[Samples](), list[float]()
+
+    def hear_until(self, then: float) -> None:
+        """Pull sound, and take what arrives meanwhile."""
+        listener = self._listener
+        while self._now < then:
+            while self.events and self.events[0][0] <= self._now:
+                arrival, _, data = heapq.heappop(self.events)
+                listener.receive(Rtp.from_bytes(data), arrival)
+            y = listener.pull(self._now)
+            if listener.buffer.started:
+                spoken = (listener.timestamp - self._first) / self._rate
+                self.delays.append(self._now - spoken)
+            self.heard.append(y)
+            self._now += y.shape[1] / self._rate / self._pace
