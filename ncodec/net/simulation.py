@@ -65,7 +65,7 @@ def simulate(
     listener = Listener(model, talker.header, replay=replay)
     control = RateControl(talker.codebooks, redundancy)
     line = BadLine(conditions, "there")
-    ear = _Ear(listener, talker.first_timestamp - model.latency_samples, 1 + ppm * 1e-6)
+    ear = _Ear(listener, talker.first_timestamp + model.latency_samples, 1 + ppm * 1e-6)
     block = packet_frames * model.hop
     told, number = 0.0, 0
     for place in range(0, x.shape[1] - block + 1, block):
