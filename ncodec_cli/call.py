@@ -89,7 +89,7 @@ def call(address: str | None, **options: Any) -> None:
     Examples:
       ncodec call --listen 4000
       ncodec call example.org:4000 --packet-ms 14 --record both.ecdc
-      ncodec call localhost:4000 --input talk.wav -o heard.wav --loss 10 --jitter 20
+      ncodec call localhost:4000 --input a.wav -o heard.wav --loss 10 --jitter 20
     """
     _check(address, options)
     with ExitStack() as stack:
