@@ -62,7 +62,15 @@ def get_real_criterion(name: AdversarialName) -> Criterion:
 
 
 class FeatureMatchingLoss(nn.Module):
-    """Mean absolute difference of feature maps: mean over layers, then over discriminators."""
+    """Mean absolute difference of feature maps: mean over layers, then over discriminators.
+
+    Args:
+        sums: Sum over both instead.
+    """
+
+    def __init__(self, *, sums: bool = False) -> None:
+        super().__init__()
+        self._reduce = _sum if sums else _mean
 
     def forward(self, fake: FeatureMaps, real: FeatureMaps) -> Tensor:
         """A scalar; no gradient flows into `real`.
@@ -75,8 +83,8 @@ class FeatureMatchingLoss(nn.Module):
             raise ArgumentError(
                 f"feature maps of fakes {counts[0]} and reals {counts[1]}: must be as many"
             )
-        return _mean(
-            _mean(F.l1_loss(f, r.detach()) for f, r in zip(fakes, reals, strict=True))
+        return self._reduce(
+            self._reduce(F.l1_loss(f, r.detach()) for f, r in zip(fakes, reals, strict=True))
             for fakes, reals in zip(fake, real, strict=True)
         )
 
@@ -94,8 +102,17 @@ class AdversarialLoss(nn.Module):
         discriminator: MultiDiscriminator,
         optimizer: torch.optim.Optimizer,
         loss: AdversarialName = "hinge",
+        *,
+        sums: bool = False,
     ):
-        """`optimizer`: over the parameters of `discriminator`, and none but those.
+        """Set it up.
+
+        Args:
+            discriminator: Those who judge.
+            optimizer: Over the parameters of `discriminator`, and none but those.
+            loss: What both sides minimise.
+            sums: Sum over discriminators, layers and logits, as HiFi-GAN does, where means are
+                taken otherwise; the logits then count as a layer to be matched.
 
         Raises:
             ArgumentError: for an unknown loss or an optimiser over other parameters.
@@ -112,7 +129,9 @@ class AdversarialLoss(nn.Module):
         self._adv = get_adv_criterion(loss)
         self._fake = get_fake_criterion(loss)
         self._real = get_real_criterion(loss)
-        self._feature_matching = FeatureMatchingLoss()
+        self._sums = sums
+        self._reduce = _sum if sums else _mean
+        self._feature_matching = FeatureMatchingLoss(sums=sums)
 
     def train_adv(self, fake: Tensor, real: Tensor) -> Tensor:
         """Train the discriminators by one step; their loss, a scalar without a graph.
@@ -124,7 +143,7 @@ class AdversarialLoss(nn.Module):
         self.optimizer.zero_grad(set_to_none=True)
         fake_logits, _ = self.discriminator(fake.detach())
         real_logits, _ = self.discriminator(real.detach())
-        loss = _mean(
+        loss = self._reduce(
             self._fake(f) + self._real(r) for f, r in zip(fake_logits, real_logits, strict=True)
         )
         loss.backward()
@@ -141,8 +160,11 @@ class AdversarialLoss(nn.Module):
         with _frozen(self.discriminator):
             logits, fake_features = self.discriminator(fake)
             with torch.no_grad():
-                _, real_features = self.discriminator(real)
-        adv = _mean(self._adv(x) for x in logits)
+                real_logits, real_features = self.discriminator(real)
+        adv = self._reduce(self._adv(x) for x in logits)
+        if self._sums:
+            fake_features = _with_logits(fake_features, logits)
+            real_features = _with_logits(real_features, real_logits)
         return adv, self._feature_matching(fake_features, real_features)
 
 
@@ -153,8 +175,16 @@ def _check_shapes(fake: Tensor, real: Tensor) -> None:
         )
 
 
+def _with_logits(features: FeatureMaps, logits: list[Tensor]) -> FeatureMaps:
+    return [[*maps, last] for maps, last in zip(features, logits, strict=True)]
+
+
 def _mean(losses: Iterable[Tensor]) -> Tensor:
     return torch.stack(list(losses)).mean()
+
+
+def _sum(losses: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).sum()
 
 
 @contextmanager

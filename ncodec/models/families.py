@@ -98,6 +98,7 @@ FAMILIES: Mapping[str, Family] = {
                 f"{_LAYOUTS}.hifigan:{x}"
                 for x in ("OFFICIAL", "HF_HIFIGAN", "COQUI", "SPEECHBRAIN", "PWG", "BIGVGAN")
             ),
+            task="vocoder",
         ),
         Family(
             "spectral",

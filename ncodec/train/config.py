@@ -68,6 +68,7 @@ MODEL_NAME = Rule(
 )
 """As models can be imported under."""
 DECAY = Rule(lambda x: 0 <= x < 1, "at least 0 and below 1")
+FACTOR = Rule(lambda x: 0 < x <= 1, "above 0 and at most 1")
 
 
 class Section:
@@ -117,7 +118,7 @@ class ModelSection(Section):
 
     Attributes:
         name: The model's name, as files made with it carry it.
-        family: "spectral" or "encodec".
+        family: "spectral" or "encodec"; "hifigan" for a vocoder.
         config: Fields of the family's configuration; the others keep their defaults.
         start: Name or file of a model to go on from (fine-tuning); its configuration is used then.
     """
@@ -151,6 +152,9 @@ class DataSection(Section):
         speed: Probability of a random change of speed, 0.85 to 1.18.
         equalise: Probability of a random smooth filter.
         tones: Probability of synthetic tones in place of a segment.
+        pairs: Whether each recording has mels of its own beside it, such as a synthesiser's
+            (`vocoder` only): NAME.npy, or what a manifest's column `mel` names; nothing is
+            augmented then.
     """
 
     where = "data."
@@ -170,6 +174,7 @@ class DataSection(Section):
     speed: Annotated[float, PROBABILITY] = 0.2
     equalise: Annotated[float, PROBABILITY] = 0.0
     tones: Annotated[float, PROBABILITY] = 0.0
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,7 @@ class OptimSection(Section):
         scales: Factors on `lr` for parameters by the start of their names.
         warmup: Steps of linear warm-up.
         final: Part of `lr` at the end of the cosine.
+        decay: Factor on the rate after each step; the cosine does not count then.
         clip: Norm that the gradients are clipped to, those of each factor in `scales` apart.
         ema: Decay of the averaged weights, which are what is saved; 0 for none.
         precision: "float32" or "bfloat16" (autocast; float32 on a device that has none).
@@ -202,6 +208,7 @@ class OptimSection(Section):
     )
     warmup: Annotated[int, at_least(0)] = 150
     final: Annotated[float, at_least(0)] = 0.02
+    decay: Annotated[float | None, FACTOR] = None
     clip: Annotated[float, above(0)] = 5.0
     ema: Annotated[float, DECAY] = 0.998
     precision: Annotated[str, one_of("float32", "bfloat16")] = "float32"
@@ -237,6 +244,9 @@ class AdversarialSection(Section):
         start: File of discriminators' weights to go on from (a run keeps `discriminators.pt`).
         loss: "hinge", "hinge2" or "mse".
         lr: Rate of their AdamW.
+        betas: Its averages.
+        sums: Sum over discriminators, and for feature matching over layers and logits, as HiFi-GAN
+            does, instead of taking means: its weights are meant so.
         weight: Of the adversarial loss.
         features: Of feature matching.
         every: Train the discriminators at each n-th step.
@@ -251,6 +261,8 @@ class AdversarialSection(Section):
     start: str | None = None
     loss: Annotated[str, one_of("hinge", "hinge2", "mse")] = "hinge"
     lr: Annotated[float, above(0)] = 3e-4
+    betas: Annotated[tuple[float, float], each(DECAY)] = (0.5, 0.9)
+    sums: bool = False
     weight: Annotated[float, at_least(0)] = 1.0
     features: Annotated[float, at_least(0)] = 1.0
     every: Annotated[int, at_least(1)] = 1

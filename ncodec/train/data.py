@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ncodec.datasets import AudioDataset, Augment, Clip, Draw, Items
+from ncodec.datasets import Augment, Clip, Draw, Items
+from ncodec.datasets.training import OrderedDataset, Row
 from ncodec.errors import NcodecError
 from ncodec.train.config import DataSection
 from ncodec.train.stopping import ignore_signals
@@ -62,14 +63,16 @@ AUGMENTATIONS = tuple(field.name for field in fields(Augment))
 
 
 def batches(
-    segments: Segments, options: DataSection, *, step: int, rank: int, world: int
-) -> Iterator[Tensor]:
-    """Yield batches `[B, C, T]` of process `rank` of `world`, from training step `step` on.
+    segments: Dataset[Any], options: DataSection, *, step: int, rank: int, world: int
+) -> Iterator[Any]:
+    """Yield this process's batches from step `step` on; of `Segments` they are `[B, C, T]`.
+
+    `rank` is its number of `world`.
 
     Raises:
         ArgumentError: As `Segments` does, also where a worker read.
     """
-    dataset = AudioDataset(segments.items, batch=options.batch, rank=rank, world=world)
+    dataset = _Numbered(segments, options.batch, rank, world)
     dataset.load_state_dict({"epoch": 0, "row": step * options.batch})
     loader: DataLoader[Any] = DataLoader(
         dataset,
@@ -92,8 +95,21 @@ def batches(
         end()
 
 
-def _stack(rows: Sequence[Mapping[str, Any]]) -> Tensor:
-    return torch.stack([row["audio"] for row in rows])
+class _Numbered(OrderedDataset):
+    """Items by their numbers, in the order that all data sets have."""
+
+    def __init__(self, items: Dataset[Any], batch: int, rank: int, world: int) -> None:
+        super().__init__(batch, rank, world)
+        self._items = items
+
+    def read(self, epoch: int, numbers: Iterator[int]) -> Iterator[Row]:
+        """See OrderedDataset."""
+        for number in numbers:
+            yield {"item": self._items[number]}
+
+
+def _stack(rows: Sequence[Row]) -> Any:
+    return default_collate([row["item"] for row in rows])
 
 
 def _nothing() -> None:

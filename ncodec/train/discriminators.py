@@ -54,8 +54,49 @@ def make_discriminators(
     critics = CombinedDiscriminator(made).to(device)
     if start and options.start:
         _load(critics, home(options.start))
-    optimizer = torch.optim.AdamW(critics.parameters(), lr=options.lr, betas=(0.5, 0.9))
-    return AdversarialLoss(critics, optimizer, cast(Any, options.loss))
+    optimizer = torch.optim.AdamW(critics.parameters(), lr=options.lr, betas=options.betas)
+    return AdversarialLoss(critics, optimizer, cast(Any, options.loss), sums=options.sums)
+
+
+def adversary_state(adversary: AdversarialLoss | None) -> dict[str, Any]:
+    """Return what a run that goes on needs of them."""
+    return {
+        "critics": adversary.discriminator.state_dict() if adversary else None,
+        "critics_optimizer": adversary.optimizer.state_dict() if adversary else None,
+    }
+
+
+def load_adversary(
+    adversary: AdversarialLoss | None, state: Mapping[str, Any], options: AdversarialSection
+) -> list[str]:
+    """Take back what `adversary_state` gave; returns what starts afresh, in words."""
+    if adversary is None:
+        return []
+    if state["critics"] is None:
+        return ["discriminators"]
+    adversary.discriminator.load_state_dict(state["critics"])
+    adversary.optimizer.load_state_dict(state["critics_optimizer"])
+    for group in adversary.optimizer.param_groups:
+        group["lr"], group["betas"] = options.lr, options.betas
+    return []
+
+
+def check_adversary(
+    options: AdversarialSection, was: AdversarialSection, state: Mapping[str, Any]
+) -> None:
+    """Refuse what cannot change any more in a run that goes on.
+
+    Raises:
+        ArgumentError: Something did; the message holds the setting and why.
+    """
+    if not options.discriminators or state["critics"] is None:
+        return
+    for name in ("discriminators", "start"):
+        if getattr(options, name) != getattr(was, name):
+            raise ArgumentError(
+                f"adversarial.{name}: this run's discriminators go on as they are; "
+                "adversarial.discriminators={} drops them"
+            )
 
 
 def _load(critics: nn.Module, path: Path) -> None:

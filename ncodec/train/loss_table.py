@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
@@ -53,15 +54,22 @@ class LossTable(nn.Module):
         ArgumentError: No loss is given, or one is unknown or has no positive weight.
     """
 
-    def __init__(self, weights: Mapping[str, float], sample_rate: int) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        sample_rate: int,
+        own: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType({}),
+    ) -> None:
+        """`own`: losses of a task, made as those of `LOSSES` are."""
         super().__init__()
-        unknown = sorted(set(weights) - set(LOSSES))
+        known = {**LOSSES, **own}
+        unknown = sorted(set(weights) - set(known))
         if unknown or not weights:
-            raise ArgumentError(f"losses {unknown}: must be of {', '.join(LOSSES)}, at least one")
+            raise ArgumentError(f"losses {unknown}: must be of {', '.join(known)}, at least one")
         if min(weights.values()) <= 0:
             raise ArgumentError(f"losses {dict(weights)}: weights must be positive")
         self.weights = dict(weights)
-        self.losses = nn.ModuleDict({name: LOSSES[name](sample_rate) for name in weights})
+        self.losses = nn.ModuleDict({name: known[name](sample_rate) for name in weights})
 
     def forward(self, fake: Tensor, real: Tensor, phase_weight: Tensor) -> dict[str, Tensor]:
         """Return each loss, without its weight.

@@ -1,4 +1,4 @@
-"""How far a run is, and the learning rate there: linear warm-up times cosine."""
+"""How far a run is, and the learning rate there: linear warm-up times cosine or decay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def progress(options: OptimSection, step: int, elapsed: float) -> float:
 
 def learning_rate(options: OptimSection, step: int, done: float) -> float:
     """Return the rate of step `step`, with `done` of the schedule over."""
-    cosine = 0.5 * (1 + math.cos(math.pi * done))
     warm = min(1.0, (step + 1) / max(1, options.warmup))
+    if options.decay is not None:
+        return options.lr * warm * options.decay**step
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
     return options.lr * warm * (options.final + (1 - options.final) * cosine)

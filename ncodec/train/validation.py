@@ -30,6 +30,13 @@ SPEECH: Mapping[str, Metric] = {
 OTHER: Mapping[str, Metric] = {"visqol": metrics.visqol_audio}
 
 
+def measures_of(clip: Clip, *, perceptual: bool) -> Mapping[str, Metric]:
+    """Return what a clip's sound is measured by, as its kind wants it."""
+    if not perceptual:
+        return DISTANCES
+    return {**DISTANCES, **(SPEECH if clip.kind == "speech" else OTHER)}
+
+
 @torch.no_grad()
 def validate(
     model: CompressionModel,
@@ -52,9 +59,7 @@ def validate(
         audio = read(clip, seconds=_SECONDS, rate=model.sample_rate, channels=model.channels)
         all_codes, scale = model.encode(torch.from_numpy(audio[None]).to(device))
         codes.append(all_codes[0].cpu().numpy())
-        table = {**DISTANCES}
-        if perceptual:
-            table |= SPEECH if clip.kind == "speech" else OTHER
+        table = measures_of(clip, perceptual=perceptual)
         for i, bandwidth in enumerate(kbps):
             count = min(model.total_codebooks, max(1, int(bandwidth / layer + 1e-6)))
             y = model.decode(all_codes[:, :count], scale)[0, :, : audio.shape[1]].cpu().numpy()

@@ -101,6 +101,24 @@ def read_mels(
 ) -> tuple[Iterator[Mels], int]:
     """Return blocks `[bands, n]` of the mels in a file, and their number of frames.
 
+    Raises:
+        NcodecError: As `open_mels` does.
+    """
+    array = open_mels(file, suffix, model, frames_first=frames_first)
+    block = max(1, round(_BLOCK_SECONDS * model.sample_rate / model.hop))
+
+    def blocks() -> Iterator[Mels]:
+        for first in range(0, array.shape[1], block):
+            yield np.array(array[:, first : first + block], np.float32)
+
+    return blocks(), array.shape[1]
+
+
+def open_mels(
+    file: BinaryIO, suffix: str, model: Vocoder, *, frames_first: bool = False
+) -> NDArray[Any]:
+    """Return the mels `[bands, F]` in a file; those in a `.npy` on a disk are read when used.
+
     Args:
         file: an open file; `.npy` on a disk is read piece by piece.
         suffix: `.npy`, `.npz` or `.safetensors`. The last two hold one array, or one called `mel`.
@@ -128,13 +146,7 @@ def read_mels(
         )
     if array.shape[1] == 0:
         raise ArgumentError("the mels have no frames")
-    block = max(1, round(_BLOCK_SECONDS * model.sample_rate / model.hop))
-
-    def blocks() -> Iterator[Mels]:
-        for first in range(0, array.shape[1], block):
-            yield np.array(array[:, first : first + block], np.float32)
-
-    return blocks(), array.shape[1]
+    return array
 
 
 def _array(file: BinaryIO, suffix: str) -> NDArray[Any]:

@@ -97,7 +97,7 @@ class Vocoder(nn.Module):
         Raises:
             ArgumentError: They are not mels of this model.
         """
-        return self.generator(self._prepared(mel))
+        return self.generator(self.prepared(mel))
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state before the first frame of `batch` streams."""
@@ -107,7 +107,7 @@ class Vocoder(nn.Module):
 
     def step(self, mel: Tensor, state: State) -> tuple[Tensor, State]:
         """Take the next frames `[B, bands, F]`; return the samples that are final, and a state."""
-        return self.generator.step(self._prepared(mel), state)
+        return self.generator.step(self.prepared(mel), state)
 
     def flush(self, state: State) -> Tensor:
         """End the streams: return the samples that were held back."""
@@ -155,5 +155,6 @@ class Vocoder(nn.Module):
             return mel
         return (mel - self.mean[:, None]) / self.deviation[:, None]
 
-    def _prepared(self, mel: Tensor) -> Tensor:
+    def prepared(self, mel: Tensor) -> Tensor:
+        """As `normalised`, checked as by `check_mel`."""
         return self.normalised(self.check_mel(mel))

@@ -10,6 +10,7 @@ from ncodec.errors import ArgumentError
 TASKS = {
     "codec": "ncodec.train.tasks.codec:CodecTask",
     "predictor": "ncodec.train.tasks.predictor:PredictorTask",
+    "vocoder": "ncodec.train.tasks.vocoder:VocoderTask",
 }
 """Name, as `[task] name` has it -> module and class, a `Task`; imported when a run is of it."""
 

@@ -30,7 +30,12 @@ from ncodec.train.config import (
     home,
 )
 from ncodec.train.data import Segments, batches
-from ncodec.train.discriminators import make_discriminators
+from ncodec.train.discriminators import (
+    adversary_state,
+    check_adversary,
+    load_adversary,
+    make_discriminators,
+)
 from ncodec.train.distributed import share
 from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation
@@ -216,15 +221,14 @@ class CodecTask(Task):
 
     def state(self) -> dict[str, Any]:
         """See Task."""
-        quantizer, critics = self.parts.quantizer, self.adversary
+        quantizer = self.parts.quantizer
         return {
             "family": family_of(self.model).name,
             "model_config": self.model.config.to_dict(),
             "quantizing": self.quantizing,
             "codebooks": [quantizer.codebook(k).averages() for k in range(quantizer.n_q)],
             "balancer": dict(self.balancer.state_dict()) if self.balancer else None,
-            "critics": critics.discriminator.state_dict() if critics else None,
-            "critics_optimizer": critics.optimizer.state_dict() if critics else None,
+            **adversary_state(self.adversary),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> list[str]:
@@ -237,14 +241,7 @@ class CodecTask(Task):
             afresh.append("balancer")
         elif self.balancer is not None:
             self.balancer.load_state_dict(state["balancer"])
-        if self.adversary is not None and state["critics"] is None:
-            afresh.append("discriminators")
-        elif self.adversary is not None:
-            self.adversary.discriminator.load_state_dict(state["critics"])
-            self.adversary.optimizer.load_state_dict(state["critics_optimizer"])
-            for group in self.adversary.optimizer.param_groups:
-                group["lr"] = self.config.adversarial.lr
-        return afresh
+        return afresh + load_adversary(self.adversary, state, self.config.adversarial)
 
     @classmethod
     def check_changes(cls, config: CodecConfig, was: CodecConfig, state: Mapping[str, Any]) -> None:
@@ -256,13 +253,7 @@ class CodecTask(Task):
                     f"quantizer.{name} = {value}: the codebooks of this run are made; "
                     "it cannot change any more"
                 )
-        if config.adversarial.discriminators and state["critics"] is not None:
-            for name in ("discriminators", "start"):
-                if getattr(config.adversarial, name) != getattr(was.adversarial, name):
-                    raise ArgumentError(
-                        f"adversarial.{name}: this run's discriminators go on as they are; "
-                        "adversarial.discriminators={} drops them"
-                    )
+        check_adversary(config.adversarial, was.adversarial, state)
 
     def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the model, as every command takes it, and the discriminators."""
