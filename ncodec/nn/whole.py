@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, channels_last
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 from ncodec.nn.conv import Conv1d
 from ncodec.nn.pointwise import Pointwise
@@ -36,11 +37,16 @@ def _pass(layer: Streamable, x: Tensor) -> Tensor:
         return sum(branches[1:], branches[0]) / len(branches)
     if isinstance(layer, Pointwise):
         return layer.apply_to(x)
-    if type(layer) is Conv1d and not layer.ceil_mode:
+    if isinstance(layer, Conv1d) and _is_plain(layer):
         return _convolved(layer, x)
-    if type(layer) is ConvTranspose1d:
+    if isinstance(layer, ConvTranspose1d):
         return _transposed(layer, x)
     return layer(x[:, :, 0])[:, :, None]
+
+
+def _is_plain(layer: Conv1d) -> bool:
+    """Say whether it convolves as its base does; weights in two parts make a subclass of it."""
+    return (type(layer) is Conv1d or is_parametrized(layer)) and not layer.ceil_mode
 
 
 def _convolved(layer: Conv1d, x: Tensor) -> Tensor:
@@ -50,7 +56,7 @@ def _convolved(layer: Conv1d, x: Tensor) -> Tensor:
         x = functional.pad(x, (left, right, 0, 0), mode=layer.pad_mode)
     return functional.conv2d(
         x,
-        layer.weight[:, :, None],
+        layer.weight[:, :, None].contiguous(),  # gradients of small ones want it so
         layer.bias,
         (1, layer.stride),
         (0, inside),
@@ -65,7 +71,7 @@ def _transposed(layer: ConvTranspose1d, x: Tensor) -> Tensor:
     fits = 0 <= more < layer.stride
     y = functional.conv_transpose2d(
         x,
-        layer.weight[:, :, None],
+        layer.weight[:, :, None].contiguous(),  # gradients of small ones want it so
         layer.bias,
         (1, layer.stride),
         (0, first if fits else 0),

@@ -241,7 +241,8 @@ class AdversarialSection(Section):
     Attributes:
         discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd".
         from_step: First step that they take part in.
-        start: File of discriminators' weights to go on from (a run keeps `discriminators.pt`).
+        start: File of discriminators' weights to go on from: a run's `discriminators.pt`, or
+            HiFi-GAN's `do_*`, for `mpd` and `hifigan_msd`.
         loss: "hinge", "hinge2" or "mse".
         lr: Rate of their AdamW.
         betas: Its averages.

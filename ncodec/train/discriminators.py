@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +53,7 @@ def make_discriminators(
             raise ArgumentError(f"discriminator {name}: {error}") from error
     critics = CombinedDiscriminator(made).to(device)
     if start and options.start:
-        _load(critics, home(options.start))
+        _load(critics, tuple(options.discriminators), home(options.start))
     optimizer = torch.optim.AdamW(critics.parameters(), lr=options.lr, betas=options.betas)
     return AdversarialLoss(critics, optimizer, cast(Any, options.loss), sums=options.sums)
 
@@ -99,8 +99,38 @@ def check_adversary(
             )
 
 
-def _load(critics: nn.Module, path: Path) -> None:
+def _load(critics: nn.Module, names: Sequence[str], path: Path) -> None:
     try:
-        critics.load_state_dict(load_checkpoint(path))
+        critics.load_state_dict(_named(load_checkpoint(path), names))
     except (RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path}: does not fit these discriminators: {error}") from error
+
+
+_OFFICIAL = {"mpd": "mpd", "hifigan_msd": "msd"}
+"""Our discriminators under the names that jik876/hifi-gan's `do_*` files have for them."""
+
+
+def _named(content: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return discriminators' weights under our names, also those of a `do_*` file."""
+    if not all(isinstance(content.get(theirs), Mapping) for theirs in _OFFICIAL.values()):
+        return content
+    return {
+        f"parts.{i}.{_renamed(key, content[_OFFICIAL[name]])}": value
+        for i, name in enumerate(names)
+        if name in _OFFICIAL
+        for key, value in content[_OFFICIAL[name]].items()
+    }
+
+
+def _renamed(key: str, state: Mapping[str, Any]) -> str:
+    stem, _, last = key.rpartition(".")
+    weighed = f"{stem}.weight_g" in state
+    # of a spectral norm, `weight_v` is the vector of its power iteration
+    ends = {
+        "weight_g": "parametrizations.weight.original0",
+        "weight_v": f"parametrizations.weight.{'original1' if weighed else '0._v'}",
+        "weight_orig": "parametrizations.weight.original",
+        "weight_u": "parametrizations.weight.0._u",
+    }
+    stem = stem.replace(".convs.", ".layers.").replace(".conv_post", ".post")
+    return f"{stem}.{ends.get(last, last)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,15 @@ class LogMelLoss(nn.Module):
         return functional.l1_loss(self.front_end(a.float()), self.front_end(b.float()))
 
 
+@dataclass
+class _Kind:
+    """What is asked of a vocoder for its mels; unlike the net that learns, it can be pickled."""
+
+    name: str
+    bands: int
+    hop: int
+
+
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
     """Item i: audio `[1, T]` and its mels `[bands, F]` from a file, always the same.
 
@@ -61,7 +70,9 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, clips: Sequence[Clip], model: Vocoder, *, frames: int, seed: int) -> None:
-        self._draw, self._model = Draw(clips, {}), model
+        self._draw = Draw(clips, {})
+        self._kind = _Kind(model.name, model.bands, model.hop)
+        self._silence = float(model.mel(torch.zeros(1, 1, 4 * model.config.n_fft)).min())
         self._frames, self._seed = frames, seed
         for clip in clips:
             if clip.rate != model.sample_rate:
@@ -79,27 +90,26 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
             NcodecError: A file cannot be read, or mels and recording do not fit.
         """
         rng = np.random.default_rng([self._seed, index])
-        clip, hop = self._draw(rng), self._model.hop
+        clip, hop = self._draw(rng), self._kind.hop
         mels = self._mels(clip)
         there = min(mels.shape[1], -(-clip.samples // hop))
         first = int(rng.integers(max(1, there - self._frames + 1)))
         mel = torch.from_numpy(np.array(mels[:, first : first + self._frames], np.float32))
         audio, _ = read_samples(clip, first * hop, self._frames * hop)
         audio = torch.from_numpy(mix_channels(audio, 1).astype(np.float32))
-        silence = float(self._model.mel(torch.zeros(1, 1, 4 * self._model.config.n_fft)).min())
         return (
             functional.pad(audio, (0, self._frames * hop - audio.shape[1])),
-            functional.pad(mel, (0, self._frames - mel.shape[1]), value=silence),
+            functional.pad(mel, (0, self._frames - mel.shape[1]), value=self._silence),
         )
 
     def _mels(self, clip: Clip) -> NDArray[np.floating]:
         path = mel_path(clip)
         try:
             with closing(path.open("rb")) as file:
-                mels = open_mels(file, path.suffix, self._model)
+                mels = open_mels(file, path.suffix, self._kind)
         except (NcodecError, OSError) as error:
             raise ArgumentError(f"{path}: {in_words(error)}") from error
-        frames = clip.samples // self._model.hop
+        frames = clip.samples // self._kind.hop
         if abs(mels.shape[1] - frames) > _MORE_FRAMES:
             raise BadFileError(
                 f"{path}: {mels.shape[1]} frames, where {clip.path.name} has {frames}: they must "

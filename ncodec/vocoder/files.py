@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -96,6 +96,13 @@ def write_mel(
     return mel.shape[1]
 
 
+class Bands(Protocol):
+    """What arrays of mels are checked against: a vocoder, or what stands for one."""
+
+    name: str
+    bands: int
+
+
 def read_mels(
     file: BinaryIO, suffix: str, model: Vocoder, *, frames_first: bool = False
 ) -> tuple[Iterator[Mels], int]:
@@ -115,7 +122,7 @@ def read_mels(
 
 
 def open_mels(
-    file: BinaryIO, suffix: str, model: Vocoder, *, frames_first: bool = False
+    file: BinaryIO, suffix: str, model: Bands, *, frames_first: bool = False
 ) -> NDArray[Any]:
     """Return the mels `[bands, F]` in a file; those in a `.npy` on a disk are read when used.
 

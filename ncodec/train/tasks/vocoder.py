@@ -11,12 +11,15 @@ from typing import Annotated, Any, ClassVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from ncodec import checkpoints
+from ncodec.checkpoints.layouts.common import fold_weight_norm
 from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.datasets import describe, find_clips, read
 from ncodec.errors import ArgumentError
 from ncodec.models.families import family_of, find_family
+from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.nn.whole import whole
 from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import AdversarialSection, TrainConfig, above, each, home
@@ -45,14 +48,17 @@ class VocoderConfig(TrainConfig):
     """A training run of a vocoder.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.loss_table`); `log_mel` is the L1 of the vocoder's own
-            mels, up to half the rate.
+        losses: Weights by name (`ncodec.train.loss_table`); `log_mel` is the L1 of the vocoder's
+            own mels, up to half the rate.
+        weight_norm: Learn each convolution's weight as magnitudes and directions (Salimans and
+            Kingma, 2016), as HiFi-GAN does; what is written holds plain weights.
     """
 
     adversarial: AdversarialSection = field(default_factory=AdversarialSection)
     losses: Annotated[Mapping[str, float], each(above(0))] = field(
         default_factory=lambda: {"log_mel": 45.0}
     )
+    weight_norm: bool = False
 
 
 class VocoderTask(Task):
@@ -69,6 +75,8 @@ class VocoderTask(Task):
         clips = find_clips(data.sources, data.exclude)
         self.validation_clips = find_clips(data.validation) if data.validation else ()
         self.model = _make_model(config, state).to(place.device)
+        if config.weight_norm:
+            _split_weights(self.model)
         self.module = self.model
         model = self.model
         own = {"log_mel": lambda _: LogMelLoss(model.config)}
@@ -146,7 +154,7 @@ class VocoderTask(Task):
         """Make sound of the validation clips' mels; `speech` is measured as speech."""
         if not self.validation_clips:
             return None
-        model, report = cast(Vocoder, module), self.config.report
+        model, report = _plain(module), self.config.report
         scores: dict[str, list[float]] = defaultdict(list)
         audible: dict[str, Any] = {}
         for number, clip in enumerate(self.validation_clips):
@@ -178,15 +186,34 @@ class VocoderTask(Task):
         cls, config: VocoderConfig, was: VocoderConfig, state: Mapping[str, Any]
     ) -> None:
         """See Task."""
+        if config.weight_norm != was.weight_norm:
+            raise ArgumentError(
+                f"weight_norm = {str(config.weight_norm).lower()}: this run's weights are not kept "
+                "so; it cannot change any more"
+            )
         check_adversary(config.adversarial, was.adversarial, state)
 
     def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the vocoder, as every command takes it, and the discriminators."""
         path = folder / MODEL_FILE
-        checkpoints.save(cast(Any, module), path, notes=notes)
+        checkpoints.save(_plain(module), path, notes=notes)
         if self.adversary is not None:
             save_tensors(self.adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
         return path
+
+
+def _split_weights(model: Vocoder) -> None:
+    for layer in model.generator.modules():
+        if isinstance(layer, (Conv1d, ConvTranspose1d)):
+            weight_norm(layer)
+
+
+def _plain(module: nn.Module) -> Vocoder:
+    """Return a vocoder with the weights of this one in one part each."""
+    model = cast(Vocoder, module)
+    plain = Vocoder(model.config, model.name).to(model.device)
+    plain.load_state_dict(fold_weight_norm(model.state_dict()))
+    return plain.eval().requires_grad_(False)
 
 
 def _make_model(config: VocoderConfig, state: Mapping[str, Any] | None) -> Vocoder:
