@@ -252,6 +252,8 @@ def test_wrong_things_are_refused_with_the_rule(coded, tmp_path) -> None:
         ncodec.read(tmp_path / "a.wav")
     with pytest.raises(ArgumentError, match="must be a path, a binary file or bytes"):
         ncodec.read(3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="must be a path, a binary file or bytes"):
+        ncodec.compress((np.zeros(9), RATE), tmp_path / "b")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="must be a path or a binary file"):
         ncodec.peel(coded, 3, 1)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="must be a list"):

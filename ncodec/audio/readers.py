@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -23,7 +22,7 @@ from ncodec.audio.source import Source, View
 from ncodec.audio.tags import Tags
 from ncodec.audio.wav import WavHeader, is_wav, read_header
 from ncodec.errors import BadFileError
-from ncodec.files import name_of
+from ncodec.files import ReadableFile, name_of, open_readable
 
 
 class AudioReader(Protocol):
@@ -61,20 +60,20 @@ class AudioReader(Protocol):
 
 
 def open_audio(
-    source: str | os.PathLike[str] | BinaryIO,
+    source: ReadableFile,
     *,
     raw: RawFormat | None = None,
     allow_truncated: bool = False,
     with_tags: bool = True,
     name: str | None = None,
 ) -> AudioReader:
-    """Open a path or a binary file object (a pipe is fine) for reading in blocks.
+    """Open a path, a binary file object (a pipe is fine) or bytes for reading in blocks.
 
     What libsndfile does not read goes through `ffmpeg`, if that is on the PATH. Streams that stand
     one behind the other are read as one.
 
     Args:
-        source: a path, or an open binary file, seekable or not.
+        source: a path, an open binary file, seekable or not, or bytes.
         raw: the format of samples without a header.
         allow_truncated: where a file ends before its header says or is damaged, warn and give
             what is there.
@@ -82,15 +81,17 @@ def open_audio(
         name: how errors call the source; its path by default.
 
     Raises:
+        ArgumentError: nothing of this kind.
         BadFileError: not audio that is known, damaged, or shorter than it says.
         OSError: the file cannot be read.
     """
-    if isinstance(source, (str, os.PathLike)):
-        file, own, name = Path(source).open("rb"), True, name or str(source)  # noqa: SIM115
-    else:
-        file, own, name = source, False, name or name_of(source)
+    file, name = open_readable(source), name or name_of(source)
     source_file = Source(
-        file, own=own, name=str(name), allow_truncated=allow_truncated, with_tags=with_tags
+        file,
+        own=file is not source,
+        name=name,
+        allow_truncated=allow_truncated,
+        with_tags=with_tags,
     )
     try:
         if raw is not None:

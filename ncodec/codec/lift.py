@@ -6,7 +6,6 @@ than on the hiss that it usually hears there.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from contextlib import closing
@@ -15,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ncodec.audio import AudioReader, RawFormat, Samples, open_audio
-from ncodec.files import ReadableFile
+from ncodec.files import ReadableFile, open_readable
 from ncodec.models.checks import as_samples
 
 _LEVEL_DB = -22.0  # RMS where sound is: what `ncodec_24khz` does best at, by PESQ
@@ -43,16 +42,14 @@ def lift_db(
     if hasattr(source, "sample_rate"):
         again = getattr(source, "again", None)
         return 0 if again is None else measured_lift_db(again())
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        source = io.BytesIO(source)
     if isinstance(source, (str, os.PathLike)):
         if not os.path.isfile(source):
             return 0
         at = None
-    elif not cast(Any, source).seekable():
+    elif not (source := open_readable(cast(ReadableFile, source))).seekable():
         return 0
     else:
-        at = cast(Any, source).tell()
+        at = source.tell()
     try:
         with closing(
             open_audio(cast(Any, source), raw=raw, allow_truncated=allow_truncated, name=name)

@@ -31,7 +31,7 @@ from ncodec.codec.options import DecodeOptions, EncodeOptions
 from ncodec.codec.pipeline import BlockThreads
 from ncodec.codec.rate import RateControl
 from ncodec.errors import BadFileError
-from ncodec.files import PathOrFile, ReadableFile, name_of, open_readable, reading, writing
+from ncodec.files import PathOrFile, ReadableFile, name_of, reading, writing
 from ncodec.models.base import CompressionModel
 from ncodec.progress import Progress
 from ncodec_formats import EcdcReader, EcdcWriter, Header, Packet, Tags, tag_pairs
@@ -267,7 +267,7 @@ def _open_audio(
 ) -> AudioReader:
     if hasattr(source, "sample_rate"):
         return cast(AudioReader, source)
-    file = source if isinstance(source, (str, os.PathLike)) else open_readable(cast(Any, source))
+    file = cast(ReadableFile, source)
     return open_audio(file, raw=raw, allow_truncated=allow_truncated, name=name)
 
 
