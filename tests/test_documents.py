@@ -116,7 +116,7 @@ def resolves(name: str) -> bool:
     return False
 
 
-NO_MODULES = {"ncodec.families", "ncodec.fish", "ncodec.ps1"}
+NO_MODULES = {"ncodec.families", "ncodec.fish", "ncodec.json", "ncodec.ps1"}
 """What only looks like a module: a group of entry points, names of files."""
 
 

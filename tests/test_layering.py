@@ -164,6 +164,38 @@ def test_a_new_room_needs_a_floor() -> None:
     assert "ncodec.attic has no floor" in breaches({**read_sources(), "ncodec.attic": ""})
 
 
+FOR_READING = {"ncodec.nn", "ncodec.quantize", "ncodec.streaming"}
+TRICK = re.compile(
+    r"(?:threading|concurrent|multiprocessing|functools\.(?:cache|lru_cache|cached_property)"
+    r"|torch\.(?:ops|_C)|torch\._\w+)(?:\.|$)"
+)
+"""Threads, caches and what PyTorch does not promise to keep."""
+
+
+def tricks(sources: dict[str, str]) -> set[tuple[str, str]]:
+    """Say which modules that are for reading hold what belongs to `kernels`."""
+    return {
+        (module, name)
+        for module, text in sources.items()
+        if room_of(module) in FOR_READING
+        for name in {*imports_of(module, text), *re.findall(r"\btorch\.[\w.]+", code_of(text))}
+        if TRICK.match(name)
+    }
+
+
+def code_of(text: str) -> str:
+    """Return a module's code without comments and docstrings."""
+    return re.sub(r'"""[\s\S]*?"""', "", ast.unparse(ast.parse(text)))
+
+
+def test_layers_can_be_read_without_a_thread_cache_or_private_operator() -> None:
+    sources = read_sources()
+    assert {module for module, _ in tricks(sources)} == {"ncodec.streaming.overlap"}
+    for line in ("import threading", "from functools import cache", "y = torch.ops.mkldnn.f(x)"):
+        module = "ncodec.nn.conv"
+        assert len(tricks({module: sources[module] + f"\n{line}\n"})) == 1
+
+
 def modules_of(package: str, folder: Path) -> list[str]:
     """Name every module below a package, without importing any of them."""
     found = pkgutil.walk_packages([str(folder)], prefix=f"{package}.")
