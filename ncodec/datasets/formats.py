@@ -11,7 +11,7 @@ import io
 import json
 import tarfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ from ncodec.files import atomic_output
 
 Codes = NDArray[np.uint16]
 About = Mapping[str, Any]
+_GROUP_CODES = 1 << 22  # in a row group of Parquet, unless one recording has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +147,11 @@ class Parquet(ShardFormat):
         table = arrow.table(columns).replace_schema_metadata(
             {"ncodec": json.dumps(about, sort_keys=True)}
         )
-        # dictionaries pack codes of 10 bits into 10 bits
-        parquet.write_table(table, files[0], compression="zstd", compression_level=3)
+        # dictionaries, on by default, pack codes of 10 bits into 10 bits
+        options = {"compression": "zstd", "compression_level": 3}
+        with parquet.ParquetWriter(files[0], table.schema, **options) as writer:
+            for begin, end in _row_groups([row.codes.size for row in rows]):
+                writer.write_table(table.slice(begin, end - begin))
 
     def read(self, paths: Sequence[Path]) -> list[Coded]:
         """See ShardFormat."""
@@ -164,6 +168,18 @@ class Parquet(ShardFormat):
             ]
         except (ValueError, KeyError, OSError) as error:
             raise BadFileError(f"{paths[0]}: no shard of codes: {error}") from error
+
+
+def _row_groups(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first rows and ends of row groups: writing one takes 30 bytes of memory a code."""
+    begin = codes = 0
+    for i, size in enumerate(sizes):
+        if i > begin and codes + size > _GROUP_CODES:
+            yield begin, i
+            begin, codes = i, 0
+        codes += size
+    if sizes:
+        yield begin, len(sizes)
 
 
 def _nested(arrow: Any, codes: Sequence[Codes]) -> Any:

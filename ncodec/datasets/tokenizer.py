@@ -214,7 +214,7 @@ def _hand_out(chunks: Sequence[Chunk], rows: Sequence[_Row]) -> None:
     for chunk in chunks:
         codes = chunk.codes.to(torch.int32).cpu().numpy().astype(np.uint16)
         for row, own in zip(rows, codes, strict=True):
-            row.codes.append(own)
+            row.codes += own.T.tobytes()
 
 
 class _Row:
@@ -222,7 +222,7 @@ class _Row:
 
     def __init__(self, number: int, reader: AudioReader, tokenizer: Tokenizer) -> None:
         self.number, self._reader = number, reader
-        self.codes: list[Codes] = []
+        self.codes = bytearray()  # `[F, K]`; many small arrays would leave memory in pieces
         self._channels = tokenizer.model.channels
         self._books = len(tokenizer.header.codebook_sizes)
         self._resampler = Resampler(reader.sample_rate, tokenizer.model.sample_rate, self._channels)
@@ -261,11 +261,12 @@ class _Row:
         if self._error is not None:
             return self._error
         reader = self._reader
-        codes = np.concatenate([np.zeros((self._books, 0), np.uint16), *self.codes], axis=1)
+        codes = np.frombuffer(self.codes, np.uint16).reshape(-1, self._books)
         tags: dict[str, Any] = {}
         for key, value in reader.tags:
             tags[key] = f"{tags[key]}; {value}" if key in tags else value
         samples, rate = self._resampler.taken, reader.sample_rate
+        codes = np.ascontiguousarray(codes.T)
         return Coded("", codes, samples, rate, reader.channels, tags=tags)
 
 

@@ -18,6 +18,7 @@ from ncodec.datasets import (
     Items,
     Loader,
     find_clips,
+    formats,
     pad,
 )
 from ncodec.errors import ArgumentError
@@ -39,6 +40,27 @@ def test_pyarrow_reads_parquet(made):
     (path, *_) = sorted(folder.iterdir())
     about = json.loads(parquet.read_schema(path).metadata[b"ncodec"])
     assert about["fingerprint"] == made["parquet"].about["fingerprint"]
+
+
+def test_row_groups_of_parquet_are_bounded(tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow not installed")
+    monkeypatch.setattr(formats, "_GROUP_CODES", 40)
+    rng = np.random.default_rng(0)
+    sizes = (3, 10, 11, 30, 0, 2, 1)  # of two codebooks: 26 codes, 22, 60, 6
+    rows = [
+        formats.Coded(str(n), rng.integers(0, 1024, (2, size), np.uint16), 1, 1, 1)
+        for n, size in enumerate(sizes)
+    ]
+    kind = formats.Parquet()
+    for some, groups in ((rows, [2, 1, 1, 3]), ([], [])):
+        kind.save(tmp_path, 0, 1, some, {})
+        file = parquet.ParquetFile(tmp_path / kind.names(0, 1)[0])
+        found = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        assert found == groups
+        again = kind.load(tmp_path, 0, 1)
+        assert [row.id for row in again] == [row.id for row in some]
+        for row, own in zip(again, some, strict=True):
+            np.testing.assert_array_equal(row.codes, own.codes)
 
 
 def test_hugging_face_datasets_reads_parquet(made, tmp_path):
