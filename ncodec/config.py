@@ -32,7 +32,7 @@ class Config:
                 if not isinstance(value, tuple) or ("int" in kind and not value):
                     raise ArgumentError(f"{field.name} {value!r}: must be several numbers")
                 for each in value:
-                    _check_positive(field.name, each, "int" in kind, 1)
+                    _check_positive(field.name, each, "int" in kind, least)
             elif kind == "bool" and not isinstance(value, bool):
                 raise ArgumentError(f"{field.name} {value!r}: must be true or false")
             elif kind in ("int", "float") or (kind == "float | None" and value is not None):

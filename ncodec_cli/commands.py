@@ -32,6 +32,7 @@ COMMANDS = {
     "devices": ("ncodec_cli.devices:devices", "List sound devices."),
     "mel": ("ncodec_cli.vocode:mel", "Compute the mel spectrograms that a vocoder takes."),
     "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),
+    "generate": ("ncodec_cli.generate:generate", "Generate sound of words."),
     "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
     "tokenize": ("ncodec_cli.tokenize:tokenize", "Code data sets into shards of codes."),
     "export": ("ncodec_cli.export:export", "Write a model as ONNX graphs."),

@@ -232,7 +232,7 @@ def rm(names: tuple[str, ...], quiet: bool) -> None:
 def import_command(
     *, path: str, name: str | None, rate: int | None, licence: str | None, force: bool, quiet: bool
 ) -> None:
-    """Take in a checkpoint of EnCodec, AudioCraft, DAC or Mimi, or one of our own.
+    """Take in a checkpoint of EnCodec, AudioCraft, MusicGen, DAC or Mimi, or one of our own.
 
     FILE is a checkpoint or a folder with one, as from the Hugging Face hub, or tables that predict
     a model's codes (.tables); those beside a checkpoint come along. What it is is told from the
@@ -261,6 +261,9 @@ def import_command(
     unsure = kept in REGISTRY and not taken.info.is_published
     doubt = f" (it is not known to be the published {kept})" if unsure else ""
     say(f"{path}: {taken.layout}; kept as {kept}{doubt} in {taken.path}", quiet=quiet)
+    if taken.codec is not None:
+        say(f"{path}: its codec; kept as {taken.codec}", quiet=quiet)
+        say(f"{kept}: licence of the weights: {taken.info.licence}", quiet=quiet)
     for tables in taken.tables:
         say(f"{path}: tables that predict its codes; kept in {tables}", quiet=quiet)
 
@@ -270,8 +273,8 @@ def import_command(
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option(
     "--layout",
-    type=click.Choice(["hf", "encodec", "dac", "ncodec"]),
-    help="hf: Hugging Face; encodec, dac: the packages of that name; ncodec: our own. "
+    type=click.Choice(["hf", "encodec", "audiocraft", "dac", "ncodec"]),
+    help="hf: Hugging Face; encodec, audiocraft, dac: the packages of that name; ncodec: our own. "
     "[default: hf where the family has it]",
 )
 @force_option

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Generator
+import queue
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
 
@@ -22,7 +23,10 @@ from ncodec_cli.parameters import SECONDS, Between
 from ncodec_cli.plan import refuse_sound_name
 
 if TYPE_CHECKING:
+    from ncodec.audio import Samples
     from ncodec.live.running import Running
+
+T = TypeVar("T")
 
 
 class Renamed(click.Option):
@@ -93,6 +97,54 @@ class Console:
                 running.wait(each)
         except KeyboardInterrupt:
             pass  # as good a way to end it as q
+
+
+class Made:
+    """Sound that comes while it is made, for `ncodec.live.player.Player`."""
+
+    packet_seconds = 1.0
+    seconds: float | None = None
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        """Wait for `put`."""
+        self.sample_rate, self.channels = sample_rate, channels
+        self._blocks = queue.Queue["Samples | None"]()
+
+    def put(self, samples: Samples | None) -> None:
+        """Take the next samples `[C, T]`, or None at the end."""
+        self._blocks.put(samples)
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Return the blocks as they come."""
+        while (samples := self._blocks.get()) is not None:
+            yield samples
+
+
+def play_while(
+    sample_rate: int, channels: int, work: Callable[[Callable[[Samples], None]], T]
+) -> T:
+    """Do a work that makes sound, and play that sound meanwhile and to its end.
+
+    `work` is called with what takes the samples `[C, T]`, and its result returned.
+
+    Raises:
+        DeviceError: There is no speaker.
+    """
+    from ncodec.live.devices import ready_device
+    from ncodec.live.player import Player
+
+    with quiet_libraries():
+        device = ready_device(None, "output")
+        made = Made(sample_rate, channels)
+        player = Player([os.devnull], lambda _file, _start: made, device)
+        with player:
+            try:
+                done = work(made.put)
+            finally:
+                made.put(None)
+            player.wait(lambda: not player.done)
+            player.drain()
+    return done
 
 
 @contextmanager

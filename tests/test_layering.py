@@ -35,7 +35,7 @@ FLOORS = (
     ("ncodec.checkpoints",),
     ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
     ("ncodec.codec", "ncodec.vocoder"),
-    ("ncodec.datasets",),
+    ("ncodec.datasets", "ncodec.lm"),
     ("ncodec.api", "ncodec.live", "ncodec.page", "ncodec.serve", "ncodec.train"),
     ("ncodec.net",),
     ("ncodec.bench",),

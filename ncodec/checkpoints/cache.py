@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def model_path(name: str) -> Path:
             f"the first a letter or digit"
         )
     return cache_folder() / "models" / f"{name}.safetensors"
+
+
+def text_encoder_path(name: str) -> Path:
+    """Return where the text encoder that came with the language model `name` is kept."""
+    model_path(name)  # checks the name
+    return cache_folder() / "text" / name
 
 
 def stored_names() -> list[str]:
@@ -136,6 +143,9 @@ def remove(name: str) -> int:
     if not path.is_file():
         raise CheckpointError(f"{name} is not on this machine" if entry else _unknown(name))
     size = path.stat().st_size
+    text = text_encoder_path(path.stem)
+    size += sum(file.stat().st_size for file in text.glob("*"))
+    shutil.rmtree(text, ignore_errors=True)
     path.unlink()
     path.with_suffix(".lock").unlink(missing_ok=True)
     return size

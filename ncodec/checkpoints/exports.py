@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save as serialised
 
 from ncodec.checkpoints.cache import find
+from ncodec.checkpoints.companions import codec_export, joined_parts
 from ncodec.checkpoints.layouts import LAYOUTS, Layout
 from ncodec.checkpoints.layouts.common import Written
 from ncodec.checkpoints.model_file import family_config, read_model_file, serialise
@@ -21,7 +22,7 @@ from ncodec.errors import ArgumentError, OutputExistsError
 from ncodec.export import Precision, export_whole
 from ncodec.files import atomic_output
 from ncodec.models.base import CompressionModel
-from ncodec.models.families import family_of
+from ncodec.models.families import family_of, find_family
 
 OWN = "ncodec"
 WHOLE_FAMILIES = ("dac", "mimi")
@@ -46,8 +47,9 @@ def export_model(
     Args:
         name_or_path: As `load` takes it.
         folder: Made if missing.
-        layout: "ncodec", "hf" (Hugging Face), "encodec" (the encodec package) or "dac"
-            (descript-audio-codec), as far as the family has it; "hf" or else "ncodec" if None.
+        layout: "ncodec", "hf" (Hugging Face), "encodec" (the encodec package), "audiocraft" or
+            "dac" (descript-audio-codec), as far as the family has it; "hf" or else "ncodec" if
+            None.
         force: Overwrite files that exist.
 
     Returns:
@@ -68,9 +70,15 @@ def export_model(
         chosen = _layout(info.family, layout)
         assert chosen.write is not None
         written = chosen.write(family_config(info), tensors)
+        if chosen.join is not None:
+            written = chosen.join(written, joined_parts(info, layout))
         weights, content = _file_name(info, written), _content(written)
         files = {name: _json(text) for name, text in written.beside.items()}
+        files |= written.copied
         description = chosen.description
+        if layout == "audiocraft" and find_family(info.family).kind == "generator":
+            beside = codec_export(info)
+            files[beside.file] = _content(beside)
     card = model_card(info, weights, description, for_transformers=layout == "hf")
     return _put(target, {weights: content, **files, "README.md": card.encode()}, force)
 
@@ -144,21 +152,23 @@ def model_card(info: ModelInfo, weights: str, layout: str, *, for_transformers: 
     """Return the README.md beside an export, with the header that the Hugging Face hub reads."""
     origin = str(info.notes.get("source") or info.notes.get("layout") or "trained with ncodec")
     digest = info.notes.get("sha256")
+    generates = find_family(info.family).kind == "generator"
     licence = _HUB_LICENCES.get(info.licence.partition(" (")[0], "other")
     header = [
         "---",
         f"license: {licence}",
         *(["library_name: transformers"] if for_transformers else []),
-        "pipeline_tag: audio-to-audio",
+        "pipeline_tag: text-to-audio" if generates else "pipeline_tag: audio-to-audio",
         "tags:",
         "- audio",
         "- codec",
         "---",
     ]
+    what = "A language model over codes of audio" if generates else "A neural audio codec"
     lines = [
         f"# {info.name}",
         "",
-        f"A neural audio codec of the family {info.family}, exported by ncodec.",
+        f"{what} of the family {info.family}, exported by ncodec.",
         "",
         f"- Weights: `{weights}`, in the layout of {layout}",
         f"- Licence of the weights: {info.licence}",

@@ -13,7 +13,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-FILE = "model.safetensors"
 _TIMEOUT = 10.0
 
 
@@ -23,14 +22,14 @@ def is_offline() -> bool:
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in names)
 
 
-def address(repository: str) -> str:
-    """Return the address of a repository's weights, at `HF_ENDPOINT` if that is set."""
+def address(repository: str, file: str) -> str:
+    """Return the address of a file of a repository, at `HF_ENDPOINT` if that is set."""
     endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-    return f"{endpoint}/{repository}/resolve/main/{FILE}"
+    return f"{endpoint}/{repository}/resolve/main/{file}"
 
 
-def cached(repository: str) -> tuple[Path, str] | None:
-    """Return a repository's weights in the hub's cache, and the SHA-256 under which they lie there.
+def cached(repository: str, file: str) -> tuple[Path, str] | None:
+    """Return a repository's file in the hub's cache, and the SHA-256 under which it lies there.
 
     The digest is empty where the cache does not tell it, as on systems without symbolic links.
     """
@@ -39,18 +38,18 @@ def cached(repository: str) -> tuple[Path, str] | None:
         commit = (folder / "refs" / "main").read_text("ascii").strip()
     except (OSError, ValueError):
         return None
-    file = folder / "snapshots" / commit / FILE
-    if not re.fullmatch("[0-9a-f]{40}", commit) or not file.is_file():
+    path = folder / "snapshots" / commit / file
+    if not re.fullmatch("[0-9a-f]{40}", commit) or not path.is_file():
         return None
     # Large files lie under their SHA-256, small ones under git's 40 digits.
-    name = file.resolve().name
-    return file, name if _is_sha256(name) else ""
+    name = path.resolve().name
+    return path, name if _is_sha256(name) else ""
 
 
-def published_sha256(repository: str) -> str:
-    """Ask the hub for the SHA-256 of a repository's weights; empty if it does not tell."""
+def published_sha256(repository: str, file: str) -> str:
+    """Ask the hub for the SHA-256 of a repository's file; empty if it does not tell."""
     request = urllib.request.Request(  # noqa: S310 - https, or what HF_ENDPOINT says
-        address(repository), method="HEAD", headers={"User-Agent": "ncodec"}
+        address(repository, file), method="HEAD", headers={"User-Agent": "ncodec"}
     )
     opener = urllib.request.build_opener(_NoRedirect)
     try:

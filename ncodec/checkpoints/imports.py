@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ncodec.checkpoints.cache import model_path
+from ncodec.checkpoints.companions import prepare_parts
 from ncodec.checkpoints.fetch import file_sha256
-from ncodec.checkpoints.layouts import LAYOUTS, Found
+from ncodec.checkpoints.layouts import Found
 from ncodec.checkpoints.model_file import (
     assemble,
     fingerprint_note,
@@ -20,12 +21,16 @@ from ncodec.checkpoints.model_file import (
 )
 from ncodec.checkpoints.model_info import ModelInfo
 from ncodec.checkpoints.pickles import read_tensors
+from ncodec.checkpoints.recognise import recognise
 from ncodec.checkpoints.registry import REGISTRY, Entry, canonical
 from ncodec.checkpoints.tables import SUFFIX, keep_tables, read_tables_info
 from ncodec.errors import ArgumentError, CheckpointError, OutputExistsError
 from ncodec.models.families import find_family
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "compression_state_dict.bin", "weights.pth")
+_WEIGHTS = (
+    *("model.safetensors", "pytorch_model.bin", "state_dict.bin", "compression_state_dict.bin"),
+    "weights.pth",
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Imported:
     path: Path
     tables: tuple[Path, ...] = ()
 
+    @property
+    def codec(self) -> str | None:
+        """Name of the codec whose codes a language model speaks."""
+        return self.info.config.get("codec")
+
 
 def inspect(path: str | os.PathLike[str]) -> Found:
     """Tell what a checkpoint is: a file, or a folder with one of the usual names in it.
@@ -56,17 +66,7 @@ def inspect(path: str | os.PathLike[str]) -> Found:
     file = _weights_file(Path(path))
     content = read_tensors(file)
     beside = _config_beside(file)
-    for layout in LAYOUTS:
-        if layout.matches(content):
-            try:
-                config, tensors = layout.read(content, beside)
-            except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-                raise CheckpointError(
-                    f"{file}: looks like {layout.description}, but is incomplete ({error!r})"
-                ) from error
-            return Found(layout.description, layout.family, config, tensors)
-    keys = ", ".join(sorted(map(str, content))[:3]) or "none"
-    raise CheckpointError(f"{file}: no layout that is known; its first keys: {keys}")
+    return recognise(content, beside, file)
 
 
 def import_model(
@@ -105,13 +105,15 @@ def import_model(
     if model_path(chosen).exists() and not force:
         raise OutputExistsError(f"model {chosen!r} exists already (force=True replaces it)")
     published, told = checkpoint.published, checkpoint.told
-    licence = licence or (published or told or _UNTOLD).licence
-    notes = {
+    licence = licence or (published or told or _as_shape(like)).licence
+    found, notes, write_parts = prepare_parts(found, chosen, licence, Path(path))
+    notes |= {
         "layout": found.layout,
         "sha256": checkpoint.sha256,
         "published": published is not None,
     }
     kept = _keep(ModelInfo(chosen, found.family, found.config, licence, notes), found, path)
+    write_parts()
     return replace(kept, tables=_tables_beside(Path(path), kept.info))
 
 
@@ -162,6 +164,17 @@ class _Checkpoint:
 
 
 _UNTOLD = ModelInfo("", "", {})
+
+
+def _as_shape(like: Entry | None) -> ModelInfo:
+    """Return what a file says of which nothing is known but its shape.
+
+    A language model of a published one's shape is most likely that one, tuned or not, whose licence
+    forbids commercial use: it is told, and `licence` says otherwise.
+    """
+    if like is None or find_family(like.family).kind != "generator":
+        return _UNTOLD
+    return ModelInfo("", "", {}, f"{like.licence} (as {like.name}, whose shape it has)")
 
 
 def _examined(path: Path, sample_rate: int | None) -> _Checkpoint:
@@ -224,6 +237,9 @@ def _keep(info: ModelInfo, found: Found, path: str | os.PathLike[str]) -> Import
     return Imported(info, found.layout, target)
 
 
+_FREE = ("bandwidths", "overlap")
+
+
 def fits(entry: Entry, family: str, config: Mapping[str, Any]) -> bool:
     """Say whether a checkpoint's configuration is that of a known model."""
     return not difference(entry, family, config)
@@ -235,7 +251,9 @@ def difference(entry: Entry, family: str, config: Mapping[str, Any]) -> str:
         return f"it is of the family {family}, not {entry.family}"
     for key, value in config.items():
         # What a model was trained for does not make it another one.
-        if key not in ("bandwidths", "overlap") and entry.config.get(key) != value:
+        if key in _FREE or (entry.config and key not in entry.config):
+            continue
+        if entry.config.get(key) != value:
             return f"its {key} is {value}, not {entry.config.get(key)}"
     return ""
 

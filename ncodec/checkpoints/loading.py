@@ -96,7 +96,7 @@ def _load_made_with(named: str, fingerprint: str, device: str) -> CompressionMod
     Raises:
         CheckpointError: It is not on this machine.
     """
-    found = _with_weights(fingerprint)
+    found = find_with_weights(fingerprint)
     if found is not None:
         return load(found, device)
     try:
@@ -110,7 +110,7 @@ def _load_made_with(named: str, fingerprint: str, device: str) -> CompressionMod
     )
 
 
-def _with_weights(fingerprint: str) -> Path | None:
+def find_with_weights(fingerprint: str) -> Path | None:
     """Return the file of a model that has these weights, whatever its name.
 
     It is one of an earlier release of ncodec, or an imported one.

@@ -27,7 +27,8 @@ def pull(
 ) -> ModelInfo:
     """Get a known model on to this machine; one that is here already is left as it is.
 
-    What the Hugging Face hub's cache has is taken from there. The file's SHA-256 is compared with
+    What it needs besides, as a language model its codec, comes too. What the Hugging Face hub's
+    cache has is taken from there. The file's SHA-256 is compared with
     the published one: that of the registry, or else that which the hub tells.
 
     Args:
@@ -43,6 +44,8 @@ def pull(
     entry = lookup(name)
     if entry.embedded:
         raise CheckpointError(f"{entry.name} comes with the package: there is nothing to pull")
+    for need in entry.needs:
+        pull(need, mirror=mirror, force=force, progress=progress)
     target = model_path(entry.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,11 +97,11 @@ def _places(entry: Entry, mirror: str | None) -> Iterator[_Place]:
             yield _Place(source, f"{folder}/{_file_name(source.url)}")
         return
     for source in entry.sources:
-        if source.repository and (found := hub.cached(source.repository)):
+        if source.repository and (found := hub.cached(source.repository, source.file)):
             yield _Place(source, str(found[0]), *found)
     for source in entry.sources:
         if source.repository:
-            yield _Place(source, hub.address(source.repository), asks_hub=True)
+            yield _Place(source, hub.address(source.repository, source.file), asks_hub=True)
         else:
             yield _Place(source, source.url)
 
@@ -146,7 +149,7 @@ def _published(place: _Place) -> str:
         return place.source.sha256 or place.sha256
     if hub.is_offline():
         raise CheckpointError(f"{place.url}: not asked, since HF_HUB_OFFLINE is set")
-    return place.source.sha256 or hub.published_sha256(place.source.repository)
+    return place.source.sha256 or hub.published_sha256(place.source.repository, place.source.file)
 
 
 def _file_name(url: str) -> str:

@@ -22,11 +22,13 @@ class Source:
             if none is.
         repository: On the Hugging Face hub, which publishes the digest of each of its files; the
             address is then that of the file there.
+        file: Its name in the repository.
     """
 
     url: str
     sha256: str = ""
     repository: str = ""
+    file: str = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Entry:
     Attributes:
         name: As `--model` takes it and as files carry it.
         family: Name of a `ncodec.models.families.Family`.
-        config: The family's configuration as plain JSON types; empty for the embedded model.
+        config: The family's configuration as plain JSON types; empty for the embedded model. Of
+            language models only their sizes.
         sources: Where its weights can be had, best first; empty for the embedded model.
         licence: Licence of the weights.
         summary: One line on what it is for.
+        needs: Names of other models that it does nothing without.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Entry:
     licence: str
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sources: tuple[Source, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def embedded(self) -> bool:
@@ -75,15 +80,30 @@ _DESCRIPT = "https://github.com/descriptinc/descript-audio-codec/releases/downlo
 _ENCODEC_LICENCE = "MIT (the repository's; at first CC-BY-NC 4.0)"
 
 
-def _hub(repository: str) -> Source:
-    url = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
-    return Source(url, repository=repository)
+def _hub(repository: str, file: str = "model.safetensors") -> Source:
+    url = f"https://huggingface.co/{repository}/resolve/main/{file}"
+    return Source(url, repository=repository, file=file)
 
 
 def _entry(
     name: str, summary: str, family: str, licence: str, config: Config, *sources: Source
 ) -> Entry:
     return Entry(name, family, summary, licence, config.to_dict(), sources)
+
+
+def _generator(name: str, summary: str, dim: int, layers: int, channels: int = 1) -> Entry:
+    """Return the entry of one of AudioCraft's language models (its model cards have the sizes)."""
+    codec = "encodec_16khz" if name.startswith("audiogen") else "encodec_32khz"
+    config = {
+        "dim": dim,
+        "layers": layers,
+        "codebooks": 4 * channels,
+        "bins": 2048,
+        "channels": channels,
+        "codec": codec,
+    }
+    source = _hub(f"facebook/{name}", "state_dict.bin")
+    return Entry(name, "lm", summary, "CC-BY-NC 4.0", config, (source,), needs=(codec,))
 
 
 _LIST = (
@@ -134,6 +154,25 @@ _LIST = (
             bandwidths=(2.2,),
         ),
         _hub("facebook/encodec_32khz"),
+    ),
+    Entry(
+        "encodec_16khz",
+        "encodec",
+        "16 kHz mono, 2.2 kbps: AudioGen's sounds",
+        "CC-BY-NC 4.0",
+        {
+            "sample_rate": 16000,
+            "channels": 1,
+            "filters": 64,
+            "ratios": [8, 5, 4, 2],
+            "codebooks": 4,
+            "bins": 2048,
+            "norm": "weight_norm",
+            "causal": False,
+            "conv_shortcut": False,
+            "bandwidths": [2.2],
+        },
+        (_hub("facebook/audiogen-medium", "compression_state_dict.bin"),),
     ),
     _entry(
         "encodec_lm_24khz",
@@ -203,6 +242,13 @@ _LIST = (
         MimiConfig(),
         _hub("kyutai/mimi"),
     ),
+    _generator("audiogen-medium", "generates sounds of words: 16 kHz", 1536, 48),
+    _generator("musicgen-small", "generates music of words: 32 kHz", 1024, 24),
+    _generator("musicgen-medium", "generates music of words: 32 kHz", 1536, 48),
+    _generator("musicgen-large", "generates music of words: 32 kHz", 2048, 48),
+    _generator("musicgen-stereo-small", "generates music of words: 32 kHz stereo", 1024, 24, 2),
+    _generator("musicgen-stereo-medium", "generates music of words: 32 kHz stereo", 1536, 48, 2),
+    _generator("musicgen-stereo-large", "generates music of words: 32 kHz stereo", 2048, 48, 2),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _LIST}
@@ -220,7 +266,10 @@ def canonical(name: str) -> str:
     ('encodec_24khz', 'mimi')
     """
     hub_name = name.removeprefix("https://huggingface.co/").rstrip("/").lower()
-    for entry in REGISTRY.values():
-        if hub_name and hub_name in (source.repository.lower() for source in entry.sources):
-            return entry.name
-    return name
+    found = [
+        entry.name
+        for entry in REGISTRY.values()
+        if hub_name and hub_name in (source.repository.lower() for source in entry.sources)
+    ]
+    # AudioGen's repository has its codec too
+    return found[-1] if found else name

@@ -12,7 +12,7 @@ from ncodec.kernels.table import pack
 
 
 class PackedLinear:
-    """A weight `[out, in]` and bias as the products of one and of many rows read them best.
+    """A weight `[out, in]` and bias, if any, as products of one and of many rows read them best.
 
     A product with one row takes as long as its weights take to read. Where float16 holds them
     exactly, as those of a model file in half precision, they are packed as float16: half the bytes,
@@ -20,8 +20,9 @@ class PackedLinear:
     Each is packed when it is first needed.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight, self.bias, self.width = weight, bias, weight.shape[1]
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.weight, self.width = weight, weight.shape[1]
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias
 
     @lasting
     def one(self) -> Product:

@@ -21,10 +21,11 @@ from ncodec.config import (
     SpectralConfig,
 )
 from ncodec.errors import CheckpointError
+from ncodec.models.lm_config import LMConfig
 
 ENTRY_POINTS = "ncodec.families"
 
-Kind = Literal["codec", "language model", "vocoder", "latent model"]
+Kind = Literal["codec", "language model", "generator", "vocoder", "latent model"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ _LAYOUTS = "ncodec.checkpoints.layouts"
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
+        Family(
+            "lm",
+            "generator",
+            LMConfig,
+            "ncodec.lm.model:LMModel",
+            (f"{_LAYOUTS}.lm:AUDIOCRAFT_LM", f"{_LAYOUTS}.lm:HF_MUSICGEN"),
+        ),
         Family(
             "encodec_lm",
             "language model",

@@ -155,8 +155,8 @@ class TransformerLayer(nn.Module):
         places = torch.arange(total, device=x.device)
         distance = places[past:, None] - places
         attended = F.scaled_dot_product_attention(
-            _rotate(queries, cosines[past:total], sines[past:total]),
-            _rotate(keys, cosines[:total], sines[:total]),
+            rotate(queries, cosines[past:total], sines[past:total]),
+            rotate(keys, cosines[:total], sines[:total]),
             values,
             attn_mask=(distance >= 0) & (distance < self.context),
         )
@@ -169,7 +169,7 @@ class TransformerLayer(nn.Module):
         return x.reshape(batch, count, self.heads, channels // self.heads).transpose(1, 2)
 
 
-def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Turn each pair (i, i + half) of `[B, heads, T, width]` by its position's angles."""
     first, second = x.chunk(2, dim=-1)
     return x * cosines + torch.cat([-second, first], dim=-1) * sines

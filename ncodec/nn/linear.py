@@ -16,8 +16,8 @@ class Linear(nn.Linear):
     Where no gradient is wanted, they are packed once for the processor; see `PackedLinear`.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs)
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, bias=bias)
         self._packed = Derived(PackedLinear)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it

@@ -30,7 +30,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SpectralCo
         end = "" if last else f"-{model.fingerprint.hex()[:8]}"
         checkpoints.save(model, tmp_path / f"ncodec_24khz{end}.safetensors")
         made.append(model)
-    monkeypatch.setattr(cache, "_PRETRAINED", tmp_path)
+    monkeypatch.setattr(cache, "PRETRAINED", tmp_path)
     return made
 
 

@@ -170,6 +170,6 @@ def test_as_huggingface_hub_lays_it_down(
     expected = theirs.try_to_load_from_cache(
         "someone/tiny", "model.safetensors", cache_dir=tmp_path / "there"
     )
-    found = hub.cached("someone/tiny")
+    found = hub.cached("someone/tiny", "model.safetensors")
     assert found is not None
     assert str(found[0]) == expected

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count as count_from
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,38 @@ Rules = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What else is in a checkpoint of a language model, or beside it.
+
+    Attributes:
+        codec: Content and configuration of the codec whose codes it speaks.
+        codec_name: Of that codec, where only its name is told; perhaps the hub's.
+        text: Content and configuration of its text encoder, as transformers has them.
+        tokenizer: Files of the encoder's tokenizer by their names.
+    """
+
+    codec: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    codec_name: str | None = None
+    text: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    tokenizer: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What an export of a language model takes in besides.
+
+    Attributes:
+        codec: Weights and configuration, in the same tool's layout.
+        text: Likewise of the text encoder, if it is kept.
+        tokenizer: Files of its tokenizer.
+    """
+
+    codec: tuple[Mapping[str, Any], Mapping[str, Any]]
+    text: tuple[Mapping[str, Any], Mapping[str, Any]] | None
+    tokenizer: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Found:
     """What a checkpoint turned out to be.
 
@@ -27,12 +60,14 @@ class Found:
         family: Name of a `ncodec.models.families.Family`.
         config: The family's configuration; no `sample_rate` if nothing in the file tells it.
         tensors: The weights under ncodec's keys.
+        parts: What else a language model's checkpoint has.
     """
 
     layout: str
     family: str
     config: Mapping[str, Any]
     tensors: Tensors
+    parts: Parts = Parts()
 
 
 @dataclass(frozen=True)
@@ -48,6 +83,8 @@ class Layout:
             family's configuration and the weights under ncodec's keys.
         write: From the configuration and ncodec's weights to the file name, the content of the
             weights' file and the JSON files beside it; None if the layout can only be read.
+        parts: From the content, the configuration beside it and the folder to what else is there.
+        join: Adds codec and text encoder to what `write` gave, where one file has them all.
     """
 
     name: str
@@ -56,6 +93,8 @@ class Layout:
     matches: Callable[[Mapping[str, Any]], bool]
     read: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], Tensors]]
     write: Callable[[Any, Tensors], Written] | None = None
+    parts: Callable[[Mapping[str, Any], Mapping[str, Any], Path], Parts] | None = None
+    join: Callable[[Written, Joined], Written] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +105,13 @@ class Written:
         file: Name of the weights' file; `.safetensors` or a suffix of torch's pickles.
         content: What it holds.
         beside: The JSON files that belong beside it, by their names.
+        copied: Other files that belong beside it, by their names.
     """
 
     file: str
     content: Mapping[str, Any]
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    copied: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 def for_transformers(

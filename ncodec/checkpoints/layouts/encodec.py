@@ -190,6 +190,32 @@ def _write_encodec(config: EncodecConfig, tensors: Tensors) -> Written:
     )
 
 
+def _write_audiocraft(config: EncodecConfig, tensors: Tensors) -> Written:
+    """AudioCraft's names are the package's; what they do not tell stands in the settings."""
+    settings = {
+        "sample_rate": config.sample_rate,
+        "channels": config.channels,
+        "compression_model": "encodec",
+        "encodec": {"causal": config.causal, "renormalize": config.normalize},
+        "seanet": {
+            "ratios": list(config.ratios),
+            "n_filters": config.filters,
+            "dimension": config.latent_dim,
+            "pad_mode": config.pad_mode,
+            "true_skip": not config.conv_shortcut,
+            "lstm": config.lstm_layers,
+        },
+        "rvq": {"n_q": config.codebooks, "bins": config.bins},
+    }
+    content = {
+        "best_state": _write_encodec(config, tensors).content,
+        "xp.cfg": yaml.safe_dump(settings, sort_keys=False),
+        "version": "1.3.0",
+        "exported": True,
+    }
+    return Written("compression_state_dict.bin", content)
+
+
 def _write_hf(config: EncodecConfig, tensors: Tensors) -> Written:
     state = rename(
         _normed(config, _buffers(to_package(config, tensors)), old_spelling=False), _PACKAGE_TO_HF
@@ -261,6 +287,7 @@ AUDIOCRAFT = Layout(
     family="encodec",
     matches=_is_audiocraft,
     read=_read_audiocraft,
+    write=_write_audiocraft,
 )
 HF_ENCODEC = Layout(
     name="hf",
