@@ -49,7 +49,9 @@ def random_model(name: str) -> CompressionModel:
     """Return a model with random weights, brought to where frames have different codes."""
     entry = REGISTRY[RANDOM[name]]
     torch.manual_seed(0)
-    model: CompressionModel = find_family(entry.family).model_class(entry.config, name=name)
+    family = find_family(entry.family)
+    config = family.config.from_dict(dict(entry.config))
+    model: CompressionModel = family.model_class(config, name=name)
     model = model.eval().requires_grad_(False)
     for key, parameter in model.named_parameters():
         if key.endswith("bias"):

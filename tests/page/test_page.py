@@ -21,7 +21,7 @@ from ncodec.config import DacConfig
 from ncodec.errors import ArgumentError, BadFileError, ModelMismatchError
 from ncodec.models.dac import DacModel
 from ncodec.models.spectral import SpectralCodec
-from ncodec.page import PageFile, make_page
+from ncodec.page import PageFile, _in_base85, make_page
 from ncodec_cli.commands import cli
 from ncodec_formats import EcdcReader
 from ncodec_formats.selftest import GROUPS
@@ -84,8 +84,17 @@ def test_the_page_is_one_file_that_names_nothing_outside(page: Path) -> None:
     assert "https:" not in before_data
     assert "http:" not in before_data
     assert "connect-src 'none'" in before_data
-    assert text.count("</script>") == 4  # about, the file, the weights, the program
+    assert text.count("</script>") == 5  # about, the file, tables, weights, the program
     assert 'data-file="a talk &amp; &lt;more&gt;.ecdc"' in text
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 4099])
+def test_letters_are_ascii85_of_other_digits(size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    text = _in_base85(data)
+    assert "<" not in text
+    shifted = "".join(chr(ord(letter) - 2) for letter in text.replace("x", "<"))
+    assert base64.a85decode(shifted) == data
 
 
 def test_a_page_is_not_overwritten_and_its_file_must_be_one(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 /** The page: files dropped, chosen, brought along or recorded, each in a player of its own. */
-import { codingsWith, decode, Recorder, SpectralModel, survey, Tables } from "../index.js";
+import { codingsWith, decode, type DecodeOptions, Recorder, SpectralModel, survey, Tables } from "../index.js";
 import { definePlayer, Player, useModel } from "../player/player.js";
 import { clock, count, el, rounded } from "../player/dom.js";
 import type { About } from "../model/weights.js";
 import { Microphone } from "../player/microphone.js";
-import { fromBase64, unpackWeights } from "../player/weights.js";
+import { fromBase64, unpack, unpackWeights } from "../player/weights.js";
 
 const at = (id: string): HTMLElement => document.getElementById(id)!;
 
@@ -133,10 +133,18 @@ button.addEventListener("click", async () => {
   if (!stop) level.value = 0;
 });
 
+/** The page's tables, once `load` has unpacked them. */
+let known: Tables[] = [];
+
 /** What scripts may use: the codec itself, without a worker. */
 Object.assign(window, {
   ncodec: {
-    about, codec, codingsWith, decode, Player, Recorder, survey, Tables,
-    load: async () => SpectralModel.load(await unpackWeights(packed), about),
+    about, codec, codingsWith, Player, Recorder, survey, Tables,
+    load: async () => {
+      known = (await Promise.all(tables.map(unpack))).map((one) => new Tables(one));
+      return SpectralModel.load(await unpackWeights(packed), about);
+    },
+    decode: (data: Uint8Array, model: SpectralModel, options: DecodeOptions = {}) =>
+      decode(data, model, { tables: known, ...options }),
   },
 });

@@ -9,6 +9,8 @@ const WORDS: Record<string, string> = {
   header: "header replaced by its copy", gone: "frames lost before a repair",
 };
 
+const KINDS = ["packed", "predicted"];
+
 function table(caption: string, rows: [string, string][]): HTMLElement {
   const body = rows.map(([name, value]) =>
     el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value)));
@@ -17,14 +19,14 @@ function table(caption: string, rows: [string, string][]): HTMLElement {
 }
 
 function headerRows(link: LinkSummary): [string, string][] {
-  const kinds = [...new Set(link.kinds)].join(", ");
+  const kinds = [...new Set(link.kinds)].map((kind) => KINDS[kind] ?? `of kind ${kind}`).join(", ");
   return [
     ["Model", `${link.model} (${link.modelHash.slice(0, 12)})`],
     ["Length", `${clock(link.seconds)} (${rounded(link.seconds)} s)`],
     ["Source", `${link.sourceRate} Hz, ${count(link.sourceChannels, "channel")}`],
     ["Codes", `${count(link.codebookSizes.length, "codebook")} of ${link.codebookSizes[0]}, ` +
       `${rounded(link.sampleRate / link.hop)} frames a second, ${rounded(link.kbps)} kbps`],
-    ["Packets", `${count(link.packetFrames, "frame")} each, payload kind ${kinds}`],
+    ["Packets", `${count(link.packetFrames, "frame")} each, codes ${kinds}`],
     ...(link.streams > 1 ? [["Streams", String(link.streams)] as [string, string]] : []),
     ...(link.gainDb ? [["Gain", `${rounded(link.gainDb)} dB`] as [string, string]] : []),
     ...(link.peeled ? [["Peeled", "upper codebooks have been dropped"] as [string, string]] : []),
@@ -60,7 +62,7 @@ function packets(stretches: readonly Stretch[], strip: HTMLCanvasElement): HTMLE
   const partly = stretches.filter(({ good, layers }) => good < layers).length;
   const whole = stretches.length - lost - partly;
   const key = [["--accent", `${whole} whole`], ["--part", `${partly} with layers lost`],
-    ["--bad", `${lost} stretches lost`]] as const;
+    ["--bad", `${count(lost, "stretch", "stretches")} lost`]] as const;
   const words = key.map(([, text]) => text).join(", ");
   strip.setAttribute("role", "img");
   strip.setAttribute("aria-label", `Packets over time: ${words}`);

@@ -30,8 +30,8 @@ export function spoken(seconds: number): string {
   return minutes ? `${count(minutes, "minute")} ${rest}` : rest;
 }
 
-export function count(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? "" : "s"}`;
+export function count(n: number, what: string, many = `${what}s`): string {
+  return `${n} ${n === 1 ? what : many}`;
 }
 
 export function size(bytes: number): string {

@@ -11,9 +11,32 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-/** Bytes of what is gzip in base64. */
+/**
+ * Four bytes, as a big-endian number, are five digits of base 85, "#" to "w" with "x" for "<";
+ * of the last one to three bytes there are as many digits and one more.
+ */
+export function fromBase85(text: string): Uint8Array<ArrayBuffer> {
+  const groups = Math.ceil(text.length / 5);
+  const missing = 5 * groups - text.length;
+  const out = new Uint8Array(4 * groups);
+  const padded = text + "w".repeat(missing);
+  for (let i = 0, at = 0; i < out.length; i += 4) {
+    let word = 0;
+    for (let digit = 0; digit < 5; digit++) {
+      const code = padded.charCodeAt(at++);
+      word = 85 * word + (code === 120 ? 60 : code) - 35;
+    }
+    out[i] = word >>> 24;
+    out[i + 1] = word >>> 16;
+    out[i + 2] = word >>> 8;
+    out[i + 3] = word;
+  }
+  return out.subarray(0, out.length - missing);
+}
+
+/** Bytes of what is gzip in base 85. */
 export async function unpack(text: string): Promise<Uint8Array> {
-  const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([fromBase85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
