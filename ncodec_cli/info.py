@@ -107,6 +107,9 @@ def _rows(link: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "model" in link:
         yield "Model", _model(link)
     yield "Codes", _codes(link)
+    if "bandwidth_kbps" in link:
+        before = " and before prediction" if link.get("predicted") else ""
+        yield "Bitrate", f"{link['bandwidth_kbps']:g} kbps without the container{before}"
     if link.get("predicted"):
         yield "Predicted", f"{counted(link['predicted'], 'codebook')}, by tables {link['tables']}"
     if "packets" in link:
@@ -133,9 +136,6 @@ def _codes(link: dict[str, Any]) -> str:
         text += f", {link['streams']} streams"
     if "hop" in link:
         text += f", {link['sample_rate'] / link['hop']:g} frames/s"
-    if "bandwidth_kbps" in link:
-        before = " before prediction" if link.get("predicted") else ""
-        text += f", {link['bandwidth_kbps']:g} kbps without the container{before}"
     if link.get("language_model"):
         text += ", entropy coded with a language model"
     return text + (", peeled" if link.get("peeled") else "")

@@ -94,7 +94,7 @@ def describe(clips: Sequence[Clip]) -> str:
     minutes = dict.fromkeys(sorted({clip.kind for clip in clips}), 0.0)
     for clip in clips:
         minutes[clip.kind] += clip.seconds / 60
-    text = f"{len(clips)} recordings, {sum(minutes.values()):.1f} min"
+    text = f"{counted(len(clips), 'recording')}, {sum(minutes.values()):.1f} min"
     if set(minutes) == {""}:
         return text
     kinds = ", ".join(f"{kind or 'of no kind'} {length:.1f}" for kind, length in minutes.items())

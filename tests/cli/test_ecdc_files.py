@@ -44,12 +44,14 @@ def test_info_tells_what_went_in(ncodec, talk):
         "35280 samples, 11025 Hz, 2 channels",
         "Model      toy (",
         "), 8 kHz: nothing above 4 kHz",
-        "4 codebooks of 5 bits, 2 streams, 200 frames/s, 8 kbps without the container",
+        "4 codebooks of 5 bits, 2 streams, 200 frames/s\n",
+        "Bitrate    8 kbps without the container\n",
         "4 of up to 200 frames, indexed",
         "title=noise",
         "artist=dice",
     ):
         assert text in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
 
 
 def test_info_json_is_a_line_for_each_file(ncodec, talk):

@@ -446,7 +446,7 @@ def test_other_samples_are_refused(toys, samples):
         {"channels": 0},
         {"codebooks": 1.5},
         {"codebooks": True},
-        {"bandwidth": "6"},
+        {"bandwidth": "six"},
         {"bandwidth": float("nan")},
         {"packet_frames": 0},
         {"packet_frames": 2.5},
