@@ -81,6 +81,10 @@ def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
 @contextmanager
 def opened(path: Path, framework: str) -> Generator[tuple[ModelInfo, Any]]:
     """Open a model file; give its description and the reader of its tensors ("pt", "numpy")."""
+    if is_export(path):
+        raise CheckpointError(
+            f"{path}: exported graphs; this takes the model that they were made of"
+        )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model file")
     try:

@@ -22,6 +22,7 @@ from ncodec.checkpoints.loading import ModelLike, find_model
 from ncodec.checkpoints.tables import tables_by_hash, tables_for
 from ncodec.codec.layout import check_model
 from ncodec.errors import ArgumentError, BadFileError, naming
+from ncodec.export import OnnxCodec
 from ncodec.models.base import CompressionModel
 from ncodec.models.spectral import SpectralCodec
 from ncodec_formats import Header, sniff
@@ -133,6 +134,10 @@ def _weights(model: CompressionModel) -> bytes:
 
 def _supported(model: CompressionModel) -> dict[str, Any]:
     """Return the configuration of a model that the page's kernels can compute."""
+    if isinstance(model, OnnxCodec):
+        raise ArgumentError(
+            f"{model.folder}: exported graphs; the page takes the model that they were made of"
+        )
     if not isinstance(model, SpectralCodec):
         raise ArgumentError(
             f"model {model.name}: the page has kernels for the family of ncodec_24khz only"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ncodec
+from ncodec import checkpoints
 from ncodec.config import DacConfig
 from ncodec.errors import ArgumentError, CheckpointError, DeviceError, OutputExistsError
 from ncodec.export import OnnxCodec, export_graphs, read_description
@@ -28,6 +29,7 @@ from ncodec.export.tracing import encoder_of, phase_of, to_onnx
 from ncodec.models.base import CompressionModel
 from ncodec.models.dac import DacModel
 from ncodec.models.spectral import SpectralCodec
+from ncodec.page import make_page
 from ncodec.quantize import Codebook
 from tests.models.test_wrong_calls import FAMILIES
 
@@ -215,6 +217,10 @@ def test_what_graphs_cannot_do_is_said(pairs, embedded):
         export_graphs(codec, codec.folder.parent / "again")
     with pytest.raises(DeviceError, match="on the CPU"):
         codec.to("meta")
+    with pytest.raises(CheckpointError, match="model that they were made of"):
+        checkpoints.export_model(codec.folder, codec.folder.parent / "again")
+    with pytest.raises(ArgumentError, match="model that they were made of"):
+        make_page(model=codec)
 
 
 # What must not be exported, and what is no export
