@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec.errors import NcodecError
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec_cli import common
 from ncodec_cli.checks import check_model, check_source, refuse_coded
 from ncodec_cli.keys import told
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ncodec.net.bad_line import Conditions
     from ncodec.net.call import CallStats
     from ncodec.net.session import CallSession
-    from ncodec.net.udp import Udp
+    from ncodec.net.transport import Transport
 
 HELP_KEYS = "keys: m mute, q quit"
 
@@ -39,6 +40,12 @@ HELP_KEYS = "keys: m mute, q quit"
 @click.command()
 @click.argument("address", metavar="[HOST:PORT]", required=False)
 @click.option("--listen", metavar="PORT", help="Wait for a call: PORT, or HOST:PORT of this end.")
+@click.option("--offer", is_flag=True,
+              help="Call over WebRTC: write an offer, then read the answer.")  # fmt: skip
+@click.option("--answer", is_flag=True,
+              help="Read an offer from standard input, and write the answer to it.")  # fmt: skip
+@click.option("--stun", metavar="stun:HOST:PORT", multiple=True,
+              help="Server that says how this machine is called outside, for WebRTC.")  # fmt: skip
 @click.option("--input", "source_file", type=common.PATH, metavar="FILE",
               help="Say what is in an audio file, instead of the microphone.")  # fmt: skip
 @click.option("-o", "--output", "sink_file", type=common.PATH, metavar="FILE",
@@ -78,8 +85,9 @@ def call(address: str | None, **options: Any) -> None:
     HOST:PORT is called over UDP; --listen waits there for a call. Both sides need the same model.
     Sound comes from the microphone and goes to the speaker (use headphones), or from and to files,
     so that it can be tried without a sound card. A call with a file for input ends when both sides
-    have said all; any call by q, Ctrl-C or --duration. What is sent can be heard by all whom it
-    passes: UDP is not encrypted.
+    have said all; any call by q, Ctrl-C or --duration. UDP is not encrypted: whom it passes can
+    hear it. --offer and --answer call over a WebRTC data channel, which is; it needs the package
+    aiortc (pip install 'ncodec[call]', Python 3.11). Bring each line that they write to the other.
 
     The line that is shown: time, packets lost, too late, recovered from copies and concealed (in
     percent), milliseconds held against jitter, kbps of codes and with headers, copies, and delay
@@ -89,6 +97,7 @@ def call(address: str | None, **options: Any) -> None:
     Examples:
       ncodec call --listen 4000
       ncodec call example.org:4000 --packet-ms 14 --record both.ecdc
+      ncodec call --offer
       ncodec call localhost:4000 --input a.wav -o heard.wav --loss 10 --jitter 20
     """
     _check(address, options)
@@ -100,20 +109,28 @@ def call(address: str | None, **options: Any) -> None:
         if options["record"] is not None:
             recording = open_recording(options["record"], options["force"])
             session.record_to(stack.enter_context(recording))
-        failed = _run(session, transport, console, address, options)
+        failed = _run(session, transport, console, options)
     if failed is not None:  # what was heard until then is kept
         raise failed
 
 
 def _check(address: str | None, options: dict[str, Any]) -> None:
     """Look at options and files before anything is opened or loaded."""
-    if (address is None) == (options["listen"] is None):
-        raise click.UsageError("give HOST:PORT to call, or --listen PORT to wait: one of them")
+    ways = address, options["listen"], options["offer"] or None, options["answer"] or None
+    if sum(way is not None for way in ways) != 1:
+        raise click.UsageError(
+            "give HOST:PORT to call, or --listen PORT to wait, or --offer, or --answer: one of them"
+        )
+    by_hand = options["offer"] or options["answer"]
+    if options["stun"] and not by_hand:
+        raise click.UsageError("--stun goes with --offer and --answer")
+    if by_hand and "-" in (options["source_file"], options["sink_file"], options["record"]):
+        raise click.UsageError("with --offer and --answer, pipes carry these: name a file")
     from ncodec.net.udp import parse_address
 
     if address is not None:
         parse_address(address)
-    else:
+    elif options["listen"] is not None:
         parse_address(options["listen"], host="")
     if options["source_file"] is not None:
         check_source(options["source_file"], refuse_coded)
@@ -128,7 +145,11 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
     check_model(options)
 
 
-def _transport(address: str | None, options: dict[str, Any]) -> Udp:
+def _transport(address: str | None, options: dict[str, Any]) -> Transport:
+    if options["offer"] or options["answer"]:
+        from ncodec.net.channel import Channel
+
+        return Channel(options["stun"], conditions=_conditions(options))
     from ncodec.net.udp import Udp, parse_address
 
     if address is not None:
@@ -150,7 +171,7 @@ def _conditions(options: dict[str, Any]) -> Conditions | None:
     )
 
 
-def _session(transport: Udp, options: dict[str, Any], stack: ExitStack) -> CallSession:
+def _session(transport: Transport, options: dict[str, Any], stack: ExitStack) -> CallSession:
     """Ask devices and open files first, since a model takes longer to load."""
     from ncodec.live.devices import parse_latency, ready_device
 
@@ -199,9 +220,8 @@ def _finishing(writer: AudioWriter) -> Generator[None]:
 
 def _run(
     session: CallSession,
-    transport: Udp,
+    transport: Transport,
     console: Console,
-    address: str | None,
     options: dict[str, Any],
 ) -> NcodecError | None:
     """Talk until it is over; return what broke a call that had begun."""
@@ -210,8 +230,8 @@ def _run(
     def each() -> bool:
         nonlocal greeted
         if not session.call.connected:
-            console.line.show("waiting" if options["listen"] else f"calling {transport.peer}")
-            session.check_answer(transport.peer or "")
+            console.line.show("waiting" if transport.hint is None else transport.hello)
+            session.check_answer()
             return console.keys.read() != "q"
         if not greeted:
             greeted = True
@@ -221,10 +241,11 @@ def _run(
         over = session.over or (duration is not None and stats.seconds >= duration)
         return not over and _react(session, console)
 
-    hello = f"listening on port {transport.port}" if options["listen"] else f"calling {address}"
     transport.start()
     try:
-        console.run(session, hello, each)
+        if options["offer"] or options["answer"]:
+            _describe_each_other(transport, console, offers=options["offer"])
+        console.run(session, transport.hello, each)
     except NcodecError as error:
         if not session.call.connected:
             raise
@@ -233,6 +254,31 @@ def _run(
         if session.call.connected:
             _summarize(session.stats(), as_json=options["as_json"], line=console.line)
     return None
+
+
+def _describe_each_other(transport: Transport, console: Console, *, offers: bool) -> None:
+    """Write this side's description, and read the other's: lines of JSON that people carry."""
+    from ncodec.net.channel import Channel
+
+    assert isinstance(transport, Channel)
+    if offers:
+        click.echo(transport.offer())
+        transport.accept(_line_of("answer", console))
+    else:
+        click.echo(transport.answer(_line_of("offer", console)))
+
+
+def _line_of(kind: str, console: Console) -> str:
+    """Read a description from standard input.
+
+    Raises:
+        ArgumentError: it ends before.
+    """
+    console.line.say(f"waiting for the {kind}: one line on standard input")
+    text = sys.stdin.readline()
+    if not text:
+        raise ArgumentError(f"standard input ended before the {kind} of the other side")
+    return text
 
 
 def _react(session: CallSession, console: Console) -> bool:

@@ -72,7 +72,7 @@ class CallSession(Running):
         streams: list[Stream] = [self._files, *self._devices(ends, latency.device)]
         super().__init__(self._work, streams)
         self._both: BothSides | None = None
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._over_at: float | None = None
         transport.receive = self._received
 
@@ -116,17 +116,16 @@ class CallSession(Running):
             self._over_at = now + call.stats().buffer + self.engine.filled + TAIL_SECONDS
         return self._over_at is not None and now >= self._over_at
 
-    def check_answer(self, who: str) -> None:
-        """Raise if nobody has answered for too long.
+    def check_answer(self) -> None:
+        """Raise if nobody has answered for too long, counted from the first time this is asked.
 
         Raises:
             NcodecError: nobody has.
         """
-        if not self.call.connected and time.monotonic() - self._began > ANSWER_SECONDS:
-            raise NcodecError(
-                f"{who}: no answer in {ANSWER_SECONDS:g} s "
-                "(does `ncodec call --listen PORT` run there?)"
-            )
+        hint, now = self._transport.hint, time.monotonic()
+        self._began = now if self._began is None else self._began
+        if hint is not None and not self.call.connected and now - self._began > ANSWER_SECONDS:
+            raise NcodecError(f"{self._transport.peer}: no answer in {ANSWER_SECONDS:g} s ({hint})")
 
     def check(self) -> None:
         """Raise what went wrong in the threads, if anything did."""

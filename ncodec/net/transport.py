@@ -23,6 +23,13 @@ class Transport:
     for `check` to raise where the user is.
     """
 
+    LINGERS = False
+    """Whether what was sent last needs some time."""
+    hello = "connecting"
+    """What this object does before anybody answers."""
+    hint: str | None = None
+    """What may be wrong if nobody does; None where that may take any time."""
+
     def __init__(self, conditions: Conditions | None = None) -> None:
         """Prepare; `start` begins."""
         self.receive: Receive = lambda _data, _arrival: None
@@ -38,6 +45,11 @@ class Transport:
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()
+
+    @property
+    def peer(self) -> str | None:
+        """Who is at the other end; None while nobody is."""
+        raise NotImplementedError
 
     def send(self, data: bytes) -> None:
         """Send a datagram, or lose it; never waits. From any thread."""
@@ -103,7 +115,7 @@ class Transport:
                 raise
 
     async def _closing(self) -> None:
-        if self._lines is not None:
+        if self.LINGERS or self._lines is not None:
             await asyncio.sleep(LINGER)  # the last words are still on the line
         try:
             await self._shutting()

@@ -60,6 +60,8 @@ class Udp(Transport):
         """
         super().__init__(conditions)
         self._listens = listen
+        if not listen:
+            self.hint = "does `ncodec call --listen PORT` run there?"
         self._peer: Any = None
         self._heard_at = 0.0
         self.refused = False
@@ -70,6 +72,7 @@ class Udp(Transport):
             where = f"{address[0] or 'any address'}, port {address[1]}"
             raise ArgumentError(f"{where}: {error.strerror or error}") from error
         self._socket.setblocking(False)
+        self.hello = f"listening on port {self.port}" if listen else f"calling {self.peer}"
         if _STAMPS is not None:
             with suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, _STAMPS, 1)
