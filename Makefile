@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt --group test -e '.[train,metrics,datasets,export]'
+	$(PIP) install -c constraints.txt --group test -e '.[train,metrics,datasets,export,call]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/.test

@@ -195,6 +195,7 @@ def _session(transport: Transport, options: dict[str, Any], stack: ExitStack) ->
         bandwidth=options["bw"],
         packet_frames=max(1, round(options["packet_ms"] * model.sample_rate / model.hop / 1000)),
         redundancy=options["redundancy"],
+        headers=transport.headers,
     )
     if sink is None:
         file = stack.enter_context(common.open_output(of_files[1], force=options["force"]))

@@ -16,7 +16,7 @@ from ncodec.models.base import CompressionModel
 from ncodec.net.adapt import RateControl, Report
 from ncodec.net.control import Bye, Hello, Told, get_message, is_control, put_message
 from ncodec.net.listener import Listener
-from ncodec.net.talker import Talker
+from ncodec.net.talker import HEADERS, Talker
 from ncodec_formats import Header
 from ncodec_formats.rtp import MAX_FRAMES, Rtp
 
@@ -40,7 +40,7 @@ class CallStats:
         concealed: of which nothing was there at the time; some were mended after.
         buffer: seconds held against jitter.
         target: seconds that should be.
-        kbps: of the codes, with copies, and with all headers of UDP.
+        kbps: of the codes, with copies, and with all headers.
         codebooks: that are sent now.
         copies: of each packet that are sent now.
         mouth_to_ear: seconds, devices not counted; None while the way there and back is not known.
@@ -78,6 +78,7 @@ class Call:
         bandwidth: float | None = None,
         packet_frames: int = 1,
         redundancy: tuple[int, int] | None = None,
+        headers: int = HEADERS,
         dice: random.Random | None = None,
     ) -> None:
         """Prepare.
@@ -89,6 +90,7 @@ class Call:
             bandwidth: of the codes.
             packet_frames: frames a packet, 1 to 8.
             redundancy: layers and number of copies; None to adapt.
+            headers: bytes that the way adds to a payload, to be told with the bitrates.
             dice: for numbers that begin at random.
 
         Raises:
@@ -98,7 +100,7 @@ class Call:
             model, codebooks=codebooks, bandwidth=bandwidth, packet_frames=packet_frames, dice=dice
         )
         self.listener: Listener | None = None
-        self.model, self._send = model, send
+        self.model, self._send, self._headers = model, send, headers
         self._control = RateControl(self.talker.codebooks, redundancy)
         self._hello = Hello.of(self.talker.header)
         self._inbox = deque[tuple[bytes, float]](maxlen=INBOX)
@@ -195,7 +197,7 @@ class Call:
             concealed=listener.concealed / due if listener else 0.0,
             buffer=held,
             target=target,
-            kbps=talker.sent.kbps(),
+            kbps=talker.sent.kbps(self._headers),
             codebooks=talker.codebooks,
             copies=talker.redundancy[1],
             mouth_to_ear=ear,

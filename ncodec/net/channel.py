@@ -31,6 +31,8 @@ class Channel(Transport):
     """
 
     LINGERS = True
+    headers = 20 + 8 + 13 + 8 + 16 + 12 + 16 + 12
+    """IPv4, UDP, a DTLS record with nonce and tag, SCTP and its chunk (RFC 9260), RTP."""
     hint = "is the answer that of this offer, and was it brought within half a minute?"
 
     def __init__(self, stun: Sequence[str] = (), *, conditions: Conditions | None = None) -> None:
@@ -167,12 +169,12 @@ def _read(text: str, kind: str) -> dict[str, str]:
         ArgumentError: it is no description of that kind.
     """
     try:
-        said = json.loads(text) if len(text) <= LONGEST_DESCRIPTION else None
+        said: Any = json.loads(text) if len(text) <= LONGEST_DESCRIPTION else None
     except (ValueError, RecursionError):
         said = None
-    good = isinstance(said, dict) and said.get("type") == kind
-    if not good or not isinstance(said.get("sdp"), str):
+    sdp = said.get("sdp") if isinstance(said, dict) and said.get("type") == kind else None
+    if not isinstance(sdp, str):
         raise ArgumentError(
             f"{text.strip()[:40]!r}: must be the {kind} of a call, one line of JSON"
         )
-    return {"type": kind, "sdp": said["sdp"]}
+    return {"type": kind, "sdp": sdp}

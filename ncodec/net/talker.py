@@ -38,10 +38,10 @@ class Sent:
     copy_bytes: int = 0
     seconds: float = 0.0
 
-    def kbps(self) -> tuple[float, float, float]:
-        """Return the mean bitrates of the codes, with copies, and with the headers of UDP too."""
+    def kbps(self, headers: int = HEADERS) -> tuple[float, float, float]:
+        """Return the mean bitrates of codes, with copies, and with `headers` bytes a packet too."""
         scale = 0.008 / self.seconds if self.seconds else 0.0
-        whole = self.payload_bytes + HEADERS * self.packets
+        whole = self.payload_bytes + headers * self.packets
         codes = self.payload_bytes - self.copy_bytes
         return codes * scale, self.payload_bytes * scale, whole * scale
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ncodec.errors import NcodecError
 from ncodec.net.bad_line import BadLine, Conditions
+from ncodec.net.talker import HEADERS
 
 Receive = Callable[[bytes, float], None]
 """Given a datagram and when it arrived, in seconds of `time.monotonic`."""
@@ -25,6 +26,8 @@ class Transport:
 
     LINGERS = False
     """Whether what was sent last needs some time."""
+    headers = HEADERS
+    """Bytes that stand around each payload on the wire."""
     hello = "connecting"
     """What this object does before anybody answers."""
     hint: str | None = None

@@ -14,6 +14,9 @@ from ncodec_cli.main import main
     [
         ("", 2, "give HOST:PORT to call, or --listen PORT to wait"),
         ("a:1 --listen 2", 2, "one of them"),
+        ("--offer --answer", 2, "one of them"),
+        ("a:1 --stun stun:b", 2, "--stun goes with --offer"),
+        ("--answer -o -", 2, "name a file"),
         ("nowhere", 1, "address 'nowhere': must be HOST:PORT"),
         ("--listen 70000", 1, "address '70000': must be PORT or HOST:PORT"),
         ("a:1 --input nothere.wav", 1, "nothere.wav: No such file"),

@@ -1,22 +1,16 @@
 """Real sockets on this machine: addresses, who is listened to, a whole call between files."""
 
-import random
 import socket
 import time
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import soundfile
 
-from ncodec.audio import open_audio, open_writer
 from ncodec.errors import ArgumentError
 from ncodec.net.bad_line import Conditions
-from ncodec.net.call import Call
 from ncodec.net.control import Hello, put_message
-from ncodec.net.session import CallSession, Ends
 from ncodec.net.talker import Talker
 from ncodec.net.udp import Udp, parse_address
+from tests.net.files import talk
 
 
 @pytest.mark.parametrize(
@@ -89,34 +83,9 @@ def test_a_port_that_is_taken_and_a_host_that_is_none_are_told(listening):
 
 def test_two_ends_talk_from_files_to_files(tmp_path, model):
     """Both directions, a simulated line, to the end: each hears as long as the other speaks."""
-    port = free_port()
-    lines = {"listen": None, "call": Conditions(loss=0.05, jitter=0.01, seed=1)}
-    dice = np.random.default_rng(1)
-    parts = []
-    for number, (name, conditions) in enumerate(lines.items()):
-        path = tmp_path / f"{name}.wav"
-        soundfile.write(path, dice.normal(0, 0.1, 12000).astype(np.float32), 24000)
-        listens = name == "listen"
-        transport = Udp(("127.0.0.1", port), listen=listens, conditions=conditions)
-        call = Call(model, transport.send, packet_frames=3, dice=random.Random(number))
-        file = (tmp_path / f"heard_{name}.wav").open("wb")
-        sink = open_writer(file, container="wav", sample_rate=24000, channels=1)
-        source = open_audio(path)
-        session = CallSession(call, transport, Ends(source, sink))
-        parts.append(SimpleNamespace(**locals()))
-    for part in parts:
-        part.transport.start()
-    with parts[0].session, parts[1].session:
-        while not all(part.session.over for part in parts):
-            for part in parts:
-                part.session.check()
-            time.sleep(0.02)
-    for part in parts:
-        part.transport.close()
-        part.sink.finish()
-        part.source.close()
-        part.file.close()
-        heard, _ = soundfile.read(part.file.name)
-        assert len(heard) >= 12000
-        assert np.std(heard) > 0.001
-        assert part.session.stats().garbage == 0
+    place = "127.0.0.1", free_port()
+    conditions = Conditions(loss=0.05, jitter=0.01, seed=1)
+    ends = Udp(place, listen=True), Udp(place, conditions=conditions)
+    for each in ends:
+        each.start()
+    talk(tmp_path, model, *ends)
