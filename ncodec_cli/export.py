@@ -34,7 +34,7 @@ def export(*, model: str, folder: str, dtype: Any, whole: bool, force: bool, qui
     The graphs are run against the model first. DIR then serves as a model itself, wherever a
     command has --model; ncodec.json in it says how other programs run them. Weights that float16
     does not hold exactly are rounded, and DIR is then a model of its own, with its own fingerprint.
-    Needs the packages onnx and onnxruntime: pip install 'ncodec[export]'.
+    Needs the packages onnx and onnxruntime: pip install onnx onnxruntime.
 
     \b
     Examples:

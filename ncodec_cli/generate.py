@@ -114,7 +114,7 @@ class _Temperatures(click.ParamType[float | tuple[float, ...]]):
 def generate(text: str | None, output: str | None, **options: Any) -> None:
     """Generate sound that WORDS describe, or without WORDS what the model likes.
 
-    AudioGen and MusicGen take sentences (pip install 'ncodec[text]'), other models tags of their
+    AudioGen and MusicGen take sentences (pip install transformers), other models tags of their
     vocabulary. Sound is written while it is made, .ecdc from the codes themselves; seed, model and
     WORDS are kept as tags. Each of several is the same as if it were made alone.
 

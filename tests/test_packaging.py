@@ -54,6 +54,16 @@ def test_every_page_is_in_the_sites_menu():
     assert len(set(listed)) == len(listed)
 
 
+def test_hints_install_what_an_index_has():
+    """Extras are for a clone (`'.[export]'`); texts of the program name the packages themselves."""
+    folders = ("ncodec", "ncodec_cli", "formats/ncodec_formats", "docs", "notebooks")
+    pages = [ROOT / "README.md", *(p for f in folders for p in (ROOT / f).rglob("*.*"))]
+    texts = {p: p.read_text() for p in pages if p.suffix in (".py", ".md", ".ipynb", ".js")}
+    assert len(texts) > 300
+    wrong = [p.name for p, text in texts.items() if re.search(r"pip install\W+ncodec\[", text)]
+    assert wrong == []
+
+
 def test_what_is_listed_for_the_packages_is_there():
     targets = PROJECT["tool"]["hatch"]["build"]["targets"]
     made = {"man"}  # of `make man`

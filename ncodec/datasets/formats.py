@@ -311,7 +311,7 @@ def pyarrow_parquet() -> Any:
         return importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise ArgumentError(
-            "Parquet needs pyarrow, which is not installed: pip install 'ncodec[datasets]'"
+            "Parquet needs pyarrow, which is not installed: pip install pyarrow"
         ) from None
 
 

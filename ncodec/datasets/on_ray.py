@@ -167,5 +167,5 @@ def _ray() -> Any:
         return importlib.import_module("ray")
     except ImportError:
         raise ArgumentError(
-            "--engine ray needs Ray, which is not installed: pip install 'ncodec[ray]'"
+            "--engine ray needs Ray, which is not installed: pip install 'ray[data]'"
         ) from None

@@ -1,6 +1,6 @@
 """Codecs as ONNX graphs: writing them, and running them in a model's place.
 
-`OnnxCodec` needs onnxruntime, `export_graphs` onnx too: `pip install 'ncodec[export]'`. Neither is
+`OnnxCodec` needs onnxruntime, `export_graphs` onnx too. Neither is
 imported before it is used.
 """
 

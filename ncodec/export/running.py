@@ -116,9 +116,7 @@ class Graphs:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ArgumentError(
-                "onnxruntime is not installed: pip install 'ncodec[export]'"
-            ) from error
+            raise ArgumentError("onnxruntime is not installed: pip install onnxruntime") from error
         self._runtime: Any = onnxruntime
 
     def run(self, name: str, inputs: list[Tensor]) -> list[Tensor]:

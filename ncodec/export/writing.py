@@ -153,7 +153,7 @@ def check_packages() -> None:
             import_module(package)
         except ImportError as error:
             raise ArgumentError(
-                f"{package} is not installed: pip install 'ncodec[export]'"
+                f"{package} is not installed: pip install onnx onnxruntime"
             ) from error
 
 

@@ -54,7 +54,7 @@ def check_extra() -> None:
         MissingExtraError: transformers is not installed.
     """
     if importlib.util.find_spec("transformers") is None:
-        raise MissingExtraError("descriptions need transformers: pip install 'ncodec[text]'")
+        raise MissingExtraError("descriptions need transformers: pip install transformers")
 
 
 class TextEncoder:

@@ -106,4 +106,4 @@ def test_without_ray_it_says_what_to_install(ncodec, talks, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     done = ncodec("tokenize", "in", "out", *FORM, "--engine", "ray")
     assert done.status == 1
-    assert "pip install 'ncodec[ray]'" in done.err
+    assert "pip install 'ray[data]'" in done.err
