@@ -1,6 +1,6 @@
 """Predicted codes against packed ones: bytes, whole files, speed, and sound at equal bitrates.
 
-    python benchmarks/prediction.py CORPUS [--only layers,files,speed,rates] [--clips 16]
+    python benchmarks/prediction.py CORPUS [--only layers,files,speed,rates,effort] [--clips 16]
 
 CORPUS holds the recordings that `benchmarks/heldout.csv` names. Prints the tables that
 docs/performance.md and docs/benchmarks.md have. Times are processor time of one thread, in turns,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from speed import alternate
 import ncodec
 from ncodec import metrics
 from ncodec.audio import Resampler, read_audio
+from ncodec.codec.options import EFFORTS
 from ncodec_formats.bitrate import bits_of
 from ncodec_formats.packet_runs import Run
 from ncodec_formats.raw_links import raw_links
@@ -38,7 +40,7 @@ Audio = NDArray[np.float32]
 
 def main() -> None:
     parts: dict[str, Callable[[dict[str, list[Audio]]], Iterator[str]]] = {
-        "layers": layers, "files": files, "speed": speed, "rates": rates,
+        "layers": layers, "files": files, "speed": speed, "rates": rates, "effort": effort,
     }  # fmt: skip
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -79,8 +81,8 @@ def layers(heard: dict[str, list[Audio]]) -> Iterator[str]:
     """Bytes of all layers, and with the bytes that say how long each is, as part of packed bits."""
     yield row("kbps of codes", (*KINDS, "all"))
     yield row("---", ["---"] * 4)
-    counted = {kind: sum(map(_layer_bytes, sounds)) for kind, sounds in heard.items()}
-    counted["all"] = sum(counted.values())
+    counted = {kind: _total(map(_layer_bytes, sounds)) for kind, sounds in heard.items()}
+    counted["all"] = _total(counted.values())
     for kbps, books in ASKED.items():
         cells = list[str]()
         for found in counted.values():
@@ -92,6 +94,10 @@ def layers(heard: dict[str, list[Audio]]) -> Iterator[str]:
     yield row("---", ["---"] * 16)
     for kind, found in counted.items():
         yield row(kind, (f"{10 * coded / packed:.2f}" for coded, _, packed in found.T))
+
+
+def _total(found: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.sum(list(found), axis=0)
 
 
 def _layer_bytes(sound: Audio) -> NDArray[np.int64]:
@@ -159,13 +165,33 @@ def rates(heard: dict[str, list[Audio]]) -> Iterator[str]:
         for entropy, called in (("none", "packed"), ("auto", "predicted")):
             cells = list[str]()
             for kind, sounds in heard.items():
-                results = [_heard(kind, sound, kbps, entropy) for sound in sounds]
+                results = [
+                    _sound(kind, sound, written(sound, file_rate=kbps, entropy=entropy))
+                    for sound in sounds
+                ]
                 cells.append("{:.2f}, {:.3f}".format(*np.mean(results, axis=0)))
             yield row(f"{kbps} {called}", cells)
 
 
-def _heard(kind: str, sound: Audio, kbps: float, entropy: str) -> tuple[float, float]:
-    data = written(sound, file_rate=kbps, entropy=entropy)
+def effort(heard: dict[str, list[Audio]]) -> Iterator[str]:
+    """Levels of `--effort`: kbps and PESQ-wb of files, and how fast they are coded."""
+    yield row("level", ("--bw 3: kbps, PESQ", "--bw 6", "--bw 12", "coded at 6 kbps"))
+    yield row("---", ["---"] * 4)
+    for level in EFFORTS:
+        cells, took = list[str](), 0.0
+        for kbps in (3, 6, 12):
+            start = time.process_time()
+            files = [written(sound, bandwidth=kbps, effort=level) for sound in heard["speech"]]
+            took = time.process_time() - start if kbps == 6 else took
+            pairs = zip(heard["speech"], files, strict=True)
+            found = [_sound("speech", *pair) for pair in pairs]
+            cells.append("{:.2f}, {:.3f}".format(*np.mean(found, axis=0)))
+        seconds = sum(map(len, heard["speech"])) / RATE
+        yield row(level, (*cells, f"{seconds / took:.0f} times real time"))
+
+
+def _sound(kind: str, sound: Audio, data: bytes) -> tuple[float, float]:
+    """Return a file's real kbps, and how it sounds."""
     back, _ = ncodec.read(io.BytesIO(data))
     measure = metrics.pesq_wb if kind == "speech" else metrics.visqol_audio
     return len(data) * 8 * RATE / 1e3 / len(sound), measure(sound, back, RATE)

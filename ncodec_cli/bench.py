@@ -86,7 +86,7 @@ def bench() -> None:
     "--against",
     type=Names(),
     metavar="NAME,...",
-    help="opus, mp3, aac, codec2, speex, and models by name (NAME@8: with --beam 8). "
+    help="opus, mp3, aac, codec2, speex, and models by name (NAME@best: with --effort best). "
     "[default: all on this machine]",
 )
 @click.option(

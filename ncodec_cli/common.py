@@ -117,16 +117,24 @@ codebooks_option = _codebooks_option("Number of codebooks, instead of --bw.")
 kept_bw_option = _bitrate_option("Use only as many of the file's codebooks as fit in this bitrate.")
 kept_codebooks_option = _codebooks_option("Use only so many of the file's codebooks.")
 
-beam_option = click.option(
-    "--beam",
-    type=Between(1, 32),
-    metavar="WIDTH",
-    help="How widely to search for codes: 1 is fastest, 8 sounds best. [default: the model's]",
+_effort_option = click.option(
+    "--effort",
+    type=click.Choice(["fast", "good", "better", "best"]),
+    help="How well to search for codes: slower levels sound better at the same bitrate. "
+    "[default: fast]",
 )
+_beam_option = click.option("--beam", type=Between(1, 32), hidden=True)  # before there was --effort
+
+
+def effort_options(command: F) -> F:
+    """Add --effort."""
+    return _effort_option(_beam_option(command))
 
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
-    """Load the model that --model, --device, --precision and --beam ask for, to code with."""
+    """Load the model that --model, --device, --precision and --effort ask for, to code with."""
+    if options["beam"] is not None and options["effort"] is not None:
+        raise click.UsageError("--beam and --effort: only one of them can be given")
     if not options["quiet"]:
         line.show(f"loading {options['model'] or default or 'the model'}")
     try:
@@ -137,7 +145,11 @@ def coding_model(options: dict[str, Any], default: str | None = None) -> Compres
         model = find_model(options["model"], default, device, precision)
     finally:
         line.clear()
-    if options["beam"] is not None:
+    if options["effort"] is not None:
+        from ncodec.codec.options import EFFORTS
+
+        model.set_beam(EFFORTS[options["effort"]][0])
+    elif options["beam"] is not None:
         model.set_beam(options["beam"])
     return model
 

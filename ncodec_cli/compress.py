@@ -13,11 +13,11 @@ from ncodec_cli.batch import Batch
 from ncodec_cli.checks import check_model, refuse_coded
 from ncodec_cli.common import (
     batch_options,
-    beam_option,
     bw_option,
     codebooks_option,
     coding_model,
     device_option,
+    effort_options,
     file_rate_option,
     file_size,
     model_option,
@@ -53,7 +53,7 @@ _DEFAULTS = {"encodec": "encodec_24khz", "dac": "dac_44khz"}
 @codebooks_option
 @file_rate_option
 @model_option
-@beam_option
+@effort_options
 @click.option("--mono", is_flag=True, help="Mix the channels down to one.")
 @raw_options
 @click.option(
@@ -184,6 +184,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "codebooks": options["codebooks"],
         "file_rate": _file_rate(options),
         "entropy": options["entropy"],
+        "effort": options["effort"],
         "mono": options["mono"],
         "raw": _raw_format(options),
         "tags": options["tags"],

@@ -103,6 +103,7 @@ def write(
     channels_first: bool | None = None,
     packet_frames: int | None = None,
     entropy: str = "auto",
+    effort: str | None = None,
     gain_db: float = 0.0,
     lift: bool = True,
     device: str = "cpu",
@@ -133,6 +134,7 @@ def write(
         channels_first: whether `audio` is `[C, T]` and not `[T, C]`.
         packet_frames: frames of codes a packet; about a second by default.
         entropy: "auto" predicts codes where that makes the file smaller; "none" packs them.
+        effort: how well to search for codes: "fast", "good", "better" or "best".
         gain_db: to be applied when decoding.
         lift: code quiet sound louder, and let the file's gain give it its level back.
         device: where a model that is loaded runs: "cpu", "cuda", "mps" or "auto".
@@ -153,6 +155,7 @@ def write(
         file_rate=file_rate,
         packet_frames=packet_frames,
         entropy=entropy,
+        effort=effort,
         tags=tags,
         gain_db=gain_db,
         lift=lift,

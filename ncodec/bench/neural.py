@@ -7,31 +7,26 @@ from pathlib import Path
 
 from ncodec.bench.codecs import Coded, Samples
 from ncodec.checkpoints import DEFAULT_MODEL, load, stored_names
+from ncodec.codec.options import EFFORTS
 from ncodec.models.base import CompressionModel
 
 
 @functools.lru_cache(maxsize=2)
 def loaded(name: str) -> CompressionModel:
-    """Return a model, with a beam of W in codes' search for "NAME@W"; the last two stay here."""
-    model = load(_plain(name))
-    if width := _beam(name):
-        model.set_beam(width)
-    return model
+    """Return a model; the last two stay here."""
+    return load(name)
 
 
-def _plain(name: str) -> str:
-    return name.rpartition("@")[0] if _beam(name) else name
-
-
-def _beam(name: str) -> int:
-    _, at, width = name.rpartition("@")
-    return int(width) if at and width.isdigit() else 0
+def _effort(name: str) -> tuple[str, str | None]:
+    """Return a model's name and the effort that stands after it, if one does."""
+    plain, _, level = name.rpartition("@")
+    return (plain, level) if level in EFFORTS else (name, None)
 
 
 class ModelCodec:
     """A model of the registry, or a checkpoint's path, behind `compress` and `decompress`.
 
-    "NAME@W" is the model with a beam of W.
+    "NAME@LEVEL" is the model at a level of effort.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,11 +35,12 @@ class ModelCodec:
         Raises:
             CheckpointError: there is no such model here.
         """
-        model = loaded(name)
         self.name = name
+        self._plain, self._level = _effort(name)
+        model = loaded(self._plain)
         fingerprint: bytes = model.fingerprint
-        searched = f", beam {model.beam}" if model.beam > 1 else ""
-        self.title = f"{Path(_plain(name)).stem} ({fingerprint.hex()[:8]}{searched})"
+        searched = "" if self._level is None else f", {self._level}"
+        self.title = f"{Path(self._plain).stem} ({fingerprint.hex()[:8]}{searched})"
         self._lowest, self._highest = min(model.bandwidths), max(model.bandwidths)
 
     def setting(self, bandwidth: float) -> float | None:
@@ -59,8 +55,9 @@ class ModelCodec:
 
         source, coded, decoded = folder / "source.wav", folder / "coded.ecdc", folder / "out.wav"
         sf.write(source, samples.T, sample_rate, subtype="FLOAT")
-        compress(source, coded, model=loaded(self.name), bandwidth=setting)
-        decompress(coded, decoded, model=loaded(self.name))
+        model = loaded(self._plain)
+        compress(source, coded, model=model, bandwidth=setting, effort=self._level)
+        decompress(coded, decoded, model=model)
         result, rate = sf.read(decoded, always_2d=True)
         return Coded(coded, result.T, rate)
 

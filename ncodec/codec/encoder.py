@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
-from ncodec.codec.layout import check_model, make_header, to_streams
+from ncodec.codec.layout import check_model, choose_search, make_header, to_streams
 from ncodec.codec.options import EncodeOptions
 from ncodec.codec.passage import Passage, encoding
 from ncodec.codec.pipeline import BlockThreads
@@ -61,6 +61,7 @@ class StreamEncoder:
         codebooks: int | None = None,
         packet_frames: int | None = None,
         entropy: str = "auto",
+        effort: str | None = None,
         block_frames: int | None = None,
         tags: Tags = (),
         gain_db: float = 0.0,
@@ -80,12 +81,14 @@ class StreamEncoder:
             codebooks=codebooks,
             packet_frames=packet_frames,
             entropy=entropy,
+            effort=effort,
             block_frames=block_frames,
             tags=tags,
             gain_db=gain_db,
             channel_mask=channel_mask,
         )
-        self._begin(model, make_header(model, sample_rate, channels, options), name, threads)
+        header = make_header(model, sample_rate, channels, options)
+        self._begin(model, header, name, threads, effort)
 
     @classmethod
     def of_header(
@@ -96,6 +99,7 @@ class StreamEncoder:
         name: str = "input",
         threads: BlockThreads | None = None,
         passage: Passage[list[Chunk]] | None = None,
+        effort: str | None = None,
     ) -> StreamEncoder:
         """Return an encoder whose coding has been planned already.
 
@@ -106,7 +110,7 @@ class StreamEncoder:
         """
         check_model(model, header)
         encoder = cls.__new__(cls)
-        encoder._begin(model, header, name, threads, passage)
+        encoder._begin(model, header, name, threads, effort, passage)
         return encoder
 
     def _begin(
@@ -115,6 +119,7 @@ class StreamEncoder:
         header: Header,
         name: str,
         threads: BlockThreads | None,
+        effort: str | None = None,
         passage: Passage[list[Chunk]] | None = None,
     ) -> None:
         self.header: Header = header
@@ -128,7 +133,8 @@ class StreamEncoder:
         self._codes = Regroup[np.ndarray](header.packet_frames, axis=2, join=_join_codes)
         self._sequence = self._frames = 0
         self._device = model.device
-        self._passage = passage or encoding(model, header.streams, self._codebooks, threads)
+        search = choose_search(model, header, effort)
+        self._passage = passage or encoding(model, header.streams, self._codebooks, threads, search)
         self._ready: list[Packet] = []
         self._ended = False
 

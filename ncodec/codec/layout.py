@@ -9,9 +9,11 @@ import numpy as np
 from ncodec.arguments import check_type, whole
 from ncodec.audio import Samples, check_format
 from ncodec.checkpoints.tables import tables_for
-from ncodec.codec.options import PREDICTED_FROM, EncodeOptions
+from ncodec.codec.options import EFFORTS, PREDICTED_FROM, EncodeOptions
 from ncodec.errors import ArgumentError, ModelMismatchError
 from ncodec.models.base import CompressionModel
+from ncodec.quantize import ResidualVQ
+from ncodec.quantize.bits import CodeBits, Search
 from ncodec_formats import Header, tag_pairs
 from ncodec_formats.bitrate import check_codebooks, codebooks_within, kbps
 
@@ -81,6 +83,20 @@ def predicted_kinds(
     if tables.sizes[:predicted] != sizes[:predicted]:
         return (), None
     return (1,) * predicted + (0,) * (len(sizes) - predicted), tables.hash
+
+
+def choose_search(model: CompressionModel, header: Header, effort: str | None) -> Search | None:
+    """Return how to search for codes; bits are weighed where codes are predicted.
+
+    None is the model's own way.
+    """
+    if effort is None:
+        return None
+    width, price = EFFORTS[effort]
+    tables = None if header.tables is None else tables_for(model.fingerprint)
+    if tables is None or not price or not isinstance(model.quantizer, ResidualVQ):
+        return Search(width)
+    return Search(width, price, CodeBits.of(tables, model.device))
 
 
 def _sizes(model: CompressionModel, options: EncodeOptions) -> tuple[int, int]:

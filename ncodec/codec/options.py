@@ -6,6 +6,7 @@ kin; inside, they travel together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -16,6 +17,10 @@ from ncodec_formats import Tags
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 ENTROPY = ("none", "auto")
+EFFORTS: Mapping[str, tuple[int, float]] = {
+    "fast": (1, 0.0), "good": (1, 0.01), "better": (4, 0.01), "best": (8, 0.01)
+}  # fmt: skip
+"""Width of the search for codes and price of their bits (`Search`), by level."""
 PREDICTED_FROM = 8
 """Frames a packet from which on predicted layers are shorter than packed ones, at every bitrate."""
 
@@ -32,6 +37,8 @@ class EncodeOptions:
         packet_frames: Frames a packet; about a second by default.
         entropy: "auto" predicts codes, which makes files smaller, where the model has tables for it
             and packets are of `PREDICTED_FROM` frames or more; "none" packs them as they are.
+        effort: How well to search for codes, a level of `EFFORTS`: slower ones sound better at the
+            same bitrate. By the model's beam if None, which is "fast" unless set.
         block_frames: Frames that go through the model together; a packet's by default.
         tags: A mapping, or pairs of key and value.
         gain_db: To be applied by whoever decodes.
@@ -46,6 +53,7 @@ class EncodeOptions:
     file_rate: float | str | None = None
     packet_frames: int | None = None
     entropy: str = "auto"
+    effort: str | None = None
     block_frames: int | None = None
     tags: Tags = ()
     gain_db: float = 0.0
@@ -58,6 +66,8 @@ class EncodeOptions:
         check_number("gain_db", self.gain_db)
         if self.entropy not in ENTROPY:
             raise ArgumentError(f"entropy {self.entropy!r}: must be one of {', '.join(ENTROPY)}")
+        if self.effort not in (None, *EFFORTS):
+            raise ArgumentError(f"effort {self.effort!r}: must be one of {', '.join(EFFORTS)}")
         for name in ("packet_frames", "block_frames"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name))

@@ -13,6 +13,7 @@ from ncodec.audio import Samples
 from ncodec.codec.pipeline import BlockThreads, Pipeline
 from ncodec.models.base import CompressionModel
 from ncodec.models.records import Chunk
+from ncodec.quantize.bits import Search
 from ncodec.streaming import State
 
 T = TypeVar("T")
@@ -86,10 +87,14 @@ class OwnPassage(Generic[T]):
 
 
 def encoding(
-    model: CompressionModel, streams: int, codebooks: int, threads: BlockThreads | None
+    model: CompressionModel,
+    streams: int,
+    codebooks: int,
+    threads: BlockThreads | None,
+    search: Search | None = None,
 ) -> Passage[list[Chunk]]:
     """Return the passage of samples `[streams, C, T]` of the model to chunks of codes."""
-    state = model.encoder_state(streams, model.device, codebooks)
+    state = model.encoder_state(streams, model.device, codebooks, search)
     return OwnPassage(
         Pipeline[list[Chunk]](model, threads),
         state,

@@ -128,6 +128,7 @@ def compress(
     file_rate: float | str | None = None,
     packet_frames: int | None = None,
     entropy: str = "auto",
+    effort: str | None = None,
     mono: bool = False,
     raw: RawFormat | None = None,
     tags: Tags | Literal[False] = (),
@@ -162,6 +163,8 @@ def compress(
         packet_frames: frames a packet; about a second by default.
         entropy: "auto" predicts codes where the model has tables for it and packets are of 8 frames
             or more, which makes files smaller and changes nothing else; "none" packs all.
+        effort: how well to search for codes, "fast" (the default), "good", "better" or "best":
+            slower ones sound better at the same bitrate, and any decoder reads their codes.
         mono: mix the channels down to one.
         raw: the format of samples without a header.
         tags: a mapping, or pairs of key and value; they replace the source's of the same key.
@@ -186,7 +189,7 @@ def compress(
     """
     asked = EncodeOptions(
         bandwidth=bandwidth, codebooks=codebooks, file_rate=file_rate,
-        packet_frames=packet_frames, entropy=entropy, gain_db=gain_db,
+        packet_frames=packet_frames, entropy=entropy, effort=effort, gain_db=gain_db,
     )  # fmt: skip
     louder = 0
     if lift:
@@ -206,6 +209,7 @@ def compress(
             make_header(coder, reader.sample_rate, channels, options),
             name=name or name_of(source),
             threads=None if reader.samples is None else threads,
+            effort=asked.effort,
         )
         with writing(target, force=force) as file:
             counted = _Counted(file)

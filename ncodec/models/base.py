@@ -33,6 +33,7 @@ from ncodec.models.records import (
     Trainable,
 )
 from ncodec.quantize import ResidualVQ
+from ncodec.quantize.bits import Search
 from ncodec.quantize.quantized import check_range
 from ncodec.streaming import State, join_all, stack_rows, take_rows
 from ncodec_formats.bitrate import check_codebooks
@@ -152,9 +153,14 @@ class CompressionModel(nn.Module, ABC):
         width = whole("beam", width)
         if not 1 <= width <= MAX_BEAM:
             raise ArgumentError(f"beam {width}: must be 1 (greedy) to {MAX_BEAM}")
-        if width > 1 and not any(isinstance(module, ResidualVQ) for module in self.modules()):
-            raise ArgumentError(f"beam {width}: {self.name} has only the greedy search, 1")
+        self._check_search(Search(width))
         self._beam = width
+
+    def _check_search(self, search: Search) -> None:
+        if search.bits is not None and not isinstance(self.quantizer, ResidualVQ):
+            raise ArgumentError(f"{self.name} has no search that weighs bits")
+        if search.width > 1 and not any(isinstance(part, ResidualVQ) for part in self.modules()):
+            raise ArgumentError(f"beam {search.width}: {self.name} has only the greedy search, 1")
 
     @property
     def precision(self) -> str:
@@ -307,18 +313,27 @@ class CompressionModel(nn.Module, ABC):
     # Streams in
 
     def encoder_state(
-        self, batch: int, device: torch.device | None = None, codebooks: int | None = None
+        self,
+        batch: int,
+        device: torch.device | None = None,
+        codebooks: int | None = None,
+        search: Search | None = None,
     ) -> EncoderState:
         """Return the encoder's state before the first sample of `batch` streams.
 
         `codebooks` is how many these streams use, `num_codebooks` if None: it belongs to the
-        streams, since one model serves many at once, and so does the present beam. `device` can
-        only be the model's.
+        streams, since one model serves many at once, and so does how codes are searched for, by the
+        present beam if `search` is None. `device` can only be the model's.
+
+        Raises:
+            ArgumentError: A value out of range, or a search that the family does not have.
         """
         own = self.device
         count = checks.check_streams(batch, device, own, self.name)
         books = self.num_codebooks if codebooks is None else self._count(codebooks)
-        streams = Streams(self._identity(), count, own, books, self._beam)
+        search = search or Search(self._beam)
+        self._check_search(search)
+        streams = Streams(self._identity(), count, own, books, search)
         with checks.fitting(count):
             return EncoderState(streams, self._encoder_state(count, own))
 
@@ -410,16 +425,16 @@ class CompressionModel(nn.Module, ABC):
 
         Raises:
             ArgumentError: There are none, or they are in different phases, or use different
-                numbers of codebooks or beams.
+                numbers of codebooks, or search for codes in other ways.
         """
         if not states:
             raise ArgumentError("no states: at least one is needed")
         kind = type(states[0])
         known = [self._streams(state, kind) for state in states]
-        for what in ("codebooks", "beam"):
-            found = sorted({getattr(streams, what) for streams in known})
+        for what in ("codebooks", "search"):
+            found = sorted({str(getattr(streams, what)) for streams in known})
             if len(found) > 1:
-                raise ArgumentError(f"streams of {what} {found}: must be of one")
+                raise ArgumentError(f"streams of {what} {', '.join(found)}: must be of one")
         batch = sum(streams.batch for streams in known)
         return kind(replace(known[0], batch=batch), stack_rows([state.net for state in states]))
 
@@ -520,10 +535,12 @@ class CompressionModel(nn.Module, ABC):
 
     def _quantize(self, latent: Tensor, streams: Streams) -> Tensor:
         """Code latents `[B, D, F]`, F > 0, as the streams want it: `[B, K, F]`."""
-        if streams.beam == 1:
+        if streams.search == Search():
             return self.quantizer.encode(latent, streams.codebooks)
-        search: Any = self.quantizer  # `set_beam` has asked whether it can
-        return search.encode(latent, streams.codebooks, streams.beam)
+        wider: Any = self.quantizer  # `_check_search` has asked whether it can
+        search = streams.search
+        how = search.width if search.bits is None else search
+        return wider.encode(latent, streams.codebooks, how)
 
     def _decode_latent(self, codes: Tensor) -> Tensor:
         return self.quantizer.decode(codes)

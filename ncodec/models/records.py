@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ncodec.quantize import ResidualVQ
+from ncodec.quantize.bits import Search
 from ncodec.streaming import State
 
 
@@ -46,14 +47,14 @@ class Streams:
         batch: Number of streams.
         device: Where their tensors are.
         codebooks: How many codebooks the encoder uses; 0 in the decoder.
-        beam: Width of its search.
+        search: How it searches for codes.
     """
 
     model: tuple[type, str, object, str]
     batch: int
     device: torch.device
     codebooks: int = 0
-    beam: int = 1
+    search: Search = field(default_factory=Search)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError
 from ncodec.kernels import is_portable
 from ncodec.quantize.beam import beam_search
+from ncodec.quantize.bits import Search
 from ncodec.quantize.codebook import Codebook
 from ncodec.quantize.quantized import Quantized
 from ncodec.quantize.stages import ResidualQuantizer, rows_of
@@ -34,15 +35,20 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
         super().__init__(dim, (Codebook(dim, bins, **codebook) for _ in range(n_q)))  # pyright: ignore[reportArgumentType]
         self.bins = bins
 
-    def encode(self, z: Tensor, n_q: int | None = None, beam: int = 1) -> Tensor:
-        """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy."""
+    def encode(self, z: Tensor, n_q: int | None = None, beam: int | Search = 1) -> Tensor:
+        """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy.
+
+        A `Search` may weigh bits too.
+        """
         count = self.check(z, n_q)
+        search = beam if isinstance(beam, Search) else Search(beam)
+        greedy = search.width == 1 and search.bits is None
         single = z.shape[0] == z.shape[2] == 1 and z.is_cpu and not is_portable()
-        if (beam == 1 and not single) or not z.shape[0] * z.shape[2]:
+        if (greedy and not single) or not z.shape[0] * z.shape[2]:
             return super().encode(z, count)
         books = list(self)[:count]
-        if beam > 1:
-            found = beam_search(books, rows_of(z), beam)
+        if not greedy:
+            found = beam_search(books, rows_of(z), search, len(z))
             return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
         row, codes = rows_of(z).detach(), list[int]()
         for book in books:  # a frame of a stream: half the calls

@@ -68,8 +68,8 @@ def test_the_model_under_test_comes_first_and_must_be_there() -> None:
 
 def test_a_name_can_ask_for_a_wider_search(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 12000))
-    plain, wide = find(["ncodec_24khz@3"], model="ncodec_24khz").codecs
-    assert wide.title == plain.title.replace(")", ", beam 3)")
+    plain, wide = find(["ncodec_24khz@better"], model="ncodec_24khz").codecs
+    assert wide.title == plain.title.replace(")", ", better)")
     (tmp_path / "wide").mkdir()
     first = plain.run(samples, 24000, 3, tmp_path).file.read_bytes()
     second = wide.run(samples, 24000, 3, tmp_path / "wide").file.read_bytes()

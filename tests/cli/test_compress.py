@@ -52,6 +52,16 @@ def test_a_wider_search_finds_other_codes_for_the_same_decoder(run, monkeypatch)
     assert Path("1.ecdc").read_bytes() != Path("8.ecdc").read_bytes()
 
 
+def test_levels_of_effort(run):
+    wav("a.wav", 1.5)
+    for level in ("fast", "best"):
+        assert run("compress", "a.wav", f"{level}.ecdc", "--effort", level)[0] == 0
+        assert run("decompress", f"{level}.ecdc", f"{level}.wav")[0] == 0
+    assert Path("fast.ecdc").read_bytes() != Path("best.ecdc").read_bytes()
+    status, said = run("compress", "a.wav", "--effort", "fast", "--beam", "2")
+    assert (status, "only one of them" in said) == (2, True)
+
+
 def test_a_model_without_a_wider_search_says_so(run):
     wav("a.wav")
     status, said = run("compress", "a.wav", "--beam", "8")

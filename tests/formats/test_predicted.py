@@ -236,27 +236,6 @@ def test_one_block_of_all_codes() -> None:
     assert np.array_equal(found, codes)
 
 
-@pytest.mark.parametrize("layer", [1, 3])
-def test_bits_are_what_codes_cost(layer: int) -> None:
-    codes = likely_codes(TOY, 1, 1, 15)[:, :, 0]
-    predictor = Predictor(TOY)
-    below = predictor.sums(codes[:, :layer])
-    past = predictor.sums(codes[:, : layer + (layer < TOY.own)])
-    contexts = predictor.context(below, past)[0]
-    bits = predictor.bits(layer, contexts)
-    units = predictor.units(layer, contexts)
-    blocks, places = np.divmod(TOY.layers[layer].places[codes[0, layer]], 32)
-    rows = np.arange(15)
-    share = 1.0
-    for symbols, frequencies in (
-        (blocks, predictor.block_frequencies(layer, units)),
-        (places, predictor.place_frequencies(layer, units, blocks)),
-    ):
-        share = share * frequencies[rows, symbols] / frequencies.sum(axis=1)
-    assert np.allclose(bits[rows, codes[0, layer]], -np.log2(share), atol=1e-3)
-    assert np.allclose(np.exp2(-bits.astype(float)).sum(axis=1), 1, atol=1e-3)
-
-
 @pytest.mark.parametrize("streams", [1, 2])
 def test_files(streams: int) -> None:
     header = header_of(streams=streams, source_channels=streams)

@@ -14,6 +14,7 @@ from ncodec.models.dac import DacModel
 from ncodec.models.encodec import EncodecModel
 from ncodec.quantize import ResidualVQ
 from ncodec.quantize.beam import beam_search
+from ncodec.quantize.bits import Search
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def test_width_one_is_greedy_coding() -> None:
     vq, z = _vq(), torch.randn(2, 8, 33)
     rows = z.transpose(1, 2).reshape(-1, 8)
     greedy = vq.encode(z).transpose(1, 2).reshape(-1, 5)
-    assert torch.equal(beam_search([vq.codebook(k) for k in range(5)], rows, 1), greedy)
+    assert torch.equal(beam_search([vq.codebook(k) for k in range(5)], rows, Search()), greedy)
 
 
 def test_a_beam_as_wide_as_all_combinations_finds_the_best() -> None:

@@ -152,21 +152,6 @@ class Predictor:
                 out[rows] = units[rows] @ its.entries[block] + its.entry_bias[block]
         return out
 
-    def bits(self, layer: int, contexts: "Floats") -> "Floats":
-        """Returns what each code of a layer would cost, float32 `[R, N]`, in contexts `[R, P * D]`.
-
-        For those who choose codes; logarithms are not exact, and no decoder needs them.
-        """
-        import numpy as np
-
-        its, units = self.layers[layer], self.units(layer, contexts)
-        blocks = _bits_of(self.block_frequencies(layer, units))
-        places = np.empty((len(units), len(its.entries), its.count), np.float32)
-        for n, (entries, bias) in enumerate(zip(its.entries, its.entry_bias, strict=True)):
-            places[:, n] = _bits_of(self._frequencies(units @ entries + bias))
-        places += blocks[:, :, None]
-        return places.reshape(len(units), -1)[:, its.places]
-
     def _frequencies(self, logits: "Floats") -> "Integers":
         import numpy as np
 
@@ -177,13 +162,6 @@ class Predictor:
         scale = ((1 << 42) // total) * 2.0**-26
         weights *= scale[:, None]
         return np.maximum(np.floor(weights, out=weights), 1).astype(np.int64)
-
-
-def _bits_of(frequencies: "Integers") -> "Floats":
-    import numpy as np
-
-    values = frequencies.astype(np.float32)
-    return np.log2(values.sum(axis=1, keepdims=True)) - np.log2(values)
 
 
 def padded(rows: Sequence[bytes], more: int) -> "NDArray[np.uint8]":
