@@ -52,7 +52,9 @@ def test_a_wider_search_finds_other_codes_for_the_same_decoder(run, monkeypatch)
     assert Path("1.ecdc").read_bytes() != Path("8.ecdc").read_bytes()
 
 
-def test_levels_of_effort(run):
+def test_levels_of_effort(run, monkeypatch):
+    tiny = EncodecModel(EncodecConfig(filters=2, latent_dim=8, bins=16)).eval()
+    monkeypatch.setattr("ncodec.checkpoints.loading.load", lambda name, device: tiny)
     wav("a.wav", 1.5)
     for level in ("fast", "best"):
         assert run("compress", "a.wav", f"{level}.ecdc", "--effort", level)[0] == 0
