@@ -123,7 +123,9 @@ _effort_option = click.option(
     help="How well to search for codes: slower levels sound better at the same bitrate. "
     "[default: fast]",
 )
-_beam_option = click.option("--beam", type=Between(1, 32), hidden=True)  # before there was --effort
+_beam_option = click.option(
+    "--beam", type=Between(1, 32), hidden=True, help="Sums to follow; from before --effort."
+)
 
 
 def effort_options(command: F) -> F:
