@@ -88,7 +88,7 @@ class StreamEncoder:
             channel_mask=channel_mask,
         )
         header = make_header(model, sample_rate, channels, options)
-        self._begin(model, header, name, threads, effort)
+        self._begin(model, header, name, _own_passage(model, header, threads, effort))
 
     @classmethod
     def of_header(
@@ -110,17 +110,12 @@ class StreamEncoder:
         """
         check_model(model, header)
         encoder = cls.__new__(cls)
-        encoder._begin(model, header, name, threads, effort, passage)
+        own = passage or _own_passage(model, header, threads, effort)
+        encoder._begin(model, header, name, own)
         return encoder
 
     def _begin(
-        self,
-        model: CompressionModel,
-        header: Header,
-        name: str,
-        threads: BlockThreads | None,
-        effort: str | None = None,
-        passage: Passage[list[Chunk]] | None = None,
+        self, model: CompressionModel, header: Header, name: str, passage: Passage[list[Chunk]]
     ) -> None:
         self.header: Header = header
         self.samples = 0
@@ -133,8 +128,7 @@ class StreamEncoder:
         self._codes = Regroup[np.ndarray](header.packet_frames, axis=2, join=_join_codes)
         self._sequence = self._frames = 0
         self._device = model.device
-        search = choose_search(model, header, effort)
-        self._passage = passage or encoding(model, header.streams, self._codebooks, threads, search)
+        self._passage = passage
         self._ready: list[Packet] = []
         self._ended = False
 
@@ -276,6 +270,13 @@ def _join_codes(pieces: list[np.ndarray], axis: int) -> np.ndarray:
     """Join codes `[K, S, F]` in time; all get the layers that the poorest has."""
     layers = min(len(piece) for piece in pieces)
     return np.concatenate([piece[:layers] for piece in pieces], axis)
+
+
+def _own_passage(
+    model: CompressionModel, header: Header, threads: BlockThreads | None, effort: str | None
+) -> Passage[list[Chunk]]:
+    search = choose_search(model, header, effort)
+    return encoding(model, header.streams, len(header.codebook_sizes), threads, search)
 
 
 def _taken(samples: Any, channels: int) -> Samples:

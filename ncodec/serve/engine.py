@@ -57,7 +57,7 @@ class BatchEngine:
         check_type("model", model, CompressionModel)
         if model.segment is not None:
             raise ArgumentError(f"{model.name} codes segments: its streams share no steps")
-        beam = model.encoder_state(1).streams.beam
+        beam = model.encoder_state(1).streams.search.width
         if beam != 1:
             raise ArgumentError(
                 f"beam {beam}: streams of different numbers of codebooks share a greedy search, 1"
