@@ -98,7 +98,10 @@ class BatchEngine:
         """
         if header is None:
             rate, channels = options.pop("sample_rate", None), options.pop("channels", None)
-            header = make_header(self.model, rate, channels, EncodeOptions(**options))
+            asked = EncodeOptions(**options)
+            if asked.effort not in (None, "fast"):
+                raise ArgumentError(f"effort {asked.effort!r}: streams share a greedy search, fast")
+            header = make_header(self.model, rate, channels, asked)
         elif options:
             raise ArgumentError(f"{', '.join(options)}: the header says it")
         check_model(self.model, header)

@@ -257,6 +257,8 @@ def test_what_cannot_share_is_refused() -> None:
     with pytest.raises(ArgumentError, match="beam 2"):
         BatchEngine(searching)
     engine = BatchEngine(MODELS["spectral"])
+    with pytest.raises(ArgumentError, match="effort 'good'"):
+        engine.encoder(sample_rate=4000, channels=1, effort="good")
     header = BatchEngine(MODELS["dac"]).encoder(sample_rate=4000, channels=1).header
     for begin in (engine.encoder, engine.decoder):
         with pytest.raises(ModelMismatchError, match="made with model dac"):
