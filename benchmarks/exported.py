@@ -15,6 +15,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -26,13 +27,16 @@ from ncodec import load_model
 from ncodec.checkpoints.registry import REGISTRY
 from ncodec.config import HifiGanConfig
 from ncodec.export import OnnxCodec, export_graphs
-from ncodec.export.checking import decoded, encoded, largest_gap
+from ncodec.export.checking import decoded, encoded, largest_gap, searches
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import find_family
+from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.quantize import Codebook
 from ncodec.vocoder import OnnxVocoder, Vocoder, export_vocoder
 
 CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
+GAIN = 1.7
+"""By which weights are larger than usual, so that signals do not fade from layer to layer."""
 RANDOM = {"encodec": "encodec_24khz", "dac": "dac_24khz", "mimi": "mimi"}
 Row = tuple[str, str]
 
@@ -45,19 +49,22 @@ def recordings(seconds: float) -> Tensor:
     return torch.from_numpy(np.resize(joined, samples))[None, None]
 
 
+@torch.no_grad()
 def random_model(name: str) -> CompressionModel:
-    """Return a model with random weights, brought to where frames have different codes."""
+    """Return a model with random weights that are large enough for sound and various codes."""
     entry = REGISTRY[RANDOM[name]]
-    torch.manual_seed(0)
     family = find_family(entry.family)
-    config = family.config.from_dict(dict(entry.config))
-    model: CompressionModel = family.model_class(config, name=name)
+    torch.manual_seed(0)
+    model: Any = family.model_class(family.config.from_dict(dict(entry.config)), name=name)
     model = model.eval().requires_grad_(False)
-    for key, parameter in model.named_parameters():
-        if key.endswith("bias"):
-            parameter.mul_(0.05)
-    for book in (module for module in model.modules() if isinstance(module, Codebook)):
-        book.embed.mul_(0.03)
+    for module in model.modules():
+        if isinstance(module, Conv1d | ConvTranspose1d):
+            module.weight.mul_(GAIN)
+    latents, _ = model._encode_step(recordings(2.0), model._encoder_state(1, model.device))
+    for stages, rows in searches(model.quantizer, latents[0].values):
+        for stage in stages:
+            if isinstance(stage, Codebook):
+                stage.embed.mul_(0.5 * rows.std() / stage.embed.std())
     return model
 
 

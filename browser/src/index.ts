@@ -2,7 +2,8 @@
 import { type Audio, Sound } from "./codec/sound.js";
 import { CODINGS, type Codings } from "./format/packets.js";
 import { predicted, Tables } from "./format/predicted.js";
-import type { SpectralModel } from "./model/spectral.js";
+import { SpectralModel } from "./model/spectral.js";
+import type { About } from "./model/weights.js";
 
 export { Recorder, type RecorderOptions } from "./codec/recorder.js";
 export { Resampler } from "./codec/resampler.js";
@@ -35,6 +36,29 @@ export function decode(
   });
   const blocks = [...sound.decoded(model, options.codebooks)];
   return { rate: sound.sourceRate, audio: joined(blocks, sound.channels) };
+}
+
+/** A model that is loaded, and the tables that predict its codes: for file after file. */
+export class Decoder {
+  constructor(readonly model: SpectralModel, private readonly options: DecodeOptions = {}) {}
+
+  /** Loads a safetensors file; `about` says whose it is. */
+  static async load(
+    weights: Uint8Array, about: About, options: DecodeOptions = {},
+  ): Promise<Decoder> {
+    return new Decoder(await SpectralModel.load(weights, about), options);
+  }
+
+  decode(data: Uint8Array): { rate: number; audio: Audio } {
+    return decode(data, this.model, this.options);
+  }
+
+  /** Blocks of a file's sound as they are decoded, at its source's rate. */
+  blocks(data: Uint8Array): Generator<Audio> {
+    const { keepGoing, tables = [], codebooks } = this.options;
+    const sound = new Sound(data, { strict: !keepGoing, codings: codingsWith(tables) });
+    return sound.decoded(this.model, codebooks);
+  }
 }
 
 /** All codings of layers that are known here. */

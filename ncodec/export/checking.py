@@ -61,14 +61,14 @@ def largest_gap(model: CompressionModel, audio: Tensor, meant: Tensor, found: Te
     latents, state = own._encode_step(audio, own._encoder_state(audio.shape[0], model.device))
     z = torch.cat([x.values for x in [*latents, *own._encode_flush(state, len(audio))]], dim=2)
     worst, first = 0.0, 0
-    for stages, rows in _searches(model.quantizer, z):
+    for stages, rows in searches(model.quantizer, z):
         last = first + len(list(stages))
         columns = [x[:, first:last].transpose(1, 2).flatten(0, 1) for x in (meant, found)]
         worst, first = max(worst, _gap(list(stages), rows, *columns)), last
     return worst
 
 
-def _searches(quantizer: Any, z: Tensor) -> list[tuple[Iterable[Any], Tensor]]:
+def searches(quantizer: Any, z: Tensor) -> list[tuple[Iterable[Any], Tensor]]:
     """Return the residual searches of a quantizer, and the rows that each begins with."""
     if isinstance(quantizer, SplitVQ):
         parts = (quantizer.semantic, quantizer.acoustic)
