@@ -77,11 +77,15 @@ class Counter:
 
     def see(self, value: int) -> int:
         """Returns the whole number nearest to the largest one so far, which it may become."""
+        number = self.nearest(value)
+        self._last = number if self._last is None else max(number, self._last)
+        return number
+
+    def nearest(self, value: int) -> int:
+        """Returns what `see` would, for a value that may be a forgery: it changes nothing."""
         last = value if self._last is None else self._last
         step = (value - last) % self._span
-        number = last + (step if step < self._span // 2 else step - self._span)
-        self._last = max(number, last)
-        return number
+        return last + (step if step < self._span // 2 else step - self._span)
 
 
 @dataclass(frozen=True, repr=False)

@@ -91,13 +91,17 @@ class Listener:
         except NcodecError:
             self.garbage += 1
             return
-        timestamp = self._timestamp.see(rtp.timestamp)
+        if payload.frames != self.header.packet_frames:
+            self.garbage += 1
+            return
+        timestamp = self._timestamp.nearest(rtp.timestamp)
         number, odd = divmod(timestamp - self._origin(timestamp), self._block)
-        if payload.frames != self.header.packet_frames or odd:
+        if odd:
             self.garbage += 1
             return
         if not self.buffer.put(number, Item(payload.codes, len(payload.codes)), arrival):
             return
+        self._timestamp.see(rtp.timestamp)
         self._count_sequence(rtp.sequence)
         self.buffer.tell_copies(sent=bool(payload.copies))
         for back, codes in enumerate(reversed(payload.copies), 1):

@@ -14,7 +14,7 @@ from ncodec.net.session import CallSession, Ends
 
 
 def talk(folder, model, *transports):
-    """Let both ends say half a second of noise, and check what each hears; both are closed."""
+    """Let all ends say half a second of noise, and check what each hears; all are closed."""
     dice = np.random.default_rng(1)
     parts = []
     with ExitStack() as stack:
@@ -28,7 +28,9 @@ def talk(folder, model, *transports):
             stack.callback(source.close)
             session = CallSession(call, transport, Ends(source, sink))
             parts.append(SimpleNamespace(session=session, sink=sink, name=file.name))
-        with parts[0].session, parts[1].session:
+        with ExitStack() as running:
+            for part in parts:
+                running.enter_context(part.session)
             while not all(part.session.over for part in parts):
                 for part in parts:
                     part.session.check()

@@ -21,7 +21,7 @@ from ncodec.net.simulation import simulate
 from ncodec.net.stretch import Stretcher
 from ncodec.net.talker import Talker
 from ncodec_formats import EcdcReader
-from ncodec_formats.rtp import Rtp
+from ncodec_formats.rtp import Payload, Rtp
 from tests.codec.conftest import SegmentModel, ToyModel
 
 RATE = 24000
@@ -132,6 +132,10 @@ def test_rubbish_and_strangers_change_nothing(model):
             pair.calls[1].receive(mine.to_bytes(), pair.now)
             other = Rtp(96, False, 5, 5, known.ssrc ^ 1, data)
             pair.calls[1].receive(other.to_bytes(), pair.now)
+            later = known.first_timestamp + 320 * dice.getrandbits(32)
+            codes = Payload(np.zeros((8, 1, 1), np.uint16)).to_bytes(known.header)
+            forged = Rtp(96, False, dice.getrandbits(16), later, known.ssrc, codes)
+            pair.calls[1].receive(forged.to_bytes(), pair.now)
         out = pair.run(noise(1, 1), noise(1, 2))[1]
         return out, pair.calls[1].stats().garbage
 

@@ -7,6 +7,7 @@ import pytest
 
 from ncodec.errors import ArgumentError
 from ncodec.net.bad_line import Conditions
+from tests.browser import opened
 from tests.net.files import talk
 
 
@@ -35,6 +36,36 @@ def test_two_ends_talk_over_a_data_channel(ends, tmp_path, model):
     talk(tmp_path, model, one, other)
     assert one._channel.ordered is other._channel.ordered is False
     assert one._channel.maxRetransmits == other._channel.maxRetransmits == 0
+
+
+MIRROR = """<script>
+async function answer(offer) {
+  window.peer = new RTCPeerConnection();
+  peer.ondatachannel = ({channel}) => {
+    window.told = [channel.ordered, channel.maxRetransmits];
+    channel.binaryType = "arraybuffer";
+    channel.onmessage = ({data}) => channel.send(data);
+  };
+  await peer.setRemoteDescription(offer);
+  await peer.setLocalDescription(await peer.createAnswer());
+  while (peer.iceGatheringState !== "complete") await new Promise(go => setTimeout(go, 20));
+  return JSON.stringify(peer.localDescription);
+}
+</script>"""
+
+
+def test_a_call_goes_to_a_browser_and_back(ends, tmp_path, model):
+    """A page sends back what it gets: a call with oneself, through Chromium's data channel."""
+    page = tmp_path / "mirror.html"
+    page.write_text(MIRROR)
+    offer = ends[0].offer()
+    if "a=candidate" not in offer:
+        pytest.skip("this machine has no network but loopback, which ICE leaves out")
+    with opened(page) as browser:
+        script = "answer(JSON.parse(arguments[0])).then(arguments[1])"
+        ends[0].accept(browser.execute_async_script(script, offer))
+        talk(tmp_path, model, ends[0])
+        assert browser.execute_script("return told") == [False, 0]
 
 
 @pytest.mark.parametrize(
