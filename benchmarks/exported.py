@@ -35,8 +35,9 @@ from ncodec.quantize import Codebook
 from ncodec.vocoder import OnnxVocoder, Vocoder, export_vocoder
 
 CLIPS = sorted((Path(__file__).parent / "clips").glob("*.flac"))
-GAIN = 1.7
-"""By which weights are larger than usual, so that signals do not fade from layer to layer."""
+GAIN = {"encodec": 1.7, "mimi": 1.7, "dac": 1.0}
+"""By which weights are larger than usual, so that signals do not fade from layer to layer; those of
+Snake units do not, and grow without bound if they are."""
 RANDOM = {"encodec": "encodec_24khz", "dac": "dac_24khz", "mimi": "mimi"}
 Row = tuple[str, str]
 
@@ -59,7 +60,7 @@ def random_model(name: str) -> CompressionModel:
     model = model.eval().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, Conv1d | ConvTranspose1d):
-            module.weight.mul_(GAIN)
+            module.weight.mul_(GAIN[name])
     latents, _ = model._encode_step(recordings(2.0), model._encoder_state(1, model.device))
     for stages, rows in searches(model.quantizer, latents[0].values):
         for stage in stages:
