@@ -149,7 +149,7 @@ def compress(
     >>> import ncodec
     >>> done = ncodec.compress("talk.wav", "out.ecdc", bandwidth=6)
     >>> done.codebooks, done.kbps, round(done.real_kbps, 1)
-    (8, 6.0, 5.2)
+    (8, 6.0, 5.1)
 
     Args:
         source: path, binary file or bytes of audio, a pipe too (see `ncodec.audio.open_audio`); or
