@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from typing import Any
 
 import torch
@@ -13,13 +11,9 @@ from ncodec.checkpoints.layouts.common import fold_weight_norm
 from ncodec.checkpoints.layouts.encodec_keys import to_own
 from ncodec.config import EncodecConfig
 from ncodec.models.encodec import EncodecModel
+from tests.oracle.reference import randomise  # noqa: F401  (makes room for torchaudio)
 
-# The package imports torchaudio, which has no build for every torch, for file access alone;
-# transformers would take the stand-in for the real one.
-sys.modules["torchaudio"] = types.ModuleType("torchaudio")
-import encodec  # noqa: E402
-
-del sys.modules["torchaudio"]
+import encodec  # isort: skip
 
 STEREO = EncodecConfig(
     sample_rate=48000,
