@@ -42,7 +42,8 @@ def row(model: CompressionModel, clips: list[tuple[Samples, float]], asked: Any)
     """Return a line of the table."""
     scores, ears, shares = list[float](), list[float](), list[np.ndarray]()
     bits, busy, sound = list[tuple[float, float, float]](), 0.0, 0.0
-    for seed in range(asked.seeds if asked.conditions.loss or asked.conditions.jitter else 1):
+    many = asked.seeds if asked.conditions.loss or asked.conditions.jitter else 1
+    for seed in range(asked.conditions.seed, asked.conditions.seed + many):
         for x, best in clips:
             conditions = Conditions(**{**vars(asked.conditions), "seed": seed})
             begin = time.process_time()
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--jitter", type=float, default=20.0)
     parser.add_argument("--burst", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="the first of them")
     parser.add_argument("--frames", type=int, nargs="+", default=[1, 3])
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -88,7 +90,9 @@ def main() -> None:
         path = CLIPS / f"{clip}.flac" if "/" not in clip else Path(clip)
         x = soundfile.read(path, dtype="float32", always_2d=True)[0].T[:1]
         clips.append((x, clean(model, x)))
-    conditions = Conditions(loss=args.loss / 100, jitter=args.jitter / 1000, burst=args.burst)
+    conditions = Conditions(
+        loss=args.loss / 100, jitter=args.jitter / 1000, burst=args.burst, seed=args.seed
+    )
     print(f"clean PESQ {np.mean([best for _, best in clips]):.2f}; {conditions}\n")
     print(
         "| frames | copies x layers | mouth to ear | lost % | late % | from copies % "
