@@ -80,7 +80,8 @@ def main() -> None:
         for weight in ours.parameters():
             weight.copy_(weight.half())
     theirs = their_model(config).requires_grad_(False)
-    theirs.generation_config.pad_token_id = config.bins
+    for token in ("pad", "bos", "decoder_start"):
+        setattr(theirs.generation_config, f"{token}_token_id", config.bins)
     copy_weights(ours, theirs)
     hidden, mask = torch.randn(1, TOKENS, 1024), torch.ones(1, TOKENS, dtype=torch.bool)
 

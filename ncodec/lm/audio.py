@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncodec.audio import Samples
+from ncodec.audio import Resampler, Samples, mix_channels
 from ncodec.codec.decoder import StreamDecoder
 from ncodec.codec.layout import make_header
 from ncodec.codec.options import EncodeOptions
@@ -56,6 +56,41 @@ def streams_of(codes: Tensor, channels: int) -> Tensor:
 def interleaved(codes: Tensor) -> Tensor:
     """Undo `streams_of`: `[C, K, F]` to `[K * C, F]`."""
     return codes.transpose(0, 1).flatten(0, 1)
+
+
+def encode_prompt(
+    prompt: Tensor | Samples, sample_rate: int, codec: CompressionModel, config: LMConfig
+) -> Tensor:
+    """Return the codes `[B, K * C, F]` of sound `[B, C, T]` or `[C, T]` of any rate.
+
+    Raises:
+        ArgumentError: It is no sound, or is shorter than a frame.
+    """
+    audio = torch.as_tensor(prompt)
+    audio = audio[None] if audio.dim() == 2 else audio
+    if audio.dim() != 3 or not audio.is_floating_point() or not audio.shape[1]:
+        raise ArgumentError(
+            f"prompt {audio.dtype} {list(audio.shape)}: must be floats [batch, channels, time]"
+        )
+    if not bool(audio.isfinite().all()):
+        raise ArgumentError("prompt: has samples that are not finite")
+    rows = [_at_own_rate(row, sample_rate, config) for row in audio.cpu().float().numpy()]
+    ready = torch.from_numpy(np.stack(rows)).to(codec.device)
+    if ready.shape[2] < config.hop:
+        raise ArgumentError(f"prompt of {audio.shape[2]} samples: is shorter than a frame")
+    channels = [codec.encode(ready[:, c : c + 1])[0] for c in range(config.channels)]
+    books = config.codebooks // config.channels
+    stacked = torch.stack([codes[:, :books] for codes in channels], dim=1)
+    return torch.stack([interleaved(codes) for codes in stacked])
+
+
+def _at_own_rate(audio: Samples, sample_rate: int, config: LMConfig) -> Samples:
+    """Return samples at a model's rate, mixed down or doubled to its channels."""
+    if audio.shape[0] != config.channels:
+        audio = np.repeat(mix_channels(audio, 1), config.channels, axis=0)
+    resampler = Resampler(sample_rate, config.sample_rate, config.channels)
+    parts = [resampler.push(np.ascontiguousarray(audio)), resampler.finish()]
+    return np.concatenate(parts, axis=1)
 
 
 def packet_of(frames: list[Tensor], first: int, number: int, channels: int) -> Packet:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ncodec.arguments import check_number, check_whole
-from ncodec.audio import Resampler, Samples, mix_channels
+from ncodec.audio import Samples
 from ncodec.checkpoints.cache import find
 from ncodec.checkpoints.loading import find_model, load_any
 from ncodec.checkpoints.model_info import read_model_info
 from ncodec.errors import ArgumentError, CheckpointError
-from ncodec.lm.audio import check_codec, decode_frames, interleaved
+from ncodec.lm.audio import check_codec, decode_frames, encode_prompt
 from ncodec.lm.conditioning import Conditioner
 from ncodec.lm.generation import Plan, generate_frames
 from ncodec.lm.model import LMModel
@@ -283,37 +283,8 @@ class GenModel:
         return (frame[0] for frame in frames)
 
     def encode_prompt(self, prompt: Tensor | Samples, sample_rate: int) -> Tensor:
-        """Return the codes `[B, K, F]` of sound `[B, C, T]` or `[C, T]` of any rate.
-
-        Raises:
-            ArgumentError: It is no sound, or is shorter than a frame.
-        """
-        config, codec = self.lm.config, self.compression_model
-        audio = torch.as_tensor(prompt)
-        audio = audio[None] if audio.dim() == 2 else audio
-        if audio.dim() != 3 or not audio.is_floating_point() or not audio.shape[1]:
-            raise ArgumentError(
-                f"prompt {audio.dtype} {list(audio.shape)}: must be floats [batch, channels, time]"
-            )
-        if not bool(audio.isfinite().all()):
-            raise ArgumentError("prompt: has samples that are not finite")
-        rows = [self._at_own_rate(row, sample_rate) for row in audio.cpu().float().numpy()]
-        ready = torch.from_numpy(np.stack(rows)).to(codec.device)
-        if ready.shape[2] < config.hop:
-            raise ArgumentError(f"prompt of {audio.shape[2]} samples: is shorter than a frame")
-        channels = [codec.encode(ready[:, c : c + 1])[0] for c in range(config.channels)]
-        books = config.codebooks // config.channels
-        stacked = torch.stack([codes[:, :books] for codes in channels], dim=1)
-        return torch.stack([interleaved(codes) for codes in stacked])
-
-    def _at_own_rate(self, audio: Samples, sample_rate: int) -> Samples:
-        channels = self.audio_channels
-        if audio.shape[0] != channels:
-            mono = mix_channels(audio, 1)
-            audio = np.repeat(mono, channels, axis=0)
-        resampler = Resampler(sample_rate, self.sample_rate, channels)
-        parts = [resampler.push(np.ascontiguousarray(audio)), resampler.finish()]
-        return np.concatenate(parts, axis=1)
+        """Return the codes `[B, K, F]` of sound `[B, C, T]` or `[C, T]`; see `encode_prompt`."""
+        return encode_prompt(prompt, sample_rate, self.compression_model, self.lm.config)
 
     def _result(self, codes: Tensor, with_codes: bool) -> Tensor | tuple[Tensor, Tensor]:
         audio = self.generate_audio(codes)

@@ -67,6 +67,7 @@ FAMILIES: Mapping[str, Family] = {
             LMConfig,
             "ncodec.lm.model:LMModel",
             (f"{_LAYOUTS}.lm:AUDIOCRAFT_LM", f"{_LAYOUTS}.lm:HF_MUSICGEN"),
+            task="lm",
         ),
         Family(
             "encodec_lm",

@@ -9,6 +9,7 @@ from ncodec.errors import ArgumentError
 
 TASKS = {
     "codec": "ncodec.train.tasks.codec:CodecTask",
+    "lm": "ncodec.train.tasks.lm:LMTask",
     "predictor": "ncodec.train.tasks.predictor:PredictorTask",
     "vocoder": "ncodec.train.tasks.vocoder:VocoderTask",
 }
