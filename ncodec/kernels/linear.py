@@ -27,18 +27,19 @@ class PackedLinear:
     @lasting
     def one(self) -> Product:
         """Multiply one row, `[..., 1, in]` of float32."""
-        if self.weight.dtype == torch.bfloat16 or self._exact:
+        if self.weight.dtype == torch.bfloat16 or self.exact:
             return pack("row", torch.float32)(self.weight.float(), self.bias.float())
         return self.many
 
     @lasting
     def many(self) -> Product:
         """Multiply any rows, of the weight's type."""
-        operation = "half rows" if self._exact else "rows"
+        operation = "half rows" if self.exact else "rows"
         return pack(operation, self.weight.dtype)(self.weight, self.bias)
 
     @lasting
-    def _exact(self) -> bool:
+    def exact(self) -> bool:
+        """Whether float16 holds the weights as they are."""
         if is_portable() or self.weight.dtype != torch.float32:
             return False
         return torch.equal(self.weight.half(), self.weight)

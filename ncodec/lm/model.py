@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ncodec import runtime
 from ncodec.errors import ArgumentError
 from ncodec.lm.patterns import Pattern
-from ncodec.lm.transformer import Decoder, DecoderState, start
+from ncodec.lm.transformer import Decoder, DecoderState, apply, start
 from ncodec.models.lm_config import LMConfig
 from ncodec.nn.linear import Linear
 
@@ -110,23 +110,20 @@ class LMModel(nn.Module):
         """Where the weights are."""
         return self.transformer.out_norm.weight.device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the net computes in."""
-        return self.transformer.out_norm.weight.dtype
-
     def set_precision(self, precision: str) -> None:
-        """Compute in "float32", or in "bf16": faster where memory is what takes time, less exact.
+        """Hold the large weights in "float32", or in "bf16": half as much to read, less exact.
 
         Raises:
             ArgumentError: The precision is unknown, or it would be the way back.
             DeviceError: The device has no bf16.
         """
         runtime.check_precision(precision, str(self.device))
+        products = [module for module in self.modules() if isinstance(module, Linear)]
         if precision == "bf16":
-            self.to(torch.bfloat16)
-        elif self.dtype != torch.float32:
-            raise ArgumentError(f"{self.name} cannot change from {self.dtype} to {precision}")
+            for module in products:
+                module.to(torch.bfloat16)
+        elif products[0].weight.dtype != torch.float32:
+            raise ArgumentError(f"{self.name} cannot change from bf16 to {precision}")
 
     def text_conditions(self, hidden: Tensor, mask: Tensor) -> Conditions:
         """Return the conditions of a text encoder's output.
@@ -136,7 +133,7 @@ class LMModel(nn.Module):
             mask: Bool `[C, L]`. Places that do not count are not attended to, so a text does not
                 depend on how long others beside it are (AudioCraft attends to their zeros).
         """
-        hidden = hidden.to(self.device, self.dtype)
+        hidden = hidden.to(self.device)
         if self.text_projection is not None:
             hidden = self.text_projection(hidden)
         return Conditions(hidden * mask[..., None].to(hidden), mask.to(self.device))
@@ -162,7 +159,7 @@ class LMModel(nn.Module):
         """Return the state before the first step of so many rows."""
         conditions = conditions or Conditions()
         decoder = self.transformer.initial_state(
-            batch, self.device, self.dtype, conditions.memory, conditions.mask
+            batch, self.device, None, conditions.memory, conditions.mask
         )
         return LMState(decoder, conditions.added)
 
@@ -186,7 +183,7 @@ class LMModel(nn.Module):
 
     def heads(self, hidden: Tensor) -> Tensor:
         """Return float32 logits `[B, K, S, V]` of `[B, S, D]`."""
-        return torch.stack([head(hidden).float() for head in self.linears], dim=1)
+        return torch.stack([apply(head, hidden).float() for head in self.linears], dim=1)
 
     def forward(self, sequence: Tensor, conditions: Conditions | None = None) -> Tensor:
         """Return logits `[B, K, S, V]` of a whole sequence `[B, K, S]`."""

@@ -25,6 +25,8 @@ _BLOCK = 512
 """Steps that go through the layers together, so that masks stay small."""
 _ROOM = 256
 """Steps of room behind keys and values, at least."""
+_FEW = 4
+"""Rows that are multiplied as columns at most."""
 
 
 class Room:
@@ -269,7 +271,7 @@ class DecoderLayer(nn.Module):
             seen = x[:rows]
             seen = seen + self.cross_attn(self.norm_cross(seen), cross, cross_mask)
             x = seen if rows == len(x) else torch.cat([seen, x[rows:]])
-        return x + self.linear2(F.gelu(self.linear1(self.norm2(x)))), kept.last(keep)
+        return x + apply(self.linear2, F.gelu(apply(self.linear1, self.norm2(x)))), kept.last(keep)
 
 
 class SelfAttention(nn.Module):
@@ -290,7 +292,7 @@ class SelfAttention(nn.Module):
         mask: Tensor | str | None,
     ) -> tuple[Tensor, KeyValues]:
         """Attend from `[B, S, D]` to what was before and to itself; return the keys and values."""
-        parts = self.in_proj(x).chunk(3, dim=-1)
+        parts = apply(self.in_proj, x).chunk(3, dim=-1)
         queries, keys, values = (_split(part, self.heads) for part in parts)
         if len(angles) == 2:
             queries, keys = rotate(queries, *angles), rotate(keys, *angles)
@@ -302,7 +304,7 @@ class SelfAttention(nn.Module):
             attn_mask=mask if isinstance(mask, Tensor) else None,
             is_causal=isinstance(mask, str),
         )
-        return self.out_proj(_joined(attended)), seen
+        return apply(self.out_proj, _joined(attended)), seen
 
 
 class CrossAttention(nn.Module):
@@ -318,18 +320,18 @@ class CrossAttention(nn.Module):
 
     def remember(self, memory: Tensor) -> KeyValues:
         """Return keys and values of a condition `[C, L, D]`."""
-        keys, values = self.key_value(memory).chunk(2, dim=-1)
+        keys, values = apply(self.key_value, memory).chunk(2, dim=-1)
         return KeyValues(
             _split(keys, self.heads).contiguous(), _split(values, self.heads).contiguous()
         )
 
     def forward(self, x: Tensor, memory: KeyValues, mask: Tensor | None) -> Tensor:
         """Attend from `[C, S, D]` to a condition."""
-        queries = _split(self.query(x), self.heads)
+        queries = _split(apply(self.query, x), self.heads)
         attended = F.scaled_dot_product_attention(
             queries, memory.keys, memory.values, attn_mask=mask
         )
-        return self.out_proj(_joined(attended))
+        return apply(self.out_proj, _joined(attended))
 
 
 def _split(x: Tensor, heads: int) -> Tensor:
@@ -338,6 +340,23 @@ def _split(x: Tensor, heads: int) -> Tensor:
 
 def _joined(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
+
+
+def apply(layer: Linear, x: Tensor) -> Tensor:
+    """Return a product in the type of `x`, whatever that of the weights.
+
+    A step of generation takes as long as all weights take to be read. Where float16 holds them, as
+    those of published checkpoints, half is read; where not, packing them only took memory, and a
+    few rows are fastest as columns: PyTorch reads the weights once for them, and not once a row.
+    """
+    weight = layer.weight
+    fixed = not torch.is_grad_enabled() and x.is_cpu and weight.dtype == torch.float32
+    if not fixed or layer.exact:
+        return layer(x).to(x.dtype)
+    rows = x.numel() // x.shape[-1]
+    if not 1 < rows <= _FEW:
+        return F.linear(x, weight)
+    return (weight @ x.reshape(rows, -1).t()).t().contiguous().view(*x.shape[:-1], -1)
 
 
 def start(weight: Tensor, *, width: int | None = None, depth: int = 0) -> None:

@@ -20,6 +20,12 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs, bias=bias)
         self._packed = Derived(PackedLinear)
 
+    @property
+    def exact(self) -> bool:
+        """Whether float16 holds the weights as they are: then half as much is read."""
+        own = self._parameters
+        return self._packed(own["weight"], own["bias"]).exact
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it
         """Return the affine map of `input`.
 

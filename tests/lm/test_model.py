@@ -214,5 +214,9 @@ def test_bf16_is_near(model: LMModel) -> None:
     got = half(x, conditions(half))
     assert got.dtype == torch.float32
     assert 1e-4 < (got - want).abs().max() < 0.2
+    with torch.inference_mode():
+        _, state = half.step(x[:1, :, :5], half.initial_state(1))
+        one, _ = half.step(x[:1, :, 5:6], state)
+    assert 1e-4 < (one - model(x[:1])[:, :, 5:6]).abs().max() < 0.2
     with pytest.raises(ArgumentError, match="cannot change"):
         half.set_precision("float32")
