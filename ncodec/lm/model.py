@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -183,7 +183,7 @@ class LMModel(nn.Module):
 
     def heads(self, hidden: Tensor) -> Tensor:
         """Return float32 logits `[B, K, S, V]` of `[B, S, D]`."""
-        return torch.stack([apply(head, hidden).float() for head in self.linears], dim=1)
+        return torch.stack([apply(cast(Linear, head), hidden).float() for head in self.linears], dim=1)
 
     def forward(self, sequence: Tensor, conditions: Conditions | None = None) -> Tensor:
         """Return logits `[B, K, S, V]` of a whole sequence `[B, K, S]`."""
