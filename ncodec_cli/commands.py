@@ -33,6 +33,7 @@ COMMANDS = {
     "mel": ("ncodec_cli.vocode:mel", "Compute the mel spectrograms that a vocoder takes."),
     "vocode": ("ncodec_cli.vocode:vocode", "Make sound of mel spectrograms."),
     "generate": ("ncodec_cli.generate:generate", "Generate sound of words."),
+    "serve": ("ncodec_cli.serve:serve", "Serve files and streams to other programs."),
     "models": ("ncodec_cli.models:models", "List, fetch, import and export models."),
     "tokenize": ("ncodec_cli.tokenize:tokenize", "Code data sets into shards of codes."),
     "export": ("ncodec_cli.export:export", "Write a model as ONNX graphs."),

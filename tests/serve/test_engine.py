@@ -270,6 +270,13 @@ def test_what_cannot_share_is_refused() -> None:
         engine.encoder(channels=1)
 
 
+def speech_at(shift: int) -> np.ndarray:
+    """Return 5 s of speech at 24 kHz, `[T]`, begun somewhere else."""
+    speech, rate = soundfile.read(SPEECH, 5 * 24000, dtype="float32")
+    assert (rate, speech.shape) == (24000, (5 * rate,))
+    return np.roll(speech, -shift)
+
+
 def near_tie(model: CompressionModel, latent: torch.Tensor, a: np.ndarray, b: np.ndarray) -> bool:
     """Say whether the first codes that differ in a frame are equally near to the latent."""
     layer = int(np.flatnonzero(a != b)[0])
@@ -282,12 +289,11 @@ def near_tie(model: CompressionModel, latent: torch.Tensor, a: np.ndarray, b: np
 
 def test_the_embedded_model_gives_each_its_own_codes() -> None:
     model = ncodec.load_model()
-    speech, rate = soundfile.read(SPEECH, 5 * 24000, dtype="float32")
-    assert (rate, speech.shape) == (24000, (5 * rate,))
+    rate = 24000
     engine = BatchEngine(model)
     options = {"sample_rate": rate, "channels": 1, "codebooks": 8, "packet_frames": 1}
     shifts = [0, 1000, 7777, 20000, 33333, 50000]
-    sounds = [np.roll(speech, -shift)[None, : 2 * rate] for shift in shifts]
+    sounds = [speech_at(shift)[None, : 2 * rate] for shift in shifts]
     streams = [engine.encoder(**options) for _ in sounds]
     got: list[list[Packet]] = [[] for _ in sounds]
     for tick in range(2 * rate // 480):

@@ -1,0 +1,125 @@
+"""What a server may do and for whom: limits, models, tokens, origins."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ncodec.arguments import check_whole
+from ncodec.errors import ArgumentError, BadFileError
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What requests may cost.
+
+    Attributes:
+        body_bytes: Of an upload.
+        output_bytes: Of an answer.
+        audio_seconds: Of the sound in a file, decoded.
+        job_seconds: Of the clock, for the work on a file.
+        job_memory: Bytes that work may take besides what every worker has.
+        piece_seconds: Until the next piece of a body must be there.
+        upload_seconds: Until all of it must be.
+        jobs: Files at once; `queue` more wait.
+        queue: See `jobs`.
+        streams: Streams at once.
+        load: Share of its time that the engine may work, above which no stream is let in.
+        idle_seconds: A stream without a message ends.
+        behind_seconds: A stream whose client has not taken so much of its sound ends.
+        ahead_seconds: Sound that a stream may send faster than real time; then it has to wait.
+        grace_seconds: Streams and files that run get so long when the server stops.
+    """
+
+    body_bytes: int = 256 * MIB
+    output_bytes: int = 2048 * MIB
+    audio_seconds: float = 3600.0
+    job_seconds: float = 120.0
+    job_memory: int = 1024 * MIB
+    piece_seconds: float = 10.0
+    upload_seconds: float = 300.0
+    jobs: int = 1
+    queue: int = 8
+    streams: int = 64
+    load: float = 0.7
+    idle_seconds: float = 30.0
+    behind_seconds: float = 3.0
+    ahead_seconds: float = 1.0
+    grace_seconds: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a server is told at its start.
+
+    Attributes:
+        models: The names that requests may use, no others; the first where a request has none.
+        tokens: SHA-256 of each token that opens the server; none of them: it is open.
+        origins: Web pages that may use it, as "https://example.org".
+        limits: Of requests.
+    """
+
+    models: tuple[str, ...] = ("ncodec_24khz",)
+    tokens: tuple[bytes, ...] = ()
+    origins: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def admits(self, token: bytes) -> bool:
+        """Say whether a token, of any bytes, is one of ours, in time that does not depend on it."""
+        digest, found = hashlib.sha256(token).digest(), False
+        for known in self.tokens:
+            found = hmac.compare_digest(digest, known) or found
+        return found or not self.tokens
+
+    def model(self, name: str | None) -> str:
+        """Return the name of the model that a request means.
+
+        Raises:
+            ArgumentError: It is not on the list.
+        """
+        if name is None:
+            return self.models[0]
+        if name not in self.models:
+            raise ArgumentError(f"model {name!r}: this server has {', '.join(self.models)}")
+        return name
+
+
+def read_tokens(path: str | os.PathLike[str]) -> tuple[bytes, ...]:
+    """Return the SHA-256 of the tokens in a file, a line each; empty lines and # are skipped.
+
+    Raises:
+        BadFileError: There is none, one is shorter than 16 bytes, or others may read the file.
+    """
+    if os.name == "posix" and stat.S_IMODE(Path(path).stat().st_mode) & 0o007:
+        raise BadFileError(f"{path}: others may read these tokens; chmod o= {path}")
+    lines = [line.strip() for line in Path(path).read_bytes().splitlines()]
+    tokens = [line for line in lines if line and not line.startswith(b"#")]
+    if not tokens:
+        raise BadFileError(f"{path}: no token in it")
+    if min(map(len, tokens)) < 16:
+        raise BadFileError(f"{path}: a token of less than 16 bytes can be guessed")
+    return tuple(hashlib.sha256(token).digest() for token in tokens)
+
+
+def check_place(host: str, port: int, settings: Settings) -> None:
+    """Refuse to be open to a network without tokens.
+
+    Raises:
+        ArgumentError: The port is none, or others reach the host and there are no tokens.
+    """
+    check_whole("port", port, 0)
+    if port > 65535:
+        raise ArgumentError(f"port {port}: must be 0 to 65535")
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not settings.tokens:
+        raise ArgumentError(f"host {host}: others reach it, so the server needs tokens")
