@@ -55,9 +55,8 @@ def make_app(settings: Settings) -> Any:
     )
     app.state.server = server
     _answer_errors(app)
-    _add_files(app, server)
-    _add_arrays(app, server)
-    _add_reports(app, server)
+    for add in (_add_compress, _add_decompress, _add_codes, _add_info, _add_vocode, _add_reports):
+        add(app, server)
     app.router.routes.append(WebSocketRoute("/v1/stream", partial(take_call, server)))
     paths = frozenset({*app.openapi()["paths"], "/openapi.json", "/docs"})
     app.add_middleware(Gate, settings=settings, books=server.books, paths=paths)
@@ -172,7 +171,7 @@ async def _work(
     return StreamingResponse(answer(), media_type=media, headers={"content-length": str(size)})
 
 
-def _add_files(app: Any, server: Server) -> None:
+def _add_compress(app: Any, server: Server) -> None:
     from fastapi import Query, Request
     from fastapi.responses import StreamingResponse
 
@@ -197,6 +196,11 @@ def _add_files(app: Any, server: Server) -> None:
     ) -> Any:
         options = {"bandwidth": bandwidth, "codebooks": codebooks, "mono": mono}
         return await _work(server, request, "compress", options, media=CODED, model=model)
+
+
+def _add_decompress(app: Any, server: Server) -> None:
+    from fastapi import Query, Request
+    from fastapi.responses import StreamingResponse
 
     @app.post(
         "/v1/audio/decompress",
@@ -232,7 +236,7 @@ def _add_files(app: Any, server: Server) -> None:
         return await _work(server, request, "decompress", options, media=MEDIA[container])
 
 
-def _add_arrays(app: Any, server: Server) -> None:
+def _add_codes(app: Any, server: Server) -> None:
     from fastapi import Query, Request
     from fastapi.responses import StreamingResponse
 
@@ -256,6 +260,11 @@ def _add_arrays(app: Any, server: Server) -> None:
         options = {"to": to, "bandwidth": bandwidth, "codebooks": codebooks}
         return await _work(server, request, "codes", options, media=MEDIA[to], model=model)
 
+
+def _add_info(app: Any, server: Server) -> None:
+    from fastapi import Request
+    from fastapi.responses import StreamingResponse
+
     @app.post(
         "/v1/info",
         response_class=StreamingResponse,
@@ -265,6 +274,13 @@ def _add_arrays(app: Any, server: Server) -> None:
     )
     async def info(request: Request) -> Any:
         return await _work(server, request, "info", {}, media=MEDIA["json"])
+
+
+def _add_vocode(app: Any, server: Server) -> None:
+    from fastapi import Query, Request
+    from fastapi.responses import StreamingResponse
+
+    names = {"enum": list(server.settings.models)}
 
     @app.post(
         "/v1/audio/vocode",

@@ -108,8 +108,8 @@ class EngineLoop:
                 self._engines[name] = BatchEngine(load(name))
             except NcodecError as error:
                 log.warning("no streams of %s: %s", name, error)
-        models = [engine.model for engine in self._engines.values()]
-        self._frame = min((model.hop / model.sample_rate for model in models), default=1.0)
+        codecs = [engine.model for engine in self._engines.values()]
+        self._frame = min((codec.hop / codec.sample_rate for codec in codecs), default=1.0)
         self._tick = self._frame
 
     def run(self) -> None:
