@@ -10,9 +10,20 @@ from ncodec_cli.parameters import Between
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
-    "--port", type=Between(0, 65535), default=8000, show_default=True, help="Its port; 0: any."
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at.",
+)
+@click.option(
+    "--port",
+    type=Between(0, 65535),
+    metavar="PORT",
+    default=8000,
+    show_default=True,
+    help="Its port; 0: any.",
 )
 @click.option(
     "--token-file",
@@ -34,13 +45,32 @@ from ncodec_cli.parameters import Between
     metavar="URL",
     help="A web site whose pages may use the server. Repeatable.",
 )
-@click.option("--streams", type=Between(1), default=64, show_default=True, help="Streams at once.")
-@click.option("--jobs", type=Between(1), default=1, show_default=True, help="Files at once.")
 @click.option(
-    "--max-mb", type=Between(1), default=256, show_default=True, help="Of an upload, in MiB."
+    "--streams",
+    metavar="N",
+    type=Between(1),
+    default=64,
+    show_default=True,
+    help="Streams at once.",
 )
 @click.option(
-    "--max-seconds", type=Between(1), default=3600, show_default=True, help="Of sound in a file."
+    "--jobs", metavar="N", type=Between(1), default=1, show_default=True, help="Files at once."
+)
+@click.option(
+    "--max-mb",
+    metavar="MIB",
+    type=Between(1),
+    default=256,
+    show_default=True,
+    help="Of an upload, in MiB.",
+)
+@click.option(
+    "--max-seconds",
+    metavar="S",
+    type=Between(1),
+    default=3600,
+    show_default=True,
+    help="Of sound in a file.",
 )
 @quiet_option
 def serve(
@@ -56,7 +86,7 @@ def serve(
     max_seconds: int,
     quiet: bool,
 ) -> None:
-    """Serve compression, decompression and streams to other programs.
+    """Serve files and streams to other programs.
 
     Files are posted to /v1/audio/compress, /v1/audio/decompress, /v1/codes and /v1/info; /v1/stream
     is a WebSocket for live sound. /docs describes all of it. Needs Python 3.11 and more packages:

@@ -43,7 +43,7 @@ EVERY = [(name, line) for name, command in ALL.items() for line in examples(comm
 UNRUN = (
     *("play", "record", "live", "devices", "models", "train", "tokenize", "bench", "convert"),
     *("page", "mel", "vocode"),  # of the embedded model, of vocoders that are not in the package
-    *("export", "call", "generate"),
+    *("export", "call", "generate", "serve"),
 )
 
 
