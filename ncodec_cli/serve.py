@@ -54,7 +54,13 @@ from ncodec_cli.parameters import Between
     help="Streams at once.",
 )
 @click.option(
-    "--jobs", metavar="N", type=Between(1), default=1, show_default=True, help="Files at once."
+    "-j",
+    "--jobs",
+    metavar="N",
+    type=Between(1),
+    default=1,
+    show_default=True,
+    help="Files at once.",
 )
 @click.option(
     "--max-mb",
