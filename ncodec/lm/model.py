@@ -183,7 +183,8 @@ class LMModel(nn.Module):
 
     def heads(self, hidden: Tensor) -> Tensor:
         """Return float32 logits `[B, K, S, V]` of `[B, S, D]`."""
-        return torch.stack([apply(cast(Linear, head), hidden).float() for head in self.linears], dim=1)
+        heads = cast("list[Linear]", list(self.linears))
+        return torch.stack([apply(head, hidden).float() for head in heads], dim=1)
 
     def forward(self, sequence: Tensor, conditions: Conditions | None = None) -> Tensor:
         """Return logits `[B, K, S, V]` of a whole sequence `[B, K, S]`."""
