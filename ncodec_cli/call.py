@@ -87,7 +87,7 @@ def call(address: str | None, **options: Any) -> None:
     so that it can be tried without a sound card. A call with a file for input ends when both sides
     have said all; any call by q, Ctrl-C or --duration. UDP is not encrypted: whom it passes can
     hear it. --offer and --answer call over a WebRTC data channel, which is; it needs the package
-    aiortc (pip install 'ncodec[call]', Python 3.11). Bring each line that they write to the other.
+    aiortc (pip install aiortc, Python 3.11). Bring each line that they write to the other.
 
     The line that is shown: time, packets lost, too late, recovered from copies and concealed (in
     percent), milliseconds held against jitter, kbps of codes and with headers, copies, and delay

@@ -96,7 +96,7 @@ def serve(
 
     Files are posted to /v1/audio/compress, /v1/audio/decompress, /v1/codes and /v1/info; /v1/stream
     is a WebSocket for live sound. /docs describes all of it. Needs Python 3.11 and more packages:
-    pip install 'ncodec[serve]'. Ctrl-C lets streams end whole.
+    pip install fastapi uvicorn websockets. Ctrl-C lets streams end whole.
 
     \b
     Examples:

@@ -154,7 +154,7 @@ def _library() -> Any:
         return importlib.import_module("aiortc")
     except ImportError as error:
         raise ArgumentError(
-            "aiortc is not installed: pip install 'ncodec[call]', with Python 3.11 or later"
+            "aiortc is not installed: pip install aiortc, with Python 3.11 or later"
         ) from error
 
 

@@ -353,4 +353,4 @@ def check_extra() -> None:
         raise ArgumentError("serve needs Python 3.11 or later; this is 3.10")
     missing = [n for n in ("fastapi", "uvicorn", "websockets") if not importlib.util.find_spec(n)]
     if missing:
-        raise ArgumentError(f"serve needs {', '.join(missing)}: pip install 'ncodec[serve]'")
+        raise ArgumentError(f"not installed, and needed here: pip install {' '.join(missing)}")
