@@ -17,7 +17,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 OPEN_PATHS = frozenset({"/health"})
 """For those who watch over the server, without a token."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
-PROTOCOL = "ncodec.token."
+PROTOCOL = "ncodec-token."
 """Begins the subprotocol by which a page, which cannot set headers, brings its token."""
 
 

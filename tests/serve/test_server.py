@@ -153,7 +153,7 @@ def test_no_token_and_wrong_ones(server: Running) -> None:
         pass
     assert httpx.get(server.url + "/health").json() == {"status": "ready"}
     secret = TOKEN.replace(" ", "")
-    with pytest.raises(InvalidStatus), connect(url, subprotocols=[f"ncodec.token.{secret}"]):
+    with pytest.raises(InvalidStatus), connect(url, subprotocols=[f"ncodec-token.{secret}"]):
         pass
 
 
