@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from speed import alternate
 from torch import Tensor, nn
 from torch.nn import functional
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import tests.oracle.reference  # noqa: F401 - before transformers: without torchaudio
 from ncodec import metrics
 from ncodec.checkpoints.layouts.hifigan import HF_HIFIGAN
 from ncodec.config import HifiGanConfig

@@ -20,6 +20,7 @@ from ncodec_cli.common import (
     open_input,
     open_output,
     output_option,
+    precision_option,
     result_json_option,
     say_made,
     threads_option,
@@ -108,6 +109,7 @@ def mel(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     help="Samples of WAV and the like. [default: s16]",
 )
 @device_option
+@precision_option
 @threads_option
 @batch_options
 @result_json_option
@@ -193,4 +195,6 @@ def _load(batch: Batch, options: dict[str, Any]) -> Vocoder:
     from ncodec.runtime import pick_device
     from ncodec.vocoder import Vocoder
 
-    return Vocoder.get_pretrained(options["model"], pick_device(options["device"]))
+    model = Vocoder.get_pretrained(options["model"], pick_device(options["device"]))
+    model.set_precision(options.get("precision", "float32"))
+    return model

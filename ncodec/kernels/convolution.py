@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ncodec.errors import ArgumentError
 from ncodec.kernels.cached import lasting
-from ncodec.kernels.plain import Product, Windows
+from ncodec.kernels.plain import Image, Product, Windows
 from ncodec.kernels.switch import is_portable
 from ncodec.kernels.table import choose, pack
 
@@ -60,13 +60,20 @@ class Convolution:
         bias: `[out]`, or None.
         stride: Samples from window to window.
         dilation: Samples from tap to tap.
+        padding: Zeros before and after a whole signal, for `image`.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
     ) -> None:
         self.out, self.channels, self.taps = weight.shape
         self.stride, self.dilation, self.bias = stride, dilation, bias
+        self._padding = padding
         self._span = (self.taps - 1) * dilation + 1
         self._weight, self._portable = weight, is_portable()
         self._matrix = weight.permute(2, 1, 0).reshape(-1, self.out)
@@ -109,6 +116,12 @@ class Convolution:
         strides = (length * width, width, self.dilation * width + self.out, 1)
         y = products.as_strided((batch, windows, self.taps, self.out), strides).sum(2)
         return y if self.bias is None else y + self.bias
+
+    @lasting
+    def image(self) -> Image:
+        """The convolution of whole signals, channels side by side, and what follows it."""
+        make = pack("image", self._weight.dtype)
+        return make(self._weight, self.bias, self._padding, self.dilation)
 
     @lasting
     def _whole(self) -> Matrix:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ncodec.kernels.plain import Product, Recurrence, Windows
+from ncodec.kernels.plain import Image, Product, Recurrence, Windows
 
 _TYPICAL = 4096  # samples that packed convolutions are laid out for; others take as long
 _LSTM_MODE = 2  # of mkldnn_rnn_layer
@@ -54,6 +54,33 @@ def windows(
         return y.squeeze(2).transpose(1, 2)
 
     return slide
+
+
+def image(weight: Tensor, bias: Tensor | None, padding: int, dilation: int) -> Image:
+    """As `plain.image`: what follows a convolution is done while its sums are at hand."""
+    options = (0, padding), (1, 1), (1, dilation), 1
+    shape = (1, weight.shape[1], 1, _TYPICAL)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight[:, :, None], *options, shape)
+    alone = torch.ops.mkldnn._convolution_pointwise.default
+    added = torch.ops.mkldnn._convolution_pointwise.binary
+    adding = torch.ops.mkldnn._convolution_pointwise_.binary
+
+    def run(
+        x: Tensor,
+        slope: float | None = None,
+        other: Tensor | None = None,
+        *,
+        spent: bool = False,
+    ) -> Tensor:
+        if other is None:
+            after = ("none", []) if slope is None else ("leaky_relu", [slope])
+            return alone(x, packed, bias, *options, *after, "")
+        after = ("add", 1.0, None, [], "")
+        if spent:
+            return adding(other, x, packed, bias, *options, *after)
+        return added(x, other, packed, bias, *options, *after)
+
+    return run
 
 
 def lstm(

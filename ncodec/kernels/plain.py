@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +15,25 @@ Windows = Callable[[Tensor, int], Tensor]
 """Samples `[B, L, C]` and a number of windows to `[B, windows, out]`."""
 Recurrence = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Signals `[T, B, C]`, hidden and cell state `[B, C]` to outputs and the states after them."""
+
+
+class Image(Protocol):
+    """A convolution of images `[B, C, 1, T]` to as many samples.
+
+    What it gives goes through a leaky ReLU of `slope`, or `other` is added, in whose memory the
+    sum may then lie if that is `spent`.
+    """
+
+    def __call__(
+        self,
+        x: Tensor,
+        slope: float | None = None,
+        other: Tensor | None = None,
+        *,
+        spent: bool = False,
+    ) -> Tensor:
+        """Convolve."""
+        ...
 
 
 def linear(weight: Tensor, bias: Tensor | None) -> Product:
@@ -37,6 +57,25 @@ def _rows(x: Tensor, count: int, taps: int, stride: int, dilation: int) -> Tenso
     span = (count - 1) * stride + 1
     parts = [x[:, tap * dilation : tap * dilation + span : stride] for tap in range(taps)]
     return torch.cat(parts, dim=2)
+
+
+def image(weight: Tensor, bias: Tensor | None, padding: int, dilation: int) -> Image:
+    """Convolve with `[out, in, taps]`, zeros before and after."""
+
+    def run(
+        x: Tensor,
+        slope: float | None = None,
+        other: Tensor | None = None,
+        *,
+        spent: bool = False,
+    ) -> Tensor:
+        options = {"padding": (0, padding), "dilation": (1, dilation)}
+        y = functional.conv2d(x, weight[:, :, None].contiguous(), bias, **options)  # type: ignore[arg-type]
+        if slope is not None:
+            y = functional.leaky_relu(y, slope)
+        return y if other is None else y + other
+
+    return run
 
 
 def lstm(

@@ -59,6 +59,10 @@ def _values(dtype: torch.dtype, *shape: int) -> Tensor:
     return ((torch.arange(count) * 7 % 17 - 8) / 8).view(shape).to(dtype)
 
 
+def _image(dtype: torch.dtype) -> Tensor:
+    return _values(dtype, 2, 16, 1, 9).contiguous(memory_format=torch.channels_last)
+
+
 def _affine(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return _values(dtype, 16, 32), _values(dtype, 16)
 
@@ -96,6 +100,12 @@ OPERATIONS = {
         plain.windows,
         lambda dtype: (_values(dtype, 64, 8), _values(dtype, 8), 16, 2, 1),
         lambda dtype: (_values(dtype, 2, 12, 16), 5),
+    ),
+    "image": Operation(
+        (Entry("oneDNN", onednn.there, onednn.image),),
+        plain.image,
+        lambda dtype: (_values(dtype, 16, 16, 3), _values(dtype, 16), 2, 2),
+        lambda dtype: (_image(dtype), None, _image(dtype)),
     ),
     "lstm": Operation(
         (Entry("oneDNN", onednn.there, onednn.lstm),),

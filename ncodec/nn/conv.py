@@ -161,8 +161,16 @@ class Conv1d(Streamable):
             1, 2
         )
 
+    @property
+    def convolution(self) -> Convolution | None:
+        """The weights laid out for whole signals, if those are padded by zeros on both sides."""
+        plain = self.groups == self.stride == 1 and self.pad_mode == "constant"
+        if not plain or self.padding[0] != self.padding[1] or self.ceil_mode:
+            return None
+        return self._kernel(*parts_of(self))
+
     def _laid_out(self, weight: Tensor, bias: Tensor | None = None) -> Convolution:
-        return Convolution(weight, bias, self.stride, self.dilation)
+        return Convolution(weight, bias, self.stride, self.dilation, self.padding[0])
 
 
 def new_weight(out_channels: int, in_channels: int, kernel_size: int) -> nn.Parameter:

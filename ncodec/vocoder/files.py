@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ncodec.audio import Resampler, Samples, mix_channels, open_audio, open_writer
 from ncodec.errors import ArgumentError, BadFileError, LimitError
@@ -20,7 +21,7 @@ from ncodec.vocoder.model import Vocoder
 ARRAYS = frozenset({".npy", ".npz", ".safetensors"})
 MAX_BYTES = 4 << 30
 """Of mels that cannot be read piece by piece."""
-_BLOCK_SECONDS = 1.0
+_BLOCK_SECONDS = 4.0
 
 Mels = NDArray[np.float32]
 
@@ -247,17 +248,19 @@ def vocode(
         samples=None if frames is None else frames * model.hop,
     )
     done = 0
+
+    def counted_mels() -> Iterator[Tensor]:
+        nonlocal done
+        for block in mels:
+            yield torch.from_numpy(block)[None]
+            done += block.shape[1]
+            if progress is not None:
+                progress(done * seconds, total)
+
     try:
         with torch.inference_mode():
-            state = model.initial_state(1)
-            for block in mels:
-                audio, state = model.step(torch.from_numpy(block)[None], state)
+            for audio in model.sound_of(counted_mels()):
                 writer.write(audio[0].cpu().numpy())
-                done += block.shape[1]
-                if progress is not None:
-                    progress(done * seconds, total)
-            if done:
-                writer.write(model.flush(state)[0].cpu().numpy())
         writer.finish()
     except BaseException:
         writer.abort()

@@ -84,6 +84,19 @@ class OnnxVocoder(Vocoder):
         """The CPU."""
         return torch.device("cpu")
 
+    @property
+    def _fuses(self) -> bool:
+        return False
+
+    def set_precision(self, precision: str) -> None:
+        """Graphs compute in the precision that they were exported in.
+
+        Raises:
+            ArgumentError: It is asked for another.
+        """
+        if precision != "float32":
+            raise ArgumentError(f"precision {precision!r}: {self.name} is run by onnxruntime")
+
     def _apply(self, fn: Any, recurse: bool = True) -> Vocoder:
         if fn(torch.zeros(1)).device.type != "cpu":
             raise DeviceError(f"{self.name} is run by onnxruntime: on the CPU")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -11,12 +12,17 @@ from torch import Tensor, nn
 from ncodec.checkpoints.loading import load_any
 from ncodec.config import HifiGanConfig
 from ncodec.errors import ArgumentError, CheckpointError
+from ncodec.kernels import is_portable
 from ncodec.models.checks import as_samples
 from ncodec.models.receptive_field import decoder_field_of
+from ncodec.nn.fused import fused
+from ncodec.runtime import check_precision
 from ncodec.streaming import State
 from ncodec.vocoder.generator import generator
 from ncodec.vocoder.log_mel import LogMel
 
+_BLOCK = 1000
+"""Frames of whole mels that are made sound at once."""
 _MARGIN = 1.5
 """Natural logarithms that mels may lie beyond what sound at full scale can give."""
 
@@ -71,6 +77,19 @@ class Vocoder(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def set_precision(self, precision: str) -> None:
+        """Compute the net in "float32" or "bf16": faster where the device has it, less exact.
+
+        There is no way back from "bf16".
+
+        Raises:
+            ArgumentError: The precision is unknown.
+            DeviceError: The device has no bf16.
+        """
+        check_precision(precision, str(self.device))
+        if precision == "bf16":
+            self.generator.to(torch.bfloat16)
+
     def mel(self, audio: Tensor) -> Tensor:
         """Return the mels `[B, bands, F]` of audio `[B, 1, T]`, `[B, T]` or `[T]`.
 
@@ -97,7 +116,58 @@ class Vocoder(nn.Module):
         Raises:
             ArgumentError: They are not mels of this model.
         """
-        return self.generator(self.prepared(mel))
+        mel = self.prepared(mel)
+        if self._learns(mel) or not self._fuses:
+            return self.generator(mel).float()
+        return torch.cat([y.float() for y in self._blocks(mel.split(_BLOCK, dim=2))], dim=2)
+
+    @torch.no_grad()
+    def sound_of(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield the audio of mels that come in pieces `[B, bands, n]`: what steps and `flush` give.
+
+        Best for pieces of a second and more, of which a processor makes sound faster than steps do:
+        each is computed with the frames around it that it depends on.
+
+        Raises:
+            ArgumentError: They are not mels of this model.
+        """
+        if self._fuses:
+            yield from (y.float() for y in self._blocks(self.prepared(mel) for mel in mels))
+            return
+        state: State = None
+        for mel in mels:
+            state = self.initial_state(mel.shape[0]) if state is None else state
+            y, state = self.step(mel, state)
+            yield y
+        if state is not None:
+            yield self.flush(state)
+
+    def _learns(self, mel: Tensor) -> bool:
+        weights = self.generator.parameters()
+        return torch.is_grad_enabled() and (
+            mel.requires_grad or any(w.requires_grad for w in weights)
+        )
+
+    @property
+    def _fuses(self) -> bool:
+        return self.device.type == "cpu" and not is_portable()
+
+    def _blocks(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield sound as soon as the frames that it depends on are there, and the rest."""
+        kept: Tensor | None = None
+        first = 0  # of the frames kept, whose sound is still to come
+        for mel in mels:
+            kept = mel if kept is None else torch.cat([kept, mel], dim=2)
+            ready = kept.shape[2] - self.postroll_frames
+            if ready > first:
+                yield self._between(kept, first, ready)
+                gone = max(0, ready - self.preroll_frames)
+                kept, first = kept[..., gone:], ready - gone
+        if kept is not None:
+            yield self._between(kept, first, kept.shape[2])
+
+    def _between(self, mel: Tensor, first: int, last: int) -> Tensor:
+        return fused(self.generator, mel)[..., first * self.hop : last * self.hop]
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state before the first frame of `batch` streams."""
@@ -107,11 +177,12 @@ class Vocoder(nn.Module):
 
     def step(self, mel: Tensor, state: State) -> tuple[Tensor, State]:
         """Take the next frames `[B, bands, F]`; return the samples that are final, and a state."""
-        return self.generator.step(self.prepared(mel), state)
+        y, state = self.generator.step(self.prepared(mel), state)
+        return y.float(), state
 
     def flush(self, state: State) -> Tensor:
         """End the streams: return the samples that were held back."""
-        return self.generator.flush(state)
+        return self.generator.flush(state).float()
 
     def check_mel(self, mel: Tensor) -> Tensor:
         """Return mels `[B, bands, F]` as float32 where the model is.
@@ -156,5 +227,6 @@ class Vocoder(nn.Module):
         return (mel - self.mean[:, None]) / self.deviation[:, None]
 
     def prepared(self, mel: Tensor) -> Tensor:
-        """As `normalised`, checked as by `check_mel`."""
-        return self.normalised(self.check_mel(mel))
+        """As `normalised`, checked as by `check_mel`, in the net's precision."""
+        weights = next(self.generator.parameters())
+        return self.normalised(self.check_mel(mel)).to(weights.dtype)

@@ -7,9 +7,12 @@ from torch.nn import functional
 
 from ncodec.config import HifiGanConfig
 from ncodec.errors import ArgumentError
-from ncodec.nn import Conv1d, ConvTranspose1d
+from ncodec.kernels import portable
+from ncodec.nn import Conv1d, ConvTranspose1d, fused
+from ncodec.runtime import has_bf16
 from ncodec.streaming import Mean, Residual, Sequential
 from ncodec.vocoder import LogMel, Vocoder
+from ncodec.vocoder import model as vocoder_model
 
 V1 = HifiGanConfig(channels=16)
 V3 = HifiGanConfig(
@@ -84,6 +87,49 @@ def test_pieces_give_the_whole(name: str) -> None:
             assert 30 * model.hop - given == model.latency_samples
         parts.append(model.flush(state))
         assert torch.allclose(torch.cat(parts, dim=2), whole, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("tile", [1, 1 << 30])
+def test_sound_in_blocks_and_tiles_is_that_of_steps(
+    name: str, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = vocoder(CONFIGS[name])
+    monkeypatch.setattr(fused, "_TILE", tile)
+    monkeypatch.setattr(vocoder_model, "_BLOCK", 20)
+    mel = mels(model.config, 50)
+    whole = plain(model.generator, mel)
+    assert torch.allclose(model(mel), whole, atol=2e-6)
+    for sizes in ([50], [30, 15, 5], [1] * 5 + [45], [0, 5, 0, 45]):
+        parts = list(model.sound_of(mel.split(sizes, dim=2)))
+        assert torch.allclose(torch.cat(parts, dim=2), whole, atol=2e-6)
+    assert list(model.sound_of([])) == []
+    with portable():
+        parts = list(model.sound_of(mel.split(40, dim=2)))
+    assert torch.allclose(torch.cat(parts, dim=2), whole, atol=2e-6)
+
+
+@pytest.mark.skipif(not has_bf16("cpu"), reason="a processor with bf16")
+@pytest.mark.parametrize("name", ["V1", "V3"])
+def test_half_precision_is_near(name: str) -> None:
+    model = vocoder(CONFIGS[name])
+    mel = mels(model.config, 30)
+    exact = model(mel)
+    model.set_precision("bf16")
+    state = model.initial_state()
+    y, state = model.step(mel, state)
+    streamed = torch.cat([y, model.flush(state)], dim=2)
+    for found in (model(mel), streamed):
+        assert found.dtype == torch.float32
+        assert 0 < (found - exact).abs().max() / exact.abs().max() < 0.03
+
+
+def test_gradients_reach_mels() -> None:
+    model = vocoder(SMALL)
+    mel = mels(model.config, 20).requires_grad_()
+    model(mel).square().sum().backward()
+    assert mel.grad is not None
+    assert bool(mel.grad.any())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""Whole signals without gradients: activations and sums are done within the convolutions.
+
+What streams keep from piece to piece, and passes over memory between layers, are most of the time
+of nets with few channels. Here a signal passes as an image, channels side by side, in tiles that
+overlap by what their layers see of each other: the same values but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, channels_last
+from torch.nn import functional
+
+from ncodec.nn.conv import Conv1d
+from ncodec.nn.pointwise import LeakyReLU, Pointwise
+from ncodec.streaming import Mean, Residual, Sequential, Streamable
+
+_TILE = 1 << 18
+"""Values of a signal that are passed at once through the branches of a mean: they stay cached."""
+
+
+def fused(layer: Streamable, x: Tensor) -> Tensor:
+    """Return what `layer(x)` does, of signals `[B, C, T]`; no gradient flows."""
+    with torch.no_grad():
+        return _pass(layer, _as_image(x))[:, :, 0]
+
+
+def reach_of(layer: Streamable) -> int:
+    """Return how many samples before and after one it depends on at most, at one rate."""
+    if isinstance(layer, Conv1d):
+        return max(layer.padding)
+    if isinstance(layer, Sequential):
+        return sum(reach_of(inner) for inner in layer)
+    if isinstance(layer, Residual):
+        return reach_of(layer.branch)
+    if isinstance(layer, Mean):
+        return max(reach_of(branch) for branch in layer)
+    return 0
+
+
+def _as_image(x: Tensor) -> Tensor:
+    return x[:, :, None].contiguous(memory_format=channels_last)
+
+
+def _pass(layer: Streamable, x: Tensor) -> Tensor:
+    if isinstance(layer, Sequential):
+        return _chain(list(layer), x)
+    if isinstance(layer, Mean):
+        return _in_tiles(layer, x)
+    if isinstance(layer, Pointwise):
+        return layer.apply_to(x)
+    if isinstance(layer, Conv1d) and (kernel := layer.convolution) is not None:
+        return kernel.image(x)
+    return _as_image(layer(x[:, :, 0]))
+
+
+def _chain(
+    layers: Sequence[Streamable],
+    x: Tensor,
+    *,
+    active: Tensor | None = None,
+    other: Tensor | None = None,
+    spent: bool = False,
+) -> Tensor:
+    """Pass layers one after another.
+
+    Args:
+        layers: They.
+        x: `[B, C, 1, T]`.
+        active: What the first layer, a leaky ReLU, gives, if that is known.
+        other: To be added to the result.
+        spent: Whether `other`, or `x` for residual layers, may be written over.
+    """
+    own, at = spent and other is None, 0
+    while at < len(layers):
+        layer, following = layers[at], layers[at + 1] if at + 1 < len(layers) else None
+        at += 1
+        if at == 1 and active is not None and isinstance(layer, LeakyReLU):
+            x = active
+        elif isinstance(layer, Residual) and layer.shortcut is None:
+            x = _residual(layer, x, active if at == 1 else None, spent=own)
+        elif isinstance(layer, Conv1d) and (kernel := layer.convolution) is not None:
+            if isinstance(following, LeakyReLU):
+                x, at = kernel.image(x, following.slope), at + 1
+            elif following is None and other is not None:
+                return kernel.image(x, None, other, spent=spent)
+            else:
+                x = kernel.image(x)
+        else:
+            x = _pass(layer, x)
+        own = True
+    return x if other is None else x + other
+
+
+def _residual(layer: Residual, x: Tensor, active: Tensor | None, *, spent: bool) -> Tensor:
+    inner = list(layer.branch) if isinstance(layer.branch, Sequential) else [layer.branch]
+    return _chain(inner, x, active=active, other=x, spent=spent)
+
+
+def _in_tiles(layer: Mean, x: Tensor) -> Tensor:
+    """Pass a mean's branches in tiles; at the signal's ends tiles end too, as its padding wants."""
+    reach, length = reach_of(layer), x.shape[3]
+    size = max(4 * reach, _TILE // (x.shape[0] * x.shape[1]))
+    if length <= size + 2 * reach:
+        return _mean(layer, x)
+    parts: list[Tensor] = []
+    for first in range(0, length, size):
+        last, before = min(length, first + size), max(0, first - reach)
+        y = _mean(layer, x[..., before : min(length, last + reach)])
+        parts.append(y[..., first - before : last - before])
+    return torch.cat(parts, dim=3)
+
+
+def _mean(layer: Mean, x: Tensor) -> Tensor:
+    active = _shared(layer, x)
+    total: Tensor | None = None
+    for branch in layer:
+        inner = list(branch) if isinstance(branch, Sequential) else [branch]
+        y = _chain(inner, x, active=active)
+        total = y if total is None else total.add_(y)
+    assert total is not None
+    return total.div_(len(layer.branches))
+
+
+def _shared(layer: Mean, x: Tensor) -> Tensor | None:
+    """Return the leaky ReLU that all branches begin with, if they do."""
+    firsts: list[Streamable] = []
+    for branch in layer:
+        first = branch
+        while isinstance(first, (Sequential, Residual)):
+            first = first.branch if isinstance(first, Residual) else next(iter(first))
+        firsts.append(first)
+    slopes = {first.slope if isinstance(first, LeakyReLU) else None for first in firsts}
+    slope = slopes.pop()
+    return None if slopes or slope is None else functional.leaky_relu(x, slope)
