@@ -105,7 +105,7 @@ def package(config: HifiGanConfig) -> Any:
 def speed(seconds: float, rounds: int) -> None:
     """Print a row for each net: whole, in blocks of 64 frames and frame by frame."""
     torch.manual_seed(0)
-    print("| net | real time, transformers | ncodec | ratio | blocks of 64 | of 8 | of 1 | same |")
+    print("| net | real time, transformers | float32 | bf16 | pushes of 64 | of 8 | of 1 | off |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, config in SPEED.items():
         theirs = package(config)
@@ -116,22 +116,26 @@ def speed(seconds: float, rounds: int) -> None:
         )
         model = Vocoder(HifiGanConfig.from_dict(found)).eval()
         model.load_state_dict(weights)
+        half = Vocoder(model.config).eval()
+        half.load_state_dict(weights)
+        half.set_precision("bf16")
         frames = round(seconds * config.sample_rate / config.hop)
         mel = torch.randn(1, config.bands, frames) - 5
         works = {
             "theirs": lambda t=theirs, m=mel: t(m.transpose(1, 2)),
             "ours": lambda v=model, m=mel: v(m),
-            **{str(n): lambda v=model, m=mel, n=n: streamed(v, m, n) for n in (64, 8, 1)},
+            "bf16": lambda v=half, m=mel: v(m),
         }
-        times = alternate(works, rounds)
+        pushes = {str(n): lambda v=model, m=mel, n=n: streamed(v, m, n) for n in (64, 8, 1)}
+        times = alternate(works, rounds) | alternate(pushes, rounds)
         audio = frames * config.hop / config.sample_rate
         real = {key: audio / value for key, value in times.items()}
-        a, b = theirs(mel.transpose(1, 2))[0], model(mel)[0, 0]
-        difference = float((a - b).abs().max() / a.abs().max())
+        want = theirs(mel.transpose(1, 2))[0]
+        off = [float((v(mel)[0, 0] - want).abs().max() / want.abs().max()) for v in (model, half)]
+        cells = [f"{real[k]:.2f} ({real[k] / real['theirs']:.2f}x)" for k in ("ours", "bf16")]
+        cells += [f"{real[key]:.2f}" for key in ("64", "8", "1")]
         print(
-            f"| {name} | {real['theirs']:.2f} | {real['ours']:.2f} | "
-            f"{real['ours'] / real['theirs']:.2f} | {real['64']:.2f} | {real['8']:.2f} | "
-            f"{real['1']:.2f} | {difference:.0e} |",
+            f"| {name} | {real['theirs']:.2f} | {' | '.join(cells)} | {off[0]:.0e}, {off[1]:.0e} |",
             flush=True,
         )
 

@@ -119,7 +119,7 @@ class Vocoder(nn.Module):
         mel = self.prepared(mel)
         if self._learns(mel) or not self._fuses:
             return self.generator(mel).float()
-        return torch.cat([y.float() for y in self._blocks(mel.split(_BLOCK, dim=2))], dim=2)
+        return torch.cat([y.float() for y in self._whole(mel)], dim=2)
 
     @torch.no_grad()
     def sound_of(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -151,6 +151,14 @@ class Vocoder(nn.Module):
     @property
     def _fuses(self) -> bool:
         return self.device.type == "cpu" and not is_portable()
+
+    def _whole(self, mel: Tensor) -> Iterator[Tensor]:
+        """Yield the sound of mels that are all there: none of it is computed twice at their end."""
+        frames = mel.shape[2]
+        for first in range(0, max(1, frames), _BLOCK):
+            last, start = min(frames, first + _BLOCK), max(0, first - self.preroll_frames)
+            seen = mel[..., start : last + self.postroll_frames]
+            yield self._between(seen, first - start, last - start)
 
     def _blocks(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield sound as soon as the frames that it depends on are there, and the rest."""
