@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed import alternate
+from speed import Work, alternate
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -126,7 +126,9 @@ def speed(seconds: float, rounds: int) -> None:
             "ours": lambda v=model, m=mel: v(m),
             "bf16": lambda v=half, m=mel: v(m),
         }
-        pushes = {str(n): lambda v=model, m=mel, n=n: streamed(v, m, n) for n in (64, 8, 1)}
+        pushes: dict[str, Work] = {
+            str(n): lambda v=model, m=mel, n=n: streamed(v, m, n) for n in (64, 8, 1)
+        }
         times = alternate(works, rounds) | alternate(pushes, rounds)
         audio = frames * config.hop / config.sample_rate
         real = {key: audio / value for key, value in times.items()}
