@@ -42,7 +42,8 @@ def _line(rows: Sequence[Row], found: Sequence[Point], kind: str) -> str | None:
         parts.append(text + _difference(rows, first, other, measure))
     count = len({row.file for row in rows if row.kind == kind})
     recordings = counted(count, "recording")
-    few = ": too few to tell codecs apart" if count < FEW else ""
+    too_few = ": too few to tell codecs apart" if others else ": too few for an interval"
+    few = too_few if count < FEW else ""
     return f"{', '.join(parts)}. {recordings}{few}.{_equal(here, measure)}"
 
 

@@ -32,6 +32,11 @@ def test_few_recordings_are_said_to_be_few() -> None:
     assert "±" not in line
 
 
+def test_one_codec_is_not_told_from_others() -> None:
+    (line,) = headlines([row for row in rows(2) if row.codec == "mine"])
+    assert line.endswith("2 recordings: too few for an interval.")
+
+
 def test_differences_are_taken_recording_by_recording() -> None:
     (line,) = headlines(rows(9))
     assert "[difference +0.30 ± 0.00]" in line  # though the recordings scatter by a point
