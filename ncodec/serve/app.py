@@ -112,8 +112,12 @@ def _answer_errors(app: Any) -> None:
     """Say every error in one line, whoever found it."""
     from fastapi import Request
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
+    from fastapi.responses import JSONResponse, Response
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+
+    async def gone(*_: object) -> Response:
+        return Response(status_code=400)  # for the books: nobody hears it
 
     async def library(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, NcodecError)
@@ -130,9 +134,19 @@ def _answer_errors(app: Any) -> None:
         assert isinstance(error, HTTPException)
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(NcodecError, library)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _refuse_unknown(request: Any) -> None:
+    """A wish that nobody reads, such as `bw` for `bandwidth`, is not passed over in silence."""
+    known = sorted(field.alias for field in request.scope["route"].dependant.query_params)
+    for name in request.query_params:
+        if name not in known:
+            words = f"known here: {', '.join(known)}" if known else "none is known here"
+            raise ArgumentError(f"{name[:40]!r}: no such parameter; {words}")
 
 
 async def _work(
@@ -148,6 +162,7 @@ async def _work(
     from fastapi.responses import StreamingResponse
 
     server.check_open()
+    _refuse_unknown(request)
     name = server.settings.model(model)
     given = {key: value for key, value in options.items() if value is not None}
     folder = tempfile.TemporaryDirectory(prefix="ncodec-")

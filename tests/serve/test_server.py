@@ -104,6 +104,7 @@ def test_every_faulty_file_is_refused_in_a_line(client: Any) -> None:
         ({"bandwidth": "loud"}, 422, "bandwidth"),
         ({"bandwidth": 3, "codebooks": 4}, 400, "only one of them"),
         ({"codebooks": 17}, 400, "codebooks"),
+        ({"bw": 3}, 400, "'bw': no such parameter; known here: bandwidth, codebooks, model, mono"),
         ({"model": "../../etc/passwd"}, 400, "this server has ncodec_24khz"),
     ],
 )
