@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from ncodec.datasets import Tokenizer, on_ray, tokenize
@@ -92,8 +93,10 @@ def test_a_kill_of_all_spoils_nothing(sources, model, tmp_path):
     )
     while started.poll() is None and len(list((folder / "shards").glob("cuts*"))) < 2:
         time.sleep(0.05)
+    ours = psutil.Process(started.pid).children(recursive=True)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
+    psutil.wait_procs(ours, timeout=60)  # Ray's workers, of groups of their own, go within seconds
     done = tokenize([sources], folder, format="shar", model=model, shard_size=1)
     assert 2 <= done.before < 12
     tokenize([sources], tmp_path / "whole", format="shar", model=model, shard_size=1)
