@@ -53,6 +53,10 @@ async def take_call(server: Server, websocket: Any) -> None:
         code, reason = 1000, ""
     except WebSocketDisconnect:
         return
+    except RuntimeError as error:
+        if "websocket.close" not in str(error):
+            raise
+        return  # uvicorn, which is stopping, closed the socket first, and says so in this way
     except _Over as over:
         code, reason = over.code, over.reason
     except BusyError as error:

@@ -22,7 +22,13 @@ from torch import Tensor, nn
 import ncodec
 from ncodec import checkpoints
 from ncodec.config import DacConfig
-from ncodec.errors import ArgumentError, CheckpointError, DeviceError, OutputExistsError
+from ncodec.errors import (
+    ArgumentError,
+    CheckpointError,
+    DeviceError,
+    NcodecError,
+    OutputExistsError,
+)
 from ncodec.export import OnnxCodec, export_graphs, read_description
 from ncodec.export.checking import TIE, check_graphs, decoded, encoded, largest_gap
 from ncodec.export.tracing import encoder_of, phase_of, to_onnx
@@ -209,7 +215,7 @@ def test_what_graphs_cannot_do_is_said(pairs, embedded):
     _, codec = embedded
     with pytest.raises(ArgumentError, match="beam 2"):
         codec.set_beam(2)
-    with pytest.raises(ArgumentError, match="cannot change"):
+    with pytest.raises(NcodecError, match=r"cannot change|this machine's cpu has none"):
         codec.set_precision("bf16")
     with pytest.raises(ArgumentError, match="code 1024"):
         codec.decode(torch.full((1, 2, 3), 1024))
