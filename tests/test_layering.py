@@ -36,6 +36,7 @@ FLOORS = (
     ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
     ("ncodec.codec", "ncodec.vocoder"),
     ("ncodec.datasets", "ncodec.lm"),
+    ("ncodec.latents",),
     ("ncodec.api", "ncodec.live", "ncodec.page", "ncodec.serve", "ncodec.train"),
     ("ncodec.net",),
     ("ncodec.bench",),

@@ -1,0 +1,1 @@
+"""Models over latents: Musika's idea (Pasini and Schlueter 2022), as streams."""
