@@ -24,7 +24,7 @@ _WORDS = 4  # numbers that Philox makes of one value of its counter
 
 
 def normal(
-    seed: int, stream: int, first: int, count: int, width: int = 1, bound: float = math.inf
+    seed: int, stream: int, first: int, count: int, width: int = 1, *, bound: float = math.inf
 ) -> Tensor:
     """Return the normal numbers `[width, count]` of steps `first` on, float32.
 
@@ -128,4 +128,4 @@ class Coordinates:
         return torch.cat([moving.float(), style])
 
     def _normal(self, stream: int, first: int, count: int, width: int) -> Tensor:
-        return normal(self.seed, stream, first, count, width, self.variation)
+        return normal(self.seed, stream, first, count, width, bound=self.variation)
