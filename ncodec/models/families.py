@@ -21,6 +21,7 @@ from ncodec.config import (
     SpectralConfig,
 )
 from ncodec.errors import CheckpointError
+from ncodec.models.latent_config import SecondLevelConfig
 from ncodec.models.lm_config import LMConfig
 
 ENTRY_POINTS = "ncodec.families"
@@ -108,6 +109,13 @@ FAMILIES: Mapping[str, Family] = {
                 for x in ("OFFICIAL", "HF_HIFIGAN", "COQUI", "SPEECHBRAIN", "PWG", "BIGVGAN")
             ),
             task="vocoder",
+        ),
+        Family(
+            "second_level",
+            "latent model",
+            SecondLevelConfig,
+            "ncodec.latents.second_level:SecondLevel",
+            task="second_level",
         ),
         Family(
             "spectral",

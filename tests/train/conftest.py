@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from ncodec import checkpoints
+from ncodec.models.spectral import SpectralCodec
 from ncodec.train.config import TrainConfig
 
 RATE = 8000
@@ -44,6 +47,16 @@ def recordings(tmp_path: Path) -> Path:
         samples = 0.3 * glide + 0.02 * rng.standard_normal(len(t))
         soundfile.write(folder / f"{i}.wav", samples, RATE)
     return folder
+
+
+@pytest.fixture
+def codec(tmp_path: Path) -> Path:
+    """The file of a codec with random weights; it is imported too."""
+    torch.manual_seed(0)
+    model = SpectralCodec(SpectralCodec.config_type.from_dict(MODEL), name="tiny").eval()
+    checkpoints.save(model, tmp_path / "tiny.safetensors")
+    checkpoints.import_model(tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
 
 
 @pytest.fixture

@@ -6,28 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from ncodec import checkpoints
 from ncodec.datasets import tokenize
 from ncodec.errors import ArgumentError
 from ncodec.lm import load_generator
-from ncodec.models.spectral import SpectralCodec
 from ncodec.train.config import TrainConfig
 from ncodec.train.resume import resume
 from ncodec.train.trainer import Trainer
 
-from .conftest import MODEL
 from .test_trainer import assert_equal, run_steps
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def codec(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    model = SpectralCodec(SpectralCodec.config_type.from_dict(MODEL), name="tiny").eval()
-    checkpoints.save(model, tmp_path / "tiny.safetensors")
-    checkpoints.import_model(tmp_path / "tiny.safetensors")
-    return tmp_path / "tiny.safetensors"
 
 
 @pytest.fixture

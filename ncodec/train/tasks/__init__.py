@@ -11,6 +11,7 @@ TASKS = {
     "codec": "ncodec.train.tasks.codec:CodecTask",
     "lm": "ncodec.train.tasks.lm:LMTask",
     "predictor": "ncodec.train.tasks.predictor:PredictorTask",
+    "second_level": "ncodec.train.tasks.second_level:SecondLevelTask",
     "vocoder": "ncodec.train.tasks.vocoder:VocoderTask",
 }
 """Name, as `[task] name` has it -> module and class, a `Task`; imported when a run is of it."""
