@@ -42,9 +42,10 @@ def cat(*, paths: tuple[str, ...], output: str | None, **options: Any) -> None:
     links, seconds = _join(sources, target, options)
     names = [name_of(path) for path in sources]
     many = f"{len(names)} files" if len(names) > 2 else " + ".join(names)
-    chain = f", a chain of {links} recordings" if links > 1 else ""
+    texts = [clock(seconds, digits=3)]
+    texts += [f"a chain of {links} recordings"] if links > 1 else []
     fields = {"file": names, "seconds": seconds, "links": links}
-    say_made(many, target, clock(seconds, digits=3) + chain, fields, options)
+    say_made(many, target, texts, fields, options)
 
 
 def _join(sources: tuple[str, ...], target: str, options: dict[str, Any]) -> tuple[int, float]:

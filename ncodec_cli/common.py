@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -270,7 +270,7 @@ class _Flowing:
 def say_made(
     source: str,
     target: str,
-    text: str,
+    texts: Sequence[str],
     fields: dict[str, Any],
     options: dict[str, Any],
     *,
@@ -281,14 +281,14 @@ def say_made(
     Args:
         source: path of the input, or "-".
         target: path of the output, or "-".
-        text: what a person wants to know.
+        texts: what a person wants to know, what matters most first.
         fields: what a program wants to know.
         options: quiet and as_json.
         single: whether it is one file, or one of several.
     """
     if options["as_json"]:
         line.put_json({"file": name_of(source), "output": target, **fields})
-    said = line.result(name_of(source), name_of_output(target), text, single=single)
+    said = line.result(name_of(source), name_of_output(target), texts, single=single)
     line.say(said, quiet=options["quiet"] or options["as_json"])
 
 

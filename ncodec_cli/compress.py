@@ -33,7 +33,7 @@ from ncodec_cli.common import (
     use_threads,
 )
 from ncodec_cli.completing import AUDIO
-from ncodec_cli.line import Once, fits, say_error
+from ncodec_cli.line import Once, say_error
 from ncodec_cli.parameters import KBPS, KEY_VALUE, Between, Pair
 from ncodec_cli.plan import Job, Kind
 from ncodec_cli.progress import ratio, size, times
@@ -237,8 +237,8 @@ def _tell(
     before, asked = file_size(job.source), options["bw"]
     sizes = size(done.bytes) if before is None else ratio(before, done.bytes)
     wanted = "" if asked in (None, done.kbps) else f" ({done.kbps:g} coded, {asked:g} asked)"
-    speed = times(done.seconds / max(took, 1e-9)) + (" real time" if fits(64) else "")
-    text = f"{sizes}, {done.real_kbps:.2f} kbps{wanted}, {speed}"
+    speed = f"{times(done.seconds / max(took, 1e-9))} real time"
+    texts = [sizes, f"{done.real_kbps:.2f} kbps{wanted}", speed]
     fields = {
         "model": done.model,
         "codebooks": done.codebooks,
@@ -252,7 +252,7 @@ def _tell(
         "took": took,
         "notes": done.notes,
     }
-    say_made(job.source, job.target, text, fields, options, single=single)
+    say_made(job.source, job.target, texts, fields, options, single=single)
     for note in done.notes:
         say_error(f"{name_of(job.source)}: {note}", "note", quiet=options["quiet"])
 

@@ -96,7 +96,7 @@ def convert(
     lost = f"; left out: {', '.join(done.lost)}" if done.lost else ""
     text = f"codes of {done.model}, {_KINDS[done.source]} to {_KINDS[done.target]}{lost}"
     fields = {"model": done.model, "from": done.source, "to": done.target, "lost": done.lost}
-    say_made(source, target, text, fields, options)
+    say_made(source, target, [text], fields, options)
     if lm:
         text = "LM coding depends on this machine's floating point; keep another copy"
         say_error(text, "note", quiet=options["quiet"])

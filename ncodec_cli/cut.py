@@ -71,9 +71,9 @@ def cut(
             report=report,
         )
     stop = start + length
-    text = f"{_clock(length)}, from {_clock(start)} to {_clock(stop)}"
+    texts = [_clock(length), f"from {_clock(start)} to {_clock(stop)}"]
     fields = {"start": start, "end": stop, "seconds": length}
-    say_made(source, target, text, fields, options)
+    say_made(source, target, texts, fields, options)
     if end is not None and end - stop > 0.001:
         beyond = f"--end {end:g} s lies beyond the end, at {stop:g} s"
         say_error(beyond, "note", quiet=options["quiet"])

@@ -204,7 +204,7 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool
     quiet, target = options["quiet"], name_of_output(job.target)
     seconds = done.samples / done.sample_rate
     samples, channels = counted(done.samples, "sample"), counted(done.channels, "channel")
-    text = f"{clock(seconds, digits=3)}, {samples}, {done.sample_rate} Hz, {channels}"
+    texts = [clock(seconds, digits=3), samples, f"{done.sample_rate} Hz", channels]
     fields = {
         "seconds": seconds,
         "samples": done.samples,
@@ -216,7 +216,7 @@ def _tell(job: Job, done: Decompressed, options: dict[str, Any], *, single: bool
         "notes": done.notes,
         "damage": [str(damage) for damage in done.damage],
     }
-    say_made(job.source, job.target, text, fields, options, single=single)
+    say_made(job.source, job.target, texts, fields, options, single=single)
     for note in done.notes:
         say_error(f"{target}: {note}", "note", quiet=quiet)
     if done.clipped:

@@ -13,7 +13,8 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -110,12 +111,6 @@ def room() -> int | None:
     return width() if sys.stderr.isatty() else None
 
 
-def fits(columns: int) -> bool:
-    """Say whether a line that stays may be so long."""
-    there = room()
-    return there is None or columns <= there
-
-
 def cells(text: str) -> int:
     """Return how many columns a terminal gives to a text.
 
@@ -165,25 +160,25 @@ def meter(db: float, width: int = 6, floor: float = -60.0) -> str:
     return "#" * filled + "-" * (width - filled)
 
 
-def result(source: str, target: str, text: str, *, single: bool = True) -> str:
-    """Return "source -> target: text"; on a terminal, names that are too long give way.
+def result(source: str, target: str, texts: Sequence[str], *, single: bool = True) -> str:
+    """Return "source -> target: texts"; on a terminal what one line cannot hold gives way.
 
-    Where files are not single, a line of each must do: the source alone tells which it is.
+    First one name goes, of a single file the source's, of several the target's; then the texts,
+    last ones first, so that the name stays whole; then its folders, and its middle.
     """
     source, target = (name.replace("\n", "\\n") for name in (source, target))
-    columns = room()
-    both = cells(source) + cells(target)
-    if columns is None or both + cells(text) + 6 <= columns:
-        return f"{source} -> {target}: {text}"
-    if not single and columns - cells(text) - 2 >= _NAME_COLUMNS:
-        return f"{shorten(source, columns - cells(text) - 2)}: {text}"
-    left = columns - cells(text) - 6
-    after = ": "
-    if left < 2 * _NAME_COLUMNS:  # the text has a line of its own
-        left, after = columns - 5, ":\n  "
-    half = left // 2
-    first = min(cells(source), max(half, left - cells(target)))
-    return f"{shorten(source, first)} -> {shorten(target, left - first)}{after}{text}"
+    line, columns = f"{source} -> {target}: {', '.join(texts)}", room()
+    if columns is None or cells(line) <= columns:
+        return line
+    name = target if single else source
+    for count in range(len(texts), 0, -1):
+        line = f"{name}: {', '.join(texts[:count])}"
+        if cells(line) <= columns:
+            return line
+    left = columns - cells(texts[0]) - 2
+    if left < _NAME_COLUMNS:  # the text has a line of its own
+        return f"{shorten(Path(name).name, columns - 1)}:\n  {texts[0]}"
+    return f"{shorten(Path(name).name, left)}: {texts[0]}"
 
 
 _NAME_COLUMNS = 12

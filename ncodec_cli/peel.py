@@ -64,9 +64,9 @@ def peel(
             keep_going: bool = options["keep_going"]
             header = peel(file, out, codebooks, bandwidth=bw, keep_going=keep_going, report=report)
         count, kbps = len(header.codebook_sizes), header.bandwidth
-        text = f"{counted(count, 'codebook')}, {kbps:g} kbps{_but(bw, kbps, count)}"
+        texts = [f"{counted(count, 'codebook')}, {kbps:g} kbps{_but(bw, kbps, count)}"]
         fields = {"codebooks": count, "kbps": kbps, "seconds": report.seconds}
-        say_made(job.source, job.target, text, fields, options, single=batch.single)
+        say_made(job.source, job.target, texts, fields, options, single=batch.single)
 
     batch.run(work, BYTES)
 

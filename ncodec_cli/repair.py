@@ -71,8 +71,8 @@ def repair(paths: tuple[str, ...], output: str | None, sister: str | None, **opt
         ):
             report = repair(watched(source, progress), target, sister=header)
         found = str(report.losses) if report.losses else "nothing was damaged"
-        text = f"{clock(report.seconds, digits=3)}, {found}"
+        texts = [f"{clock(report.seconds, digits=3)}, {found}"]
         fields = {"seconds": report.seconds, **asdict(report.losses), "problems": report.problems}
-        say_made(job.source, job.target, text, fields, options, single=batch.single)
+        say_made(job.source, job.target, texts, fields, options, single=batch.single)
 
     batch.run(work, BYTES)

@@ -92,8 +92,8 @@ def mel(paths: tuple[str, ...], output: str | None, **options: Any) -> None:
                 progress=progress,
             )
         fields = {"frames": frames, "bands": model.bands, "bytes": file_size(job.target)}
-        text = f"{counted(frames, 'frame')} of {model.bands} bands"
-        say_made(job.source, job.target, text, fields, options, single=batch.single)
+        texts = [f"{counted(frames, 'frame')} of {model.bands} bands"]
+        say_made(job.source, job.target, texts, fields, options, single=batch.single)
 
     batch.run(work)
 
@@ -171,8 +171,8 @@ def _tell(job: Job, done: Vocoded, options: dict[str, Any], *, single: bool) -> 
         "bytes": file_size(job.target),
         "clipped": done.clipped,
     }
-    text = f"{clock(seconds, digits=3)}, {counted(done.frames, 'frame')}, {done.sample_rate} Hz"
-    say_made(job.source, job.target, text, fields, options, single=single)
+    texts = [clock(seconds, digits=3), counted(done.frames, "frame"), f"{done.sample_rate} Hz"]
+    say_made(job.source, job.target, texts, fields, options, single=single)
     if done.clipped:
         what = f"{name_of_output(job.target)}: {counted(done.clipped, 'sample')} clipped"
         say_error(f"{what} (--encoding f32 keeps them)", "note", quiet=options["quiet"])

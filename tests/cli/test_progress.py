@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ncodec_cli import line
-from ncodec_cli.line import cells, cut, put, say, say_error, shorten, show
+from ncodec_cli.line import cells, cut, put, result, say, say_error, shorten, show
 from ncodec_cli.progress import BYTES, COUNT, Progress, clock, size, times
 from tests.cli.audio import wav
 from tests.cli.test_pipes import WITH_TOY, start
@@ -255,6 +255,41 @@ def test_a_command_in_a_terminal(terminal, tmp_path):
     written = [text for text in screen.text.split("\r") if "left" in text]
     assert written
     assert all(cells(text.split("\n")[0].rstrip(" \b")) < 50 for text in written)
+
+
+MADE = ["45 MB -> 4.5 MB (1/10)", "5.71 kbps", "37.8x real time"]
+MEETING = "meeting of 2026-01-31, part 12 of 20"
+
+
+@pytest.mark.parametrize(
+    ("columns", "source", "target", "shown"),
+    [
+        (80, "a.wav", "a.ecdc", "a.wav -> a.ecdc: " + ", ".join(MADE)),
+        (80, "in/talk.wav", "out/talk.ecdc", "out/talk.ecdc: " + ", ".join(MADE)),
+        (80, f"{MEETING}.wav", f"{MEETING}.ecdc", f"{MEETING}.ecdc: " + ", ".join(MADE[:2])),
+        (50, "in/talk.wav", "out/talk.ecdc", "out/talk.ecdc: " + ", ".join(MADE[:2])),
+        (50, "in/talk 2026-1.wav", "out/talk 2026-1.ecdc", f"out/talk 2026-1.ecdc: {MADE[0]}"),
+        (50, "in", f"a/long/folder/{'talk' * 5}.ecdc", f"{'talk' * 5}.ecdc: {MADE[0]}"),
+        (50, "in", f"out/{MEETING}.ecdc", f"meeting of ... of 20.ecdc: {MADE[0]}"),
+        (30, "in", "talk of 2026-01-31.ecdc", f"talk of 2026-01-31.ecdc:\n  {MADE[0]}"),
+    ],
+)  # fmt: skip
+def test_what_was_made_is_told_in_a_line_that_gives_way(terminal, columns, source, target, shown):
+    screen = terminal(columns)
+    say(result(source, target, MADE))
+    assert screen.look() == [*shown.split("\n"), ""]
+
+
+def test_of_several_files_a_line_has_the_source(terminal):
+    screen = terminal(80)
+    say(result(f"in/{MEETING}.wav", f"out/{MEETING}.ecdc", MADE, single=False))
+    assert screen.look() == [f"in/{MEETING}.wav: {', '.join(MADE[:2])}", ""]
+
+
+def test_a_pipe_has_all_that_was_made(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    said = result(f"in/{MEETING}.wav", f"out/{MEETING}.ecdc", MADE)
+    assert said == f"in/{MEETING}.wav -> out/{MEETING}.ecdc: {', '.join(MADE)}"
 
 
 def test_a_terminal_without_the_characters_of_a_name(terminal, clock_hand):
