@@ -315,7 +315,9 @@ def header_size(prefix: bytes) -> int:
     if not prefix:
         raise BadFileError("the file is empty")
     if not prefix.startswith(MAGIC):
-        raise BadFileError("not an ECDC file: it does not begin with 'ECDC'")
+        raise BadFileError(
+            f"not an ECDC file: it begins with {prefix[: len(MAGIC)]!r}, not with {MAGIC!r}"
+        )
     if len(prefix) < PREFIX.size:
         raise BadFileError("the file ends inside its header")
     _, version, length = PREFIX.unpack(prefix)

@@ -121,7 +121,7 @@ def read_header0(file: BinaryIO) -> Header0:
     prefix = read_exactly(file, PREFIX.size)
     magic, version, length = PREFIX.unpack(prefix)
     if magic != MAGIC:
-        raise BadFileError("not an ECDC file: it does not begin with 'ECDC'")
+        raise BadFileError(f"not an ECDC file: it begins with {magic!r}, not with {MAGIC!r}")
     if version != 0:
         raise UnsupportedVersionError(f"ECDC version {version} where 0 was expected")
     if length > limits.MAX_HEADER:
