@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ncodec import runtime
 from ncodec.errors import ArgumentError
+from ncodec.lm.near import Near
 from ncodec.lm.patterns import Pattern
 from ncodec.lm.transformer import Decoder, DecoderState, apply, start
 from ncodec.models.lm_config import LMConfig
@@ -39,10 +41,12 @@ class LMState:
     Attributes:
         decoder: Of the transformer.
         added: `[B, D]`, added to every step's input, or None.
+        recent: `[B, K, n]`, the last steps, where a net of their own hears them.
     """
 
     decoder: DecoderState
     added: Tensor | None
+    recent: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class LMModel(nn.Module):
         for key, weight in self.named_parameters():
             if key.startswith(("emb.", "linears.")):
                 start(weight, width=dim)
+        self.near = Near(config) if config.near else None
         projected = config.condition == "text" and config.projection
         self.text_projection = nn.Linear(config.text_width, dim) if projected else None
         tagged = config.condition == "tags"
@@ -161,7 +166,8 @@ class LMModel(nn.Module):
         decoder = self.transformer.initial_state(
             batch, self.device, None, conditions.memory, conditions.mask
         )
-        return LMState(decoder, conditions.added)
+        recent = None if self.near is None else self.near.initial(batch, self.device)
+        return LMState(decoder, conditions.added, recent)
 
     def step(self, sequence: Tensor, state: LMState) -> tuple[Tensor, LMState]:
         """Take the next steps `[B, K, S]`; return the logits of those after them, and a state.
@@ -172,19 +178,44 @@ class LMModel(nn.Module):
         return self.heads(y), state
 
     def hidden(self, sequence: Tensor, state: LMState) -> tuple[Tensor, LMState]:
-        """As `step`, but return what the heads take, `[B, S, D]`."""
+        """As `step`, but return what the heads take: `[B, S, D]`, or `[B, S, K, D]` for each."""
         x = self.emb[0](sequence[:, 0])
         for codebook in range(1, self.num_codebooks):
             x = x + self.emb[codebook](sequence[:, codebook])
         if state.added is not None:
             x = x + state.added[:, None]
         y, decoder = self.transformer.step(x.transpose(1, 2), state.decoder)
-        return y.transpose(1, 2), LMState(decoder, state.added)
+        y, recent = y.transpose(1, 2), state.recent
+        if self.near is not None:
+            assert recent is not None
+            y, recent = self.near(sequence, recent, y)
+        return y, LMState(decoder, state.added, recent)
 
     def heads(self, hidden: Tensor) -> Tensor:
-        """Return float32 logits `[B, K, S, V]` of `[B, S, D]`."""
+        """Return float32 logits `[B, K, S, V]` of what `hidden` returns."""
         heads = cast("list[Linear]", list(self.linears))
-        return torch.stack([apply(head, hidden).float() for head in heads], dim=1)
+        if self.near is None:
+            return torch.stack([apply(head, hidden).float() for head in heads], dim=1)
+        each = [apply(head, hidden[:, :, k]).float() for k, head in enumerate(heads)]
+        return torch.stack(each, dim=1) + self.near.bias[:, None]
+
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor) -> None:
+        """Give embeddings and heads first weights by what the codes stand for.
+
+        Args:
+            vectors: Of the codec's entries, `[K, V, near_vector]`. Through one random map of each
+                codebook they become rows as large as random ones would be.
+        """
+        for k, entries in enumerate(vectors.to(self.device)):
+            scaled = (entries - entries.mean(0)) / entries.std()
+            width, dim = scaled.shape[1], self.config.dim
+            for table in (self.emb[k], self.linears[k]):
+                spread = torch.randn(width, dim, device=self.device) / math.sqrt(width * dim)
+                table.weight[: self.config.bins] = scaled @ spread
+            if self.near is not None:
+                self.near.emb[k].weight[:-1] = scaled
+                self.near.emb[k].weight[-1] = 0
 
     def forward(self, sequence: Tensor, conditions: Conditions | None = None) -> Tensor:
         """Return logits `[B, K, S, V]` of a whole sequence `[B, K, S]`."""

@@ -38,6 +38,10 @@ class LMConfig(Config):
         empty_initial: Of the pattern.
         flattening: Of the pattern; all 0 where it has none.
         group: Of the pattern.
+        near: Inner width of a net that sees the last steps as the codec's vectors, and leads each
+            head; 0: the heads take what the transformer says.
+        near_steps: Steps that it sees.
+        near_vector: Width of those vectors.
         condition: "text" (cross attention to a text encoder), "tags" (embeddings of words of
             `vocabulary`, added to each step's input) or "none".
         text_encoder: T5's name on the hub.
@@ -70,6 +74,9 @@ class LMConfig(Config):
     empty_initial: int = 0
     flattening: tuple[int, ...] = (0,)
     group: int = 2
+    near: int = 0
+    near_steps: int = 8
+    near_vector: int = 128
     condition: str = "text"
     text_encoder: str = "t5-base"
     text_width: int = 768
@@ -88,6 +95,7 @@ class LMConfig(Config):
         "flatten_first": 0,
         "empty_initial": 0,
         "guidance": 0,
+        "near": 0,
         "delays": 0,
         "flattening": 0,
     }

@@ -38,6 +38,7 @@ TEXT = LMConfig(
 TAGS = replace(
     TEXT, position="rope", context=9, condition="tags", vocabulary="rain wind dog", style="own"
 )
+NEAR = replace(TAGS, near=24, near_steps=5, near_vector=8)
 
 
 def lm(config: LMConfig = TEXT, name: str = "small", seed: int = 0) -> LMModel:

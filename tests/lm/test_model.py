@@ -10,10 +10,10 @@ from ncodec.errors import ArgumentError
 from ncodec.lm import Conditions, LMModel
 from ncodec.lm.transformer import Decoder
 from ncodec.streaming import stack_rows, take_rows
-from tests.lm.small import TAGS, TEXT, lm, text_conditions
+from tests.lm.small import NEAR, TAGS, TEXT, lm, text_conditions
 from tests.machine import needs_bf16
 
-CONFIGS = {"sin": TEXT, "rope": TAGS}
+CONFIGS = {"sin": TEXT, "rope": TAGS, "near": NEAR}
 
 
 @pytest.fixture(params=CONFIGS)

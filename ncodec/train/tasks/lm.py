@@ -20,6 +20,7 @@ from ncodec import checkpoints
 from ncodec.datasets import CodesDataset, Loader, describe, find_clips, pad, read
 from ncodec.errors import ArgumentError
 from ncodec.lm.model import Conditions, LMModel
+from ncodec.models.base import CompressionModel
 from ncodec.models.lm_config import LMConfig
 from ncodec.train.config import PROBABILITY, Section, TrainConfig, at_least, home
 from ncodec.train.data import Segments, batches
@@ -90,6 +91,8 @@ class LMTask(Task):
             raise ArgumentError(f"lm.codec = {section.codec!r}: must be mono and without segments")
         self.validation_clips = find_clips(data.validation) if data.validation else ()
         self.model = LMModel(_config_of(config, self.codec), config.model.name).to(place.device)
+        if self.model.near is not None:
+            self.model.start_from(_entries(self.codec, section.codebooks))
         self.module = self.model
         self._frames = max(config.lm.codebooks, round(data.seconds * self.codec.frame_rate))
         self.seconds = data.batch * self._frames / self.codec.frame_rate
@@ -295,6 +298,18 @@ def _bits(logits: Tensor, codes: Tensor, counted: Tensor) -> Tensor:
     return each.masked_fill(~counted, 0).sum((0, 2)) / counts / math.log(2)
 
 
+@torch.no_grad()
+def _entries(codec: CompressionModel, codebooks: int) -> Tensor:
+    """Return what each entry of each codebook adds to the latent, `[K, V, D]`."""
+    rows = list[Tensor]()
+    for k in range(codebooks):
+        codes = torch.zeros(1, k + 1, codec.cardinality, dtype=torch.long, device=codec.device)
+        without = codec.decode_latent(codes[:, :k]) if k else 0
+        codes[0, k] = torch.arange(codec.cardinality)
+        rows.append((codec.decode_latent(codes) - without)[0].t())
+    return torch.stack(rows)
+
+
 def _config_of(config: LMTrainConfig, codec: Any) -> LMConfig:
     """Return the net: what `model.config` says, and what follows from the codec."""
     section = config.lm
@@ -311,6 +326,7 @@ def _config_of(config: LMTrainConfig, codec: Any) -> LMConfig:
         "condition": "tags" if section.words else "none",
         "vocabulary": " ".join(section.words),
         "style": "own",
+        "near_vector": codec.latent_dim,
     }
     usual = {
         "position": "rope",
