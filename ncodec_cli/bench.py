@@ -335,3 +335,95 @@ def listen(*, answers: tuple[Path, ...], as_json: bool) -> None:
 
     heard = join(answers)
     put(json.dumps(asdict(heard), indent=1) if as_json else to_text(heard))
+
+
+@bench.command()
+@click.argument("generated", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--real",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="Real sound that it shall be like, such as what the model learned from; copies of it are "
+    "looked for; may be repeated.",
+)
+@click.option(
+    "--held-out",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Real sound that the model did not hear: a yardstick, and for bits; may be repeated.",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Language model whose bits a frame and speed are measured too.",
+)
+@click.option(
+    "--codec",
+    metavar="NAME",
+    help="Codec that hears. [default: that of --model, or ncodec_24khz]",
+)
+@click.option("--codebooks", type=Between(1), metavar="K", help="Of the codec. [default: 4]")
+@click.option(
+    "--seam",
+    type=Between(0.1, whole=False),
+    metavar="SECONDS",
+    help="Where windows move on: how far does sound move there?",
+)
+@click.option("--describe", metavar="TEXT", help="Description to time generation with.")
+@quiet_option
+@json_option
+def generation(
+    *,
+    generated: tuple[Path, ...],
+    real: tuple[Path, ...],
+    held_out: tuple[Path, ...],
+    model: str | None,
+    codec: str | None,
+    codebooks: int | None,
+    seam: float | None,
+    describe: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure GENERATED sound against real sound.
+
+    They are files, folders and manifests of audio or .ecdc, or folders of ncodec tokenize. By kind:
+    Frechet distances beside yardsticks, silence, loops, seams, copies; of what was held out bits a
+    frame, of counts and of --model, whose speed is measured too.
+
+    \b
+    Examples:
+      ncodec bench generation made/ --real recordings/
+      ncodec bench generation made/ --real codes/ --held-out heldout.csv --model mine
+    """
+    import ncodec
+    from ncodec.bench.generation import (
+        Options,
+        Sources,
+        measure_generation,
+        measure_speed,
+        to_markdown,
+    )
+    from ncodec.lm import GenModel
+
+    speaking = None if model is None else GenModel.get_pretrained(model)
+    if speaking is not None and codec is None:
+        hearing = speaking.compression_model
+    else:
+        hearing = ncodec.load_model(codec or "ncodec_24khz")
+    found = measure_generation(
+        Sources(generated, real, held_out),
+        hearing,
+        speaking,
+        Options(codebooks, seam),
+        lambda line: say(line, quiet=quiet),
+    )
+    speeds = () if speaking is None else measure_speed(speaking, describe, 10.0)
+    if as_json:
+        told = {"kinds": [asdict(one) for one in found], "speeds": [asdict(one) for one in speeds]}
+        put(json.dumps(told, indent=1))
+        return
+    put(to_markdown(found, speeds).rstrip("\n"))

@@ -210,12 +210,11 @@ class LMModel(nn.Module):
         for k, entries in enumerate(vectors.to(self.device)):
             scaled = (entries - entries.mean(0)) / entries.std()
             width, dim = scaled.shape[1], self.config.dim
-            for table in (self.emb[k], self.linears[k]):
+            for tables in (self.emb, self.linears):
                 spread = torch.randn(width, dim, device=self.device) / math.sqrt(width * dim)
-                table.weight[: self.config.bins] = scaled @ spread
+                cast(Tensor, tables[k].weight)[: self.config.bins] = scaled @ spread
             if self.near is not None:
-                self.near.emb[k].weight[:-1] = scaled
-                self.near.emb[k].weight[-1] = 0
+                self.near.start_from(k, scaled)
 
     def forward(self, sequence: Tensor, conditions: Conditions | None = None) -> Tensor:
         """Return logits `[B, K, S, V]` of a whole sequence `[B, K, S]`."""

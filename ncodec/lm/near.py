@@ -1,8 +1,8 @@
 """What the last steps alone say of the next codes, by way of the codec's own vectors.
 
-The finer codebooks of a frame code what the coarser ones leave, and a frame resembles the one before
-it. A net that sees those codes as the vectors that they stand for has most of that within minutes of
-training; a transformer over sums of embeddings would need hours to find it.
+The finer codebooks of a frame code what the coarser ones leave, and a frame resembles the one
+before it. A net that sees those codes as the vectors that they stand for has most of that within
+minutes of training; a transformer over sums of embeddings would need hours to find it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Near(nn.Module):
         self.bias = nn.Parameter(torch.zeros(codebooks, config.bins))
         for weight in (self.heard.weight, self.told.weight, self.out.weight):
             start(weight)
+
+    def start_from(self, codebook: int, vectors: Tensor) -> None:
+        """Give a codebook's entries first weights `[V, near_vector]`; the special token has 0."""
+        self.emb[codebook].weight = nn.Parameter(F.pad(vectors, (0, 0, 0, 1)))
 
     def initial(self, batch: int, device: torch.device) -> Tensor:
         """Return the steps before the first, `[B, K, near_steps - 1]`."""

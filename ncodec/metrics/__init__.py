@@ -2,6 +2,7 @@
 
 from ncodec.metrics.alignment import align, delay
 from ncodec.metrics.cost import peak_memory, real_time
+from ncodec.metrics.frechet import frechet_distance
 from ncodec.metrics.lines import line_share
 from ncodec.metrics.loudness import loudness, loudness_difference
 from ncodec.metrics.perceptual import (
@@ -21,6 +22,7 @@ __all__ = [
     "align",
     "codebook_statistics",
     "delay",
+    "frechet_distance",
     "line_share",
     "log_mel_distance",
     "loudness",
