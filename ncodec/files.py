@@ -8,10 +8,11 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ncodec.errors import (
     ArgumentError,
@@ -234,21 +235,37 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[
         OSError: With `wait=False`, that another holds it.
     """
     with path.open("a+b") as file:
-        if os.name == "nt":
-            import msvcrt
-
-            if shared:
-                yield
-                return
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
+        try:
             import fcntl
-
+        except ImportError:  # Windows
+            with nullcontext() if shared else _locked_there(file, wait=wait):
+                yield
+        else:
             kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
             fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
             yield
+
+
+@contextmanager
+def _locked_there(file: BinaryIO, *, wait: bool) -> Generator[None]:
+    """Lock the first byte of a file, the way of Windows, where waiting gives up after 10 s."""
+    import msvcrt
+
+    console: Any = msvcrt  # whose names type checkers know on Windows only
+    while True:
+        file.seek(0)
+        try:
+            console.locking(file.fileno(), console.LK_NBLCK, 1)
+            break
+        except OSError:
+            if not wait:
+                raise
+            time.sleep(_LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        file.seek(0)
+        console.locking(file.fileno(), console.LK_UNLCK, 1)
+
+
+_LOCK_SECONDS = 0.1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from ncodec.files import same_file
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
 _SOUND = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"))
+_CASELESS = sys.platform in ("darwin", "win32")
+"""Whether file systems here take A.wav and a.wav, however letters are composed, for one name."""
 _NAMED = 5
 """So many files that were left out are named; `--verbose` names all."""
 
@@ -295,7 +299,8 @@ def _named(pairs: list[tuple[str, str, str]], kind: Kind) -> list[Job]:
 def _place(path: str) -> str:
     """Return where a file would lie, however the way there is written."""
     folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)
+    place = os.path.join(os.path.realpath(folder), name)
+    return unicodedata.normalize("NFC", place).casefold() if _CASELESS else place
 
 
 def _nothing(paths: tuple[str, ...], kind: Kind) -> str:

@@ -1,10 +1,14 @@
+import errno
 import os
 import stat
+import sys
+import threading
+import time
 
 import pytest
 
 from ncodec.errors import ArgumentError, LimitError
-from ncodec.files import atomic_output, same_file, spooled
+from ncodec.files import atomic_output, locked, same_file, spooled
 
 
 def write(path, data=b"new", error=None, meanwhile=None, **options):
@@ -85,6 +89,54 @@ def test_spools_of_pipes(tmp_path):
     path.write_bytes(b"x" * 11)
     with path.open("rb") as whole, spooled(whole, limit=10) as file:
         assert file is whole
+
+
+class Console:
+    """As msvcrt locks: a byte at the file's position, one holder."""
+
+    LK_NBLCK, LK_UNLCK = 2, 0
+
+    def __init__(self):
+        self.held, self.calls = set(), 0
+
+    def locking(self, handle, kind, count):
+        where = os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR), count
+        self.calls += 1
+        if kind == self.LK_UNLCK:
+            self.held.remove(where)
+        elif where in self.held:
+            raise OSError(errno.EDEADLK, "locked")
+        else:
+            self.held.add(where)
+
+
+def test_locks_the_way_of_windows(tmp_path, monkeypatch):
+    console = Console()
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", console)
+    monkeypatch.setattr("ncodec.files._LOCK_SECONDS", 0.001)
+    path = tmp_path / "lock"
+    path.write_bytes(b"not empty")
+    entered = threading.Event()
+
+    def second():
+        with locked(path):
+            entered.set()
+
+    waiting = threading.Thread(target=second)
+    with locked(path):
+        with pytest.raises(OSError, match="locked"), locked(path, wait=False):
+            pass
+        before = console.calls
+        waiting.start()
+        while console.calls < before + 20:  # longer than the 10 tries of LK_LOCK
+            time.sleep(0.001)
+        assert not entered.is_set()
+    waiting.join()
+    assert entered.is_set()
+    assert console.held == set()
+    with locked(path, shared=True), locked(path, shared=True):
+        assert console.held == set()
 
 
 def test_same_file(tmp_path):

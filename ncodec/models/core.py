@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,6 @@ from ncodec.quantize import ResidualVQ
 from ncodec.quantize.bits import Search
 from ncodec.streaming import State
 from ncodec_formats.bitrate import check_codebooks
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 MAX_BEAM = 32
 """Widest search: by then the gain is long flat, and the work linear."""
@@ -162,7 +159,7 @@ class ModelCore(nn.Module, ABC):
             self._precision = precision
             self._known_as[self.fingerprint] = before
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ModelCore:
         """Move the weights, as `to` and its kin do; their type only `set_precision` changes."""
         for kind in (torch.float32, self.dtype):
             try:

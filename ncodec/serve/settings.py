@@ -112,8 +112,11 @@ def check_place(host: str, port: int, settings: Settings) -> None:
     """Refuse to be open to a network without tokens.
 
     Raises:
-        ArgumentError: The port is none, or others reach the host and there are no tokens.
+        ArgumentError: The port is none, or others reach the host and there are no tokens; or this
+            system cannot fork the processes that files are worked on in.
     """
+    if not hasattr(os, "fork"):  # Windows
+        raise ArgumentError("serving needs processes that fork, which this system does not have")
     check_whole("port", port, 0)
     if port > 65535:
         raise ArgumentError(f"port {port}: must be 0 to 65535")

@@ -70,10 +70,10 @@ def _confine(limits: Limits) -> None:
     import signal
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of the write instead of the end
-    now = _virtual_size() + limits.job_memory
+    size = _virtual_size()
     seconds = max(1, round(limits.job_seconds))
     for what, most in (
-        (resource.RLIMIT_AS, now),
+        *([] if size is None else [(resource.RLIMIT_AS, size + limits.job_memory)]),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, limits.output_bytes),
         (resource.RLIMIT_NOFILE, _FILES),
@@ -86,11 +86,12 @@ def _confine(limits: Limits) -> None:
     os.setsid()  # what it starts ends with it
 
 
-def _virtual_size() -> int:
+def _virtual_size() -> int | None:
+    """Return how much address space this process takes; None on systems that cannot limit it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except OSError:  # no Linux: room for what libraries map
-        return 1 << 34
+    except OSError:  # macOS
+        return None
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,6 +1,7 @@
 """Which files are made from which: by names, before anything is loaded."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import click
@@ -161,6 +162,25 @@ def test_wrong_calls(here, paths, kind, text):
 def test_two_files_that_would_become_one(here):
     with pytest.raises(ArgumentError, match="give them folders of their own"):
         plan_jobs(("a.wav", "in/a.wav"), "out/", CODE)
+
+
+def test_names_that_are_one_where_the_case_of_letters_does_not_count(here, monkeypatch):
+    Path("x").mkdir()
+    for name in ("x/TALK.wav", "x/talk.flac", "x/caf\N{LATIN SMALL LETTER E WITH ACUTE}.wav",
+                 "x/cafe\N{COMBINING ACUTE ACCENT}.flac"):  # fmt: skip
+        Path(name).touch()
+
+    def targets():
+        return {Path(job.target).name for job in plan_jobs(("x",), "out/", CODE).jobs}
+
+    assert {"TALK.ecdc", "talk.ecdc"} < targets()
+    monkeypatch.setattr("ncodec_cli.plan._CASELESS", True)
+    assert {"TALK.wav.ecdc", "talk.flac.ecdc"} < targets()
+    assert len({unicodedata.normalize("NFC", name) for name in targets()}) == 4
+    Path("y").mkdir()
+    Path("y/talk.WAV").touch()
+    with pytest.raises(ArgumentError, match="would both become"):
+        plan_jobs(("x/TALK.wav", "y/talk.WAV"), "out/", CODE)
 
 
 def test_cores_where_linux_functions_are_missing(monkeypatch, tmp_path):

@@ -58,6 +58,12 @@ def test_models_are_those_of_the_list() -> None:
             settings.model(name)
 
 
+def test_no_server_where_nothing_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.fork")
+    with pytest.raises(ArgumentError, match="does not have"):
+        check_place("localhost", 8000, Settings())
+
+
 def test_layers_go_before_streams() -> None:
     assert choose_layers(0.65, 0.7, 16, 16) == 14
     assert choose_layers(0.65, 0.7, 3, 16) == choose_layers(1.0, 0.7, 2, 16) == 2
