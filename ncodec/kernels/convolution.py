@@ -19,7 +19,7 @@ from ncodec.kernels.table import choose, pack
 
 _LARGE = 1 << 21  # multiplications from which packed weights repay the longer call in float32
 _MANY = 128  # windows from which oneDNN takes the packed layout: others it lays out on each call
-_WIDE = 16  # channels from which oneDNN's convolution beats a product over copied windows
+_WIDE = 16  # channels from which windows are faster read where they are than copied
 
 
 class Matrix:

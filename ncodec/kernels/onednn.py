@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ncodec.kernels.plain import Image, Product, Recurrence, Windows
+from ncodec.kernels.taps import merged
 
 _TYPICAL = 4096  # samples that packed convolutions are laid out for; others take as long
 _LSTM_MODE = 2  # of mkldnn_rnn_layer
@@ -33,10 +34,9 @@ def windows(
     """As `plain.windows`: the windows are read where they are, with no copy and one sum."""
     out = matrix.shape[1]
     taps = matrix.shape[0] // channels
-    # Where windows are whole strides, `stride` samples are one of as many times the channels.
-    merged = stride if dilation == 1 and taps % stride == 0 else 1
-    width, span = merged * channels, (taps - 1) * dilation + 1
-    steps = (1, stride // merged), (1, dilation)
+    wide = merged(taps, stride, dilation)
+    width, span = wide * channels, (taps - 1) * dilation + 1
+    steps = (1, stride // wide), (1, dilation)
     packed = torch.ops.mkldnn._reorder_convolution_weight(
         matrix.t().reshape(out, 1, -1, width).permute(0, 3, 1, 2),
         (0, 0),
@@ -47,7 +47,7 @@ def windows(
     call = torch.ops.mkldnn._convolution_pointwise.default
 
     def slide(x: Tensor, count: int) -> Tensor:
-        length = ((count - 1) * stride + span) // merged
+        length = ((count - 1) * stride + span) // wide
         batch = x.stride(0)
         image = x.as_strided((x.shape[0], width, 1, length), (batch, 1, batch, width))
         y = call(image, packed, bias, (0, 0), *steps, 1, "none", [], "")

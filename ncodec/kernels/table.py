@@ -1,8 +1,8 @@
-"""Which code computes each operation here: the first entry that is there and right, portable last.
+"""Which code computes each operation here: the first entry that pays, is there and right.
 
 An entry is tried before its first use, by calling it on a few values: where an operator is missing,
 has another signature or gives something else, the next entry takes over, and one line of the log
-says why. What is chosen is chosen when weights are packed, not at each step.
+says why. The portable way comes last. The choice is made when weights are packed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ncodec.kernels import fbgemm, onednn, plain, pointwise, transforms
+from ncodec.kernels import fbgemm, onednn, plain, pointwise, taps, transforms
 from ncodec.kernels.switch import is_portable
 
 _LOG = logging.getLogger(__name__)
+
+
+def _anywhere(dtype: torch.dtype) -> bool:
+    return True
+
+
+def _with_avx2(dtype: torch.dtype) -> bool:
+    """Say whether AVX2 computes float32 here: MKL's products are the faster ones there.
+
+    oneDNN picks a layout of a convolution's weights by the number of windows there, and lays out
+    anew, for up to ten times the time of the products, what was packed for another.
+    """
+    return dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+def _beyond_avx2(dtype: torch.dtype) -> bool:
+    return not _with_avx2(dtype)
 
 
 class Entry(NamedTuple):
@@ -28,11 +45,14 @@ class Entry(NamedTuple):
         name: Whose code it is.
         there: Says whether it can compute in a type here.
         make: Packs weights, and returns what is called at each step.
+        pays: Says whether it is the fastest way of a type on this processor's instructions, as
+            `benchmarks/kernels.py` measures and docs/performance.md tells.
     """
 
     name: str
     there: Callable[[torch.dtype], bool]
     make: Callable[..., Any]
+    pays: Callable[[torch.dtype], bool] = _anywhere
 
 
 class Operation(NamedTuple):
@@ -71,10 +91,6 @@ def _recurrent(dtype: torch.dtype) -> tuple[Tensor, ...]:
     return (*(_values(dtype, 64, 16) for _ in range(2)), *(_values(dtype, 64) for _ in range(2)))
 
 
-def _anywhere(dtype: torch.dtype) -> bool:
-    return True
-
-
 _ONEDNN = Entry("oneDNN", onednn.there, onednn.linear)
 OPERATIONS = {
     "row": Operation(
@@ -94,9 +110,17 @@ OPERATIONS = {
         lambda dtype: (_values(dtype, 3, 32),),
         (torch.float32,),
     ),
-    "rows": Operation((_ONEDNN,), plain.linear, _affine, lambda dtype: (_values(dtype, 3, 32),)),
+    "rows": Operation(
+        (_ONEDNN._replace(pays=_beyond_avx2),),
+        plain.linear,
+        _affine,
+        lambda dtype: (_values(dtype, 3, 32),),
+    ),
     "windows": Operation(
-        (Entry("oneDNN", onednn.there, onednn.windows),),
+        (
+            Entry("a product a tap", _anywhere, taps.windows, _with_avx2),
+            Entry("oneDNN", onednn.there, onednn.windows),
+        ),
         plain.windows,
         lambda dtype: (_values(dtype, 64, 8), _values(dtype, 8), 16, 2, 1),
         lambda dtype: (_values(dtype, 2, 12, 16), 5),
@@ -168,7 +192,7 @@ def function(operation: str, dtype: torch.dtype) -> Callable[..., Tensor]:
 @cache
 def _found(operation: str, dtype: torch.dtype) -> Entry | None:
     for entry in OPERATIONS[operation].entries:
-        if _works(operation, entry, dtype):
+        if entry.pays(dtype) and _works(operation, entry, dtype):
             return entry
     return None
 

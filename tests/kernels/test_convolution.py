@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ncodec.kernels import Convolution
+from ncodec.kernels import Convolution, onednn, plain, taps
 from ncodec.nn import Conv1d, ConvTranspose1d
 
 
@@ -55,6 +56,17 @@ def test_windows_are_read_from_the_middle_of_a_signal() -> None:
         y = kernel.convolve(x[:, 7:], windows)
         expected = F.conv1d(x[:, 7:].transpose(1, 2), weight, None, stride)[..., :windows]
         assert torch.allclose(y.transpose(1, 2), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [taps.windows, onednn.windows])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 3), (2, 1), (3, 1), (2, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_ways_to_read_windows(make: Any, stride: int, dilation: int, bias: bool) -> None:
+    matrix, added = torch.randn(4 * 16, 24), torch.randn(24) if bias else None
+    x = torch.randn(2, 500, 16)[:, 3:]
+    want = plain.windows(matrix, added, 16, stride, dilation)(x, 150)
+    y = make(matrix, added, 16, stride, dilation)(x, 150)
+    assert torch.allclose(y, want, atol=1e-4)
 
 
 def test_large_transposed_convolutions() -> None:

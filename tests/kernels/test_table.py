@@ -54,6 +54,52 @@ def test_codes_are_the_same_and_audio_to_rounding(family: str) -> None:
         assert torch.equal(found, codes)
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_every_entry_gives_the_same_codes(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that another processor's instructions would be faster with."""
+    model = MODELS[family]().eval()
+    x = audio(model, 1, 3000 if family != "embedded" else 12000)
+    with kernels.portable():
+        codes, scale = model.encode(x)
+        heard = model.decode(codes, scale)
+    original = dict(table.OPERATIONS)
+    for name, about in original.items():
+        for entry in about.entries:
+            alone = about._replace(entries=(entry._replace(pays=lambda dtype: True),))
+            for other, whole in original.items():
+                monkeypatch.setitem(table.OPERATIONS, other, whole._replace(entries=()))
+            monkeypatch.setitem(table.OPERATIONS, name, alone)
+            table._found.cache_clear()
+            try:
+                again = MODELS[family]().eval()
+                again.load_state_dict(model.state_dict())
+                assert torch.equal(again.encode(x)[0], codes), (name, entry.name)
+                off = (again.decode(codes, scale) - heard).abs().max()
+                assert off < 1e-5, (name, entry.name)
+            finally:
+                table._found.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("capability", "want"),
+    [
+        ("AVX2", {"rows": None, "windows": "a product a tap"}),
+        ("AVX512", {"rows": "oneDNN", "windows": "oneDNN"}),
+    ],
+)
+def test_instructions_choose(
+    capability: str, want: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    table._found.cache_clear()
+    try:
+        for operation, name in want.items():
+            entry = table.choose(operation, torch.float32)
+            assert (entry and entry.name) == name
+    finally:
+        table._found.cache_clear()
+
+
 def operators(work: Callable[[], Any]) -> set[str]:
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         work()
