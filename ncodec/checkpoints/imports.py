@@ -29,7 +29,7 @@ from ncodec.models.families import find_family
 
 _WEIGHTS = (
     *("model.safetensors", "pytorch_model.bin", "state_dict.bin", "compression_state_dict.bin"),
-    "weights.pth",
+    *("weights.pth", "gen_ema.h5"),
 )
 
 

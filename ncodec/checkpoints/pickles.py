@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.serialization import safe_globals
 
+from ncodec.checkpoints.keras import MAGIC, read_keras
 from ncodec.errors import CheckpointError
 
 _NUMPY_SCALARS: list[Any] = [
@@ -36,7 +37,7 @@ _MAGIC = (b"PK", b"\x80")
 
 
 def read_tensors(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """Read a checkpoint file, safetensors or torch's pickle, as the mapping that it holds.
+    """Read a checkpoint file, safetensors, torch's pickle or HDF5, as the mapping that it holds.
 
     Raises:
         CheckpointError: The file is missing, is no checkpoint, or holds more than tensors and plain
@@ -54,6 +55,8 @@ def read_tensors(path: str | os.PathLike[str]) -> Mapping[str, Any]:
             return load_file(file)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: damaged safetensors file ({error})") from error
+    if head[:8] == MAGIC:
+        return read_keras(file)
     return _read_pickle(file, head)
 
 

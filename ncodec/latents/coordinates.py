@@ -102,11 +102,11 @@ class Coordinates:
     def at(self, first: int, count: int) -> Tensor:
         """Return the coordinates `[width + style, count]` of steps `first` on, float32.
 
-        Steps before 0 are as step 0, or in a loop those of the round before.
+        Steps before the first anchor are as it is, or in a loop those of the round before.
         """
         steps = np.arange(first, first + count)
         if self.loop is None:
-            places = (np.maximum(steps, 0) + self.offset + 0.5) / self.spacing
+            places = np.maximum(steps + self.offset + 0.5, 0) / self.spacing
             return self._between(places, None)
         anchors = max(2, round(self.loop / self.spacing))
         places = (np.mod(steps + self.offset, self.loop) + 0.5) * anchors / self.loop

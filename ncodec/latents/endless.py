@@ -26,6 +26,7 @@ class Directions:
         variation: How far anchors and style may lie from what is most usual, in deviations.
         density: Onsets a second, or None: as it comes.
         tempo: Beats a minute, or None.
+        noise: How much of the noise that its layers learnt with a model adds; 0 to 10.
         loop: Blocks after which the sound joins its own beginning, or None.
 
     Raises:
@@ -36,6 +37,7 @@ class Directions:
     variation: float = 2.0
     density: float | None = None
     tempo: float | None = None
+    noise: float = 0.0
     loop: int | None = None
 
     def __post_init__(self) -> None:
@@ -46,6 +48,8 @@ class Directions:
                 continue
             if not 0 < check_number(name, value) <= most:
                 raise ArgumentError(f"{name} {value}: must be above 0 and at most {most:g}")
+        if not 0 <= check_number("noise", self.noise) <= 10:
+            raise ArgumentError(f"noise {self.noise}: must be 0 to 10")
         if self.loop is not None:
             check_whole("loop", self.loop, 2)
 
@@ -81,7 +85,7 @@ class EndlessModel(nn.Module, ABC):
         channels: Of the sound.
         block_samples: Samples of a block.
         codec: Name of the codec whose codes the blocks are; None: they are sound.
-        conditions: Which of "density" and "tempo" the model can be told.
+        conditions: Which of "density", "tempo" and "noise" the model can be told.
     """
 
     name: str
@@ -135,6 +139,6 @@ class EndlessModel(nn.Module, ABC):
         Raises:
             ArgumentError: It cannot.
         """
-        for name in ("density", "tempo"):
-            if getattr(directions, name) is not None and name not in self.conditions:
+        for name in ("density", "tempo", "noise"):
+            if getattr(directions, name) and name not in self.conditions:
                 raise ArgumentError(f"{name}: {self.name} cannot be told")

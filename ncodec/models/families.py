@@ -23,6 +23,7 @@ from ncodec.config import (
 from ncodec.errors import CheckpointError
 from ncodec.models.latent_config import SecondLevelConfig
 from ncodec.models.lm_config import LMConfig
+from ncodec.models.musika_config import MusikaConfig
 
 ENTRY_POINTS = "ncodec.families"
 
@@ -109,6 +110,13 @@ FAMILIES: Mapping[str, Family] = {
                 for x in ("OFFICIAL", "HF_HIFIGAN", "COQUI", "SPEECHBRAIN", "PWG", "BIGVGAN")
             ),
             task="vocoder",
+        ),
+        Family(
+            "musika",
+            "latent model",
+            MusikaConfig,
+            "ncodec.latents.musika.model:Musika",
+            (f"{_LAYOUTS}.musika:MUSIKA",),
         ),
         Family(
             "second_level",
