@@ -119,6 +119,18 @@ def writing(target: PathOrFile, *, force: bool = False) -> Generator[BinaryIO]:
         raise ArgumentError(f"{target!r}: must be a path or a binary file")
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse an output whose folder is not there, by the folder's name.
+
+    Raises:
+        OSError: It is missing, or no folder.
+    """
+    folder = os.path.dirname(os.fspath(path))
+    if folder and not os.path.isdir(folder):
+        code = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+        raise OSError(code, os.strerror(code), folder)
+
+
 @contextmanager
 def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Generator[BinaryIO]:
     """Give a file, open for reading and writing, that becomes `path` when the block ends well.
@@ -132,6 +144,7 @@ def atomic_output(path: str | os.PathLike[str], *, force: bool = False) -> Gener
         OSError: the folder is missing or full, or is not writable.
     """
     check_path(path)
+    check_folder(path)
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")

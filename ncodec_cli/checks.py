@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import os
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ncodec.errors import ArgumentError, BadFileError, DeviceError
-from ncodec.files import same_file
+from ncodec.files import check_folder, same_file
 from ncodec_cli.common import check_stream
 from ncodec_cli.plan import Job, is_special
 
@@ -123,10 +122,8 @@ def check_target(job: Job) -> None:
         raise ArgumentError(f"{target}: is the input; the output must be another file")
     if os.path.isdir(target):
         raise ArgumentError(f"{target}: is a folder; the output must be a file")
-    folder = os.path.dirname(target)
-    if folder and not job.new_folder and not os.path.isdir(folder):
-        code = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
-        raise OSError(code, os.strerror(code), target)
+    if not job.new_folder:
+        check_folder(target)
 
 
 def exists(job: Job) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ncodec_cli.checks import check_source
 from ncodec_cli.common import (
     force_option,
     naming,
@@ -80,6 +81,7 @@ def convert(
     if others:
         raise click.UsageError("one IN is converted at a time")
     refuse_json_to_pipe(options, target)
+    check_source(source, None)
     from ncodec.codec import convert as convert_file
     from ncodec.codec import kind_of_name
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ncodec_cli import line
+from ncodec_cli.checks import check_source
 from ncodec_cli.common import (
     force_option,
     model_option,
@@ -51,6 +52,8 @@ def page(
       ncodec page talk.ecdc -o talk.html --title "The talk of Monday"
       ncodec page one.ecdc two.ecdc --model ncodec_24khz
     """
+    for path in paths:
+        check_source(path, None)
     with open_output(output, force=force, inputs=paths) as target:
         if not quiet:
             line.show("packing the model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import queue
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import click
 
 from ncodec.errors import ArgumentError, NcodecError
+from ncodec.files import check_folder
 from ncodec.quiet import quiet_libraries
 from ncodec_cli import common
 from ncodec_cli.keys import Keys, keys
@@ -179,8 +179,7 @@ def check_new_file(path: str, force: bool) -> None:
     target = Path(path)
     if target.is_dir():
         raise ArgumentError(f"{path}: is a folder; the output must be a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    check_folder(path)
     if target.exists() and not force:
         raise ArgumentError(f"{path}: exists already (force=True overwrites)")
 

@@ -66,7 +66,7 @@ def test_links_devices_folders_and_missing_folders(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     with pytest.raises(ArgumentError, match="is a folder"):
         write(tmp_path)
-    with pytest.raises(FileNotFoundError, match="nowhere/a"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere'$"):
         write(tmp_path / "nowhere" / "a")
 
 

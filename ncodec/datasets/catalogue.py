@@ -70,6 +70,8 @@ def find_clips(
     Raises:
         ArgumentError: A source does not exist, a manifest is wrong, or nothing is left.
     """
+    if not sources:
+        raise ArgumentError("no sources: name folders, audio files, lists or manifests of them")
     held = {_tail(entry.path) for entry in entries(exclude)} if exclude else set[str]()
     clips: list[Clip] = []
     for source in sources:
@@ -85,7 +87,7 @@ def find_clips(
                     continue
                 clips.append(Clip(entry.path, entry.kind, **found, labels=entry.labels))
     if not clips:
-        raise ArgumentError(f"no audio in {', '.join(map(str, sources)) or 'an empty list'}")
+        raise ArgumentError(f"no audio in {', '.join(map(str, sources))}")
     return tuple(clips)
 
 

@@ -52,7 +52,7 @@ def run(tmp_path, monkeypatch, capfd):
         ("play talk.wav", "PortAudio is missing"),
         ("record old.ecdc", "old.ecdc: exists already (--force overwrites)"),
         ("record folder", "folder: is a folder"),
-        ("record nowhere/a.ecdc", "nowhere/a.ecdc: No such file"),
+        ("record nowhere/a.ecdc", " nowhere: No such file"),
         ("record a.ecdc --model ncodec_24hz", "did you mean 'ncodec_24khz'?"),
         ("record a.ecdc --input 1", "PortAudio is missing"),
         ("live --record old.ecdc", "old.ecdc: exists already"),

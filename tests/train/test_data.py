@@ -154,6 +154,8 @@ def test_sources_that_name_no_kinds_are_used_by_duration_and_that_is_said(record
 
 
 def test_nothing_left_is_an_error(tmp_path):
+    with pytest.raises(ArgumentError, match="no sources: name"):
+        find_clips(())
     with pytest.raises(ArgumentError, match="no audio in"):
         find_clips([tmp_path])
     with pytest.raises(ArgumentError, match="no such file"):
