@@ -35,12 +35,16 @@ PORTABLE = ("audio", "bench", "codec", "kernels", "live", "metrics", "models", "
 """Folders of tests that a lesser processor, or one without optional programs, could make fail."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in these folders."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what lies in these folders; a worker of `-n` has whole files, and one all live sound."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in PORTABLE:
+        place = item.path.relative_to(here)
+        if place.parts[0] in PORTABLE:
             item.add_marker("portable")
+        if config.pluginmanager.hasplugin("xdist"):
+            group = "live" if place.parts[0] == "live" else place.as_posix()
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def reasons(skipped: list[pytest.TestReport]) -> list[str]:

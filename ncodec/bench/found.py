@@ -32,7 +32,9 @@ def find(names: Sequence[str] | None = None, model: str | None = None) -> Found:
         ArgumentError: a name that is no tool and no model.
         CheckpointError: the model under test is missing.
     """
-    models = list(dict.fromkeys([*(entry.name for entry in known()), *stored_names()]))
+    models = list(
+        dict.fromkeys([*(entry.name for entry in known() if entry.is_codec), *stored_names()])
+    )
     asked = [*TOOLS, *pulled_models()] if names is None else [canonical(name) for name in names]
     codecs: list[Codec] = [] if model is None else [ModelCodec(model)]
     left_out = list[str]()

@@ -66,6 +66,15 @@ def test_the_model_under_test_comes_first_and_must_be_there() -> None:
         find([], model="encodec_24khz_absent")
 
 
+def test_a_name_that_is_none_is_told_the_codecs() -> None:
+    with pytest.raises(
+        ArgumentError, match="unknown codec 'opuss': must be one of opus, "
+    ) as error:
+        find(["opuss"])
+    assert "mimi" in str(error.value)
+    assert "musicgen" not in str(error.value)
+
+
 def test_a_name_can_ask_for_a_wider_search(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 12000))
     plain, wide = find(["ncodec_24khz@better"], model="ncodec_24khz").codecs
