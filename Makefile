@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -c constraints.txt --group test -e '.[train,metrics,datasets,export,call,serve]'
+	$(PIP) install -c constraints.txt --group test -e '.[train,metrics,datasets,export,call,serve,rhythm]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/.test

@@ -7,6 +7,7 @@ the whole.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +30,7 @@ class SecondLevel(nn.Module):
         deviation: `[D]`, of the latents; by it errors of their dimensions are compared.
         encoder: Latents about zero, with unit deviation, to vectors.
         decoder: Back.
+        warmup: Vectors before its own, at most, that a latent depends on, `lookahead` included.
     """
 
     config_type: ClassVar[Any] = SecondLevelConfig
@@ -41,6 +43,9 @@ class SecondLevel(nn.Module):
         self.register_buffer("mean", torch.zeros(config.latent))
         self.register_buffer("deviation", torch.ones(config.latent))
         self.encoder, self.decoder = _encoder(config), _decoder(config)
+        # the first convolution, then at each rate a unit and a step of the one below
+        rates = range(len(config.widths) + 1)
+        self.warmup = config.kernel + math.ceil(sum((config.kernel + 1) / 2**n for n in rates))
 
     @property
     def device(self) -> torch.device:

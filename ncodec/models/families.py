@@ -21,7 +21,7 @@ from ncodec.config import (
     SpectralConfig,
 )
 from ncodec.errors import CheckpointError
-from ncodec.models.latent_config import SecondLevelConfig
+from ncodec.models.latent_config import LatentGanConfig, SecondLevelConfig
 from ncodec.models.lm_config import LMConfig
 from ncodec.models.musika_config import MusikaConfig
 
@@ -124,6 +124,13 @@ FAMILIES: Mapping[str, Family] = {
             SecondLevelConfig,
             "ncodec.latents.second_level:SecondLevel",
             task="second_level",
+        ),
+        Family(
+            "latent_gan",
+            "latent model",
+            LatentGanConfig,
+            "ncodec.latents.gan:LatentGan",
+            task="latent_gan",
         ),
         Family(
             "spectral",

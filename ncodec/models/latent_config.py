@@ -57,3 +57,60 @@ class SecondLevelConfig(Config):
     def rate(self) -> Fraction:
         """Vectors a second."""
         return Fraction(self.sample_rate, self.hop * self.stride)
+
+
+CONDITIONS = ("density", "tempo")
+
+
+@dataclass(frozen=True)
+class LatentGanConfig(SecondLevelConfig):
+    """Endless sound: a generator of a second level's vectors, with that level's decoder.
+
+    It sees a finite past, has no norm over time and no start, and so streams, and begins anywhere.
+
+    Attributes:
+        channels: Of the sound; each is a stream of the mono codec, and their vectors are made
+            together.
+        coordinates: Numbers that say where in a piece it is.
+        style: Numbers that are the same for a whole piece.
+        noise: Numbers that are drawn for each vector.
+        spacing: Vectors from anchor to anchor of the coordinates.
+        generator: Channels at each rate, from that of the vectors down; each is half the one
+            before.
+        conditions: What it can be told, of "density" and "tempo", between spaces.
+        bins: Of the codec: entries of a codebook.
+    """
+
+    channels: int = 1
+    coordinates: int = 64
+    style: int = 64
+    noise: int = 8
+    spacing: int = 192
+    generator: tuple[int, ...] = (384, 512, 640, 768, 896)
+    conditions: str = ""
+    bins: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check them."""
+        super().__post_init__()
+        if self.channels > 2:
+            raise ArgumentError(f"channels {self.channels}: must be 1 or 2")
+        if len(set(self.told)) < len(self.told) or not set(self.told) <= set(CONDITIONS):
+            raise ArgumentError(
+                f"conditions {self.conditions!r}: must be of {' '.join(CONDITIONS)}, each once"
+            )
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What it can be told."""
+        return tuple(self.conditions.split())
+
+    @property
+    def block(self) -> int:
+        """Vectors that are made together."""
+        return 1 << (len(self.generator) - 1)
+
+    @property
+    def controls(self) -> int:
+        """Numbers a vector that say what to make: all inputs but the noise."""
+        return self.coordinates + self.style + 2 * len(self.told)

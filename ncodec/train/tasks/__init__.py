@@ -9,6 +9,7 @@ from ncodec.errors import ArgumentError
 
 TASKS = {
     "codec": "ncodec.train.tasks.codec:CodecTask",
+    "latent_gan": "ncodec.train.tasks.latent_gan:LatentGanTask",
     "lm": "ncodec.train.tasks.lm:LMTask",
     "predictor": "ncodec.train.tasks.predictor:PredictorTask",
     "second_level": "ncodec.train.tasks.second_level:SecondLevelTask",
