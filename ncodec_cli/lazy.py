@@ -38,6 +38,13 @@ class LazyGroup(click.Group):
         module, attribute = self._lazy[cmd_name][0].split(":")
         return getattr(importlib.import_module(module), attribute)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take options; a closed pipe is as in `invoke` for those that print and end."""
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(CLOSED_PIPE) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run; a closed pipe ends with status 141 (click: 1), Ctrl-C without an empty line."""
         try:

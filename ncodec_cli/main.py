@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from ncodec_cli.signals import CLOSED_PIPE, INTERRUPTED, begin, signals_handled
 
@@ -27,15 +27,26 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         from ncodec_cli.commands import cli
 
         begin()
-        status = _run(cli, args)
+        status = 0
         try:
+            status = _run(cli, args)
             sys.stdout.flush()
         except OSError as error:
+            if os.environ.get("NCODEC_DEBUG") and not isinstance(error, BrokenPipeError):
+                raise
             if status == 0:
                 status = CLOSED_PIPE if isinstance(error, BrokenPipeError) else _say(error)
-            # The interpreter flushes standard output again as it ends: let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _let_go(sys.stdout, 1)
+            _let_go(sys.stderr, 2)
     sys.exit(status)
+
+
+def _let_go(stream: TextIO, number: int) -> None:
+    """Let what a stream cannot write go nowhere: the interpreter flushes it again as it ends."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _prepare() -> None:

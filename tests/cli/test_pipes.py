@@ -147,6 +147,26 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path, coded, args):
     assert process.wait(60) == 141
 
 
+@pytest.mark.parametrize("args", ["", "models", "bench", "compress --help", "--version"])
+def test_help_that_nobody_reads(tmp_path, args):
+    read, write = os.pipe()
+    os.close(read)
+    process = start([*PYTHON, *args.split()], tmp_path, stdout=write)
+    os.close(write)
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+
+
+@pytest.mark.parametrize("args", ["infp", "info nothere.ecdc", "info"])
+def test_errors_that_nobody_reads(tmp_path, args):
+    read, write = os.pipe()
+    os.close(read)
+    process = start([*PYTHON, *args.split()], tmp_path, stderr=write)
+    os.close(write)
+    assert process.stdout.read() == b""
+    assert process.wait(60) == 141
+
+
 def test_json_into_a_reader_that_goes_away(tmp_path, coded):
     (tmp_path / "a.ecdc").write_bytes(coded)
     process = start([*PYTHON, "info", "--json", *["a.ecdc"] * 500], tmp_path)
