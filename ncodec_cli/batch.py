@@ -18,7 +18,7 @@ from ncodec.progress import Progress as Report
 from ncodec_cli.checks import Refuse, check_source, check_target, exists
 from ncodec_cli.common import name_of, refuse_json_to_pipe, usable_cores
 from ncodec_cli.line import clear, in_lines, put_json, say, say_error, show
-from ncodec_cli.plan import Job, Kind, Plan, find_files, plan_jobs
+from ncodec_cli.plan import Job, Kind, LeftOut, Plan, find_files, plan_jobs
 from ncodec_cli.progress import TIME, Progress, Unit, clock, ratio
 
 Work = Callable[[Job, Report], None]
@@ -274,7 +274,9 @@ def each_file(
     """
     files: list[str] = []
     for path in paths:
-        found = list(find_files(path, ECDC)) if Path(path).is_dir() else [path]
+        seen = LeftOut()
+        found = list(find_files(path, ECDC, seen)) if Path(path).is_dir() else [path]
+        found += [str(error.filename) for error in seen.closed]  # opening them says what is wrong
         if not found:
             raise ArgumentError(f"{path}: no .ecdc files there")
         files += found

@@ -267,6 +267,25 @@ def test_a_folder_that_may_not_be_written(ncodec, nobody, coded, name):
     assert contents() == {"a.ecdc": coded}
 
 
+@pytest.mark.parametrize("name", ["info", "verify"])
+def test_a_folder_in_a_folder_that_may_not_be_read(ncodec, nobody, coded, name):
+    Path("in/shut").mkdir(parents=True)
+    os.chmod("in", 0o755)
+    Path("in/a.ecdc").write_bytes(coded)
+    os.chmod("in/a.ecdc", 0o644)
+    os.chmod("in/shut", 0)
+    nobody()
+    ended = ncodec(name, "in")
+    assert ended.status == (2 if name == "verify" else 1)
+    assert "in/a.ecdc" in ended.out
+    assert "in/shut: Permission denied" in ended.err
+    assert "1 of 2 files failed" in ended.err
+    alone = ncodec(name, "in/shut", "--json")
+    assert alone.status == ended.status
+    assert "in/shut: Permission denied" in alone.out
+    assert "no .ecdc files" not in alone.err
+
+
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_no_samples(ncodec, number):
     x = np.zeros((9000, 2), np.float32)
