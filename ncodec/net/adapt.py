@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 COPY_LAYERS = 4
 """Two give most of what a copy can give, eight hardly more than four."""
+COPIES_AT_FIRST = 1
+"""While nothing is known of the line: what is lost before the first reports is lost for good."""
 FEW, MANY = 0.02, 0.10
 """Shares of loss up to which no copy is sent, and one; above, three."""
 FULL, ROOM = 0.06, 0.02
@@ -35,7 +37,7 @@ class RateControl:
     """
 
     def __init__(self, codebooks: int, redundancy: tuple[int, int] | None = None) -> None:
-        """Begin with all codebooks and no copies.
+        """Begin with all codebooks and one copy.
 
         Args:
             codebooks: the most to send.
@@ -43,8 +45,8 @@ class RateControl:
         """
         self._most, self._fixed = codebooks, redundancy
         self.codebooks = codebooks
-        self._copies = 0
-        self._calm = self._since = 0
+        self._copies = COPIES_AT_FIRST
+        self._calm, self._since = PATIENCE - 1, 0  # the first report may end it
         self._loss = 0.0
         self._least = self._quick = float("inf")
         self._full = False
