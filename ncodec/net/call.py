@@ -228,6 +228,7 @@ class Call:
     def _hear(self, ssrc: int, message: Hello | Told | Bye, arrival: float) -> None:
         if isinstance(message, Hello):
             if ssrc != self._peer or self.listener is None:
+                self._report_at = arrival  # before, there is nothing to report
                 self._meet(ssrc, message)
         elif ssrc != self._peer:
             self._garbage += self.connected

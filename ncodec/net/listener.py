@@ -27,8 +27,9 @@ Codes = NDArray[np.uint16]
 
 FADE_SECONDS = 0.002
 """From what the decoder would have gone on with to what it says after going back."""
-SETTLE_SECONDS = 1.0
-"""At the beginning, when the fastest packet is not known yet, time is cut wherever it is."""
+SETTLE_SECONDS = 2.0
+"""At the beginning, when neither the fastest packet is known yet nor whether copies will be sent,
+time is cut wherever it is."""
 
 
 @dataclass

@@ -1,9 +1,11 @@
 /** The page: files dropped, chosen, brought along or recorded, each in a player of its own. */
 import { codingsWith, decode, type DecodeOptions, Recorder, SpectralModel, survey, Tables } from "../index.js";
+import { Call } from "../net/call.js";
 import { definePlayer, Player, useModel } from "../player/player.js";
 import { clock, count, el, rounded } from "../player/dom.js";
 import type { About } from "../model/weights.js";
 import { Microphone } from "../player/microphone.js";
+import { setUpCalls } from "./calls.js";
 import { fromBase64, unpack, unpackWeights } from "../player/weights.js";
 
 const at = (id: string): HTMLElement => document.getElementById(id)!;
@@ -133,13 +135,15 @@ button.addEventListener("click", async () => {
   if (!stop) level.value = 0;
 });
 
+setUpCalls(codec, about.config.sample_rate);
+
 /** The page's tables, once `load` has unpacked them. */
 let known: Tables[] = [];
 
 /** What scripts may use: the codec itself, without a worker. */
 Object.assign(window, {
   ncodec: {
-    about, codec, codingsWith, Player, Recorder, survey, Tables,
+    about, Call, codec, codingsWith, Player, Recorder, survey, Tables,
     load: async () => {
       known = (await Promise.all(tables.map(unpack))).map((one) => new Tables(one));
       return SpectralModel.load(await unpackWeights(packed), about);

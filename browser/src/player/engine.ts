@@ -4,6 +4,7 @@ import { type Audio, hex, Sound, type Track } from "../codec/sound.js";
 import { waveHeader, waveSamples } from "../codec/wave.js";
 import { codingsWith, joined, Tables } from "../index.js";
 import { kbps } from "../format/header.js";
+import { Call, type CallState, type Came } from "../net/call.js";
 import type { Losses } from "../format/reader.js";
 import { SpectralModel } from "../model/spectral.js";
 import type { About } from "../model/weights.js";
@@ -212,6 +213,7 @@ export class Engine {
   private codings = codingsWith([]);
   private readonly open_ = new Map<number, Open>();
   private readonly recorders = new Map<number, Recorder>();
+  private readonly calls = new Map<number, Call>();
   private count = 0;
 
   async load({ about, weights, tables = [] }: ModelSource): Promise<void> {
@@ -290,6 +292,27 @@ export class Engine {
     const file = this.recorders.get(id)!.finish();
     this.recorders.delete(id);
     return file;
+  }
+
+  /** Begins a call; `talks` says whether anything will be said here. */
+  call(talks: boolean): number {
+    this.calls.set(++this.count, new Call(this.ready, talks));
+    return this.count;
+  }
+
+  /** What `Call.turn` says, and how the call is. */
+  turn(
+    id: number, came: Came[], said: Float32Array, wanted: number, now: number,
+  ): [Uint8Array[], Float32Array, CallState] {
+    const call = this.calls.get(id)!;
+    return [...call.turn(came, said, wanted, now), call.state];
+  }
+
+  /** Ends a call; returns the datagrams that say so. */
+  leave(id: number): Uint8Array[] {
+    const said = this.calls.get(id)!.leave();
+    this.calls.delete(id);
+    return said;
   }
 
   private get ready(): SpectralModel {

@@ -1,4 +1,5 @@
 /** Samples of the microphone at the model's rate. */
+import { addWorklet } from "./worklet.js";
 
 const WORKLET = `registerProcessor("taken", class extends AudioWorkletProcessor {
   process([input]) {
@@ -13,10 +14,15 @@ export class Microphone {
     private readonly media: MediaStream,
   ) {}
 
-  /** Opens the microphone; `take` gets its samples, clipped to full scale. */
-  static async open(rate: number, take: (samples: Float32Array) => void): Promise<Microphone> {
+  /**
+   * Opens the microphone; `take` gets its samples, clipped to full scale. Where others are heard
+   * meanwhile, the browser can take their echo away.
+   */
+  static async open(
+    rate: number, take: (samples: Float32Array) => void, { echoCancellation = false } = {},
+  ): Promise<Microphone> {
     const media = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 },
+      audio: { echoCancellation, noiseSuppression: false, autoGainControl: false, channelCount: 1 },
     });
     const context = new AudioContext({ sampleRate: rate });
     const clipped = (samples: Float32Array): void =>
@@ -24,9 +30,8 @@ export class Microphone {
     try {
       await context.resume();
       const source = context.createMediaStreamSource(media);
-      // A page from disk may not load a worklet from a Blob's address, but from a data address.
       try {
-        await context.audioWorklet.addModule(`data:text/javascript,${encodeURIComponent(WORKLET)}`);
+        await addWorklet(context, WORKLET);
         const node = new AudioWorkletNode(context, "taken", {
           numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
         });

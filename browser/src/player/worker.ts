@@ -7,7 +7,10 @@ const scope = self as unknown as {
   postMessage(message: unknown, transfer: Transferable[]): void;
 };
 
-/** Buffers that nobody here holds on to. */
+/** Calls whose results nobody here holds on to. */
+const GIVEN: ReadonlySet<keyof Engine> = new Set(["read", "wave", "turn"]);
+
+/** The buffers of a result. */
 function buffers(value: unknown): Transferable[] {
   if (ArrayBuffer.isView(value)) return [value.buffer as ArrayBuffer];
   if (Array.isArray(value)) return value.flatMap(buffers);
@@ -19,7 +22,7 @@ scope.onmessage = ({ data: [id, name, args] }) => {
   const call = async (): Promise<void> => {
     try {
       const result: unknown = await (engine[name] as (...args: unknown[]) => unknown)(...args);
-      scope.postMessage([id, result], name === "read" || name === "wave" ? buffers(result) : []);
+      scope.postMessage([id, result], GIVEN.has(name) ? buffers(result) : []);
     } catch (error) {
       scope.postMessage([id, undefined, String((error as Error).message)], []);
     }
