@@ -1,8 +1,8 @@
 """A second level over a codec's latents: vectors at an eighth of their rate, and latents again.
 
-Musika decodes windows apart, padded by zeros, so that its sound has a seam at each join. Here all
-is convolutions that overlap and see a finite past: latents that come piece by piece are those of
-the whole.
+Musika decodes windows apart, padded by zeros, so that its sound has a seam at each join. Here
+convolutions overlap and see a finite past, beside a linear path of principal components: latents
+that come piece by piece are those of the whole.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from ncodec.errors import ArgumentError
 from ncodec.models.latent_config import SecondLevelConfig
 from ncodec.nn import ELU, Conv1d, ConvTranspose1d, Tanh
 from ncodec.streaming import Residual, Sequential, State, Streamable
+
+_LEAST_DEVIATION = 1e-3  # a dimension that is always the same stays as it is
+_LEAST_POWER = 1e-6  # of a component
+_SPREAD = 3.0  # deviations of a component that tanh brings to 0.76
 
 
 class SecondLevel(nn.Module):
@@ -51,6 +55,30 @@ class SecondLevel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.mean.device
+
+    @torch.no_grad()
+    def start(self, latents: Tensor) -> None:
+        """Start from latents `[B, D, F]`: their mean and deviation, and linear paths.
+
+        Those are the principal components of `stride` latents together, and what is nearest to
+        them after tanh; the nets add to it.
+        """
+        self.mean.copy_(latents.mean((0, 2)))
+        self.deviation.copy_(latents.std((0, 2)).clamp(min=_LEAST_DEVIATION))
+        stride, dim = self.config.stride, self.config.dim
+        whole = latents.shape[2] // stride * stride
+        groups = self.standard(latents[..., :whole]).unflatten(2, (-1, stride))
+        rows = groups.transpose(1, 2).flatten(2).flatten(0, 1).double()  # [N, D * stride]
+        powers, axes = torch.linalg.eigh(rows.T @ rows / len(rows))
+        scale = (_SPREAD**2 * powers[-dim:]).clamp(min=_LEAST_POWER).rsqrt()
+        into = (axes[:, -dim:] * scale).T
+        vectors = torch.tanh(rows @ into.T)
+        back = torch.linalg.lstsq(vectors, rows, driver="gelsd").solution
+        analysis, synthesis = self.encoder.layers[0], self.decoder
+        assert isinstance(analysis, Residual)
+        for path, weight in ((analysis.shortcut, into), (synthesis.shortcut, back)):
+            assert path is not None
+            path.weight.copy_(weight.unflatten(1, (-1, stride)))  # pyright: ignore
 
     def standard(self, latents: Tensor) -> Tensor:
         """Return latents `[B, D, F]` about zero, with unit deviation.
@@ -100,11 +128,13 @@ def _encoder(config: SecondLevelConfig) -> Sequential:
         down = Conv1d(width, wider, 4, stride=2, padding=(2, 0), ceil_mode=True)
         layers += [_unit(config, width), ELU(), down]
         width = wider
-    layers += [_unit(config, width), ELU(), Conv1d(width, config.dim, 1), Tanh()]
-    return Sequential(*layers)
+    layers += [_unit(config, width), ELU(), _silent(Conv1d(width, config.dim, 1))]
+    stride = config.stride
+    linear = Conv1d(config.latent, config.dim, stride, stride=stride, bias=False, ceil_mode=True)
+    return Sequential(Residual(Sequential(*layers), linear), Tanh())
 
 
-def _decoder(config: SecondLevelConfig) -> Sequential:
+def _decoder(config: SecondLevelConfig) -> Residual:
     width = config.widths[-1]
     ahead = config.lookahead
     past = config.kernel - 1 - ahead
@@ -115,8 +145,18 @@ def _decoder(config: SecondLevelConfig) -> Sequential:
         up = ConvTranspose1d(width, narrower, 4, stride=2, trim=(0, 2))
         layers += [_unit(config, width), ELU(), up]
         width = narrower
-    layers += [_unit(config, width), ELU(), Conv1d(width, config.latent, 1)]
-    return Sequential(*layers)
+    layers += [_unit(config, width), ELU(), _silent(Conv1d(width, config.latent, 1))]
+    stride = config.stride
+    linear = ConvTranspose1d(config.dim, config.latent, stride, stride=stride, bias=False)
+    return Residual(Sequential(*layers), linear)
+
+
+def _silent(layer: Conv1d) -> Conv1d:
+    """Let a net begin as nothing beside its linear path."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _unit(config: SecondLevelConfig, width: int) -> Residual:

@@ -31,7 +31,7 @@ def latent_gan(**more: object) -> LatentGan:
         if "grain" in key:
             weight.normal_()
     model.generator.last.weight.mul_(10)
-    model.second.decoder.layers[-1].weight.mul_(30)  # chance alone hardly moves
+    model.second.decoder.branch.layers[-1].weight.normal_()  # chance alone hardly moves
     return model
 
 

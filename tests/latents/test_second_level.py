@@ -15,6 +15,8 @@ def second_level(**more: int) -> SecondLevel:
     model = SecondLevel(SecondLevelConfig(**{**SMALL, **more})).eval().requires_grad_(False)
     model.mean.normal_()
     model.deviation.uniform_(0.5, 2)
+    for net in (model.encoder.layers[0], model.decoder):
+        net.branch.layers[-1].weight.normal_(0, 0.3)  # or else it begins as nothing
     return model
 
 
@@ -56,6 +58,25 @@ def test_a_vector_sees_its_past_and_a_latent_the_lookahead(lookahead: int) -> No
     seen = 80 - 8 * lookahead
     assert torch.allclose(made[..., :seen], changed[..., :seen], atol=1e-6)
     assert not torch.allclose(made[..., seen : seen + 8], changed[..., seen : seen + 8], atol=1e-4)
+
+
+def test_it_starts_as_the_principal_components() -> None:
+    """Few numbers keep most of what few sources make; as many as there are keep all but tanh."""
+    generator = torch.Generator().manual_seed(1)
+    sources = (
+        torch.randn(4, 6, 400, generator=generator)
+        * torch.tensor([9, 3, 1, 0.5, 0.1, 0.1])[:, None]
+    )
+    latents = 5 + torch.linalg.qr(torch.randn(6, 6, generator=generator))[0] @ sources
+    lost = []
+    for dim in (4, 24, 48):
+        model = SecondLevel(SecondLevelConfig(**{**SMALL, "dim": dim})).eval()
+        model.start(latents)
+        assert torch.allclose(model.mean, latents.mean((0, 2)))
+        error = model.standard(model(latents).detach()) - model.standard(latents)
+        lost.append(float(error.square().mean()))
+    assert lost[2] < lost[1] < 0.02
+    assert lost[0] < 0.7
 
 
 def test_what_is_refused() -> None:

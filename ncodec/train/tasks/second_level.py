@@ -27,8 +27,7 @@ from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.validation import measures_of
 
 _SECONDS = 10.0  # of each validation clip, at most
-_START_BATCHES = 20  # for the mean and deviation of the latents
-_LEAST_DEVIATION = 1e-3  # a dimension that is always the same stays as it is
+_START_BATCHES = 20  # that the linear paths start from
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,13 @@ class SecondLevelTask(Task):
         return batches(self.segments, data, step=step, rank=place.rank, world=place.world)
 
     def before_step(self, step: int) -> bool:
-        """Take mean and deviation of the latents from the first batches."""
+        """Start the linear paths from the first batches."""
         if step:
             return False
         if self.place.rank == 0:
             drawn = self.batches(0)
             latents = torch.cat([self._latents(next(drawn)) for _ in range(_START_BATCHES)])
-            self.model.mean.copy_(latents.mean((0, 2)))
-            self.model.deviation.copy_(latents.std((0, 2)).clamp(min=_LEAST_DEVIATION))
+            self.model.start(latents)
         share(self.model)
         return True
 
