@@ -94,9 +94,10 @@ class _Temperatures(click.ParamType[float | tuple[float, ...]]):
 @click.option("--continue", "prompt", type=PATH, metavar="FILE",
               help="Go on from this sound or .ecdc; it comes first in the output, as "
               "coded.")  # fmt: skip
-@click.option("--temperature", type=_Temperatures(), default=1.0, metavar="T",
+@click.option("--temperature", type=_Temperatures(), metavar="T",
               help="Below 1 more certain, above more varied; 0: the likeliest. Several, as in "
-              "1,.9,.8,.8, are for the codebooks. [default: 1]")  # fmt: skip
+              "1,.9,.8,.8, are for the codebooks. [default: the model's, 1 of AudioGen and "
+              "MusicGen]")  # fmt: skip
 @click.option("--top-k", type=Between(0), default=250, show_default=True, metavar="K",
               help="Draw from the K likeliest codes; 0: from all.")  # fmt: skip
 @click.option("--top-p", type=Between(0, 1, whole=False), default=0.0, metavar="P",

@@ -30,7 +30,7 @@ class Conditioner:
         for text in said:
             check_description(text, self._lm.config, self._lm.name)
         if self._lm.config.condition == "tags":
-            tags = [() if text is None else words_of(text) for text in descriptions]
+            tags = [() if text is None else _told(text, self._lm.config) for text in descriptions]
             conditions = self._lm.tag_conditions(tags)
         else:
             conditions = self._lm.text_conditions(*self._encoder()(said))
@@ -41,6 +41,13 @@ class Conditioner:
             config = self._lm.config
             self._text = TextEncoder(config.text_encoder, self._lm.name, config.text_width)
         return self._text
+
+
+def _told(text: str, config: LMConfig) -> tuple[str, ...]:
+    """Return the tags that a description names, each once, with their companions."""
+    words = words_of(text)
+    along = (other for word in words for other in config.told_along.get(word, ()))
+    return tuple(dict.fromkeys([*words, *along]))
 
 
 def check_description(text: str, config: LMConfig, name: str) -> None:

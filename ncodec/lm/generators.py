@@ -120,7 +120,7 @@ class GenModel:
         use_sampling: bool = True,
         top_k: int = 250,
         top_p: float = 0.0,
-        temperature: float | Sequence[float] = 1.0,
+        temperature: float | Sequence[float] | None = None,
         duration: float | None = None,
         cfg_coef: float | None = None,
         two_step_cfg: bool = False,
@@ -137,7 +137,7 @@ class GenModel:
             top_p: Draw from the likeliest that have this probability together; if not 0, `top_k` is
                 not used.
             temperature: Above 1 more varied, below 1 more certain; several numbers: codebook by
-                codebook.
+                codebook. The model's own by default, 1 of AudioGen and MusicGen.
             duration: Seconds, the prompt of a continuation included.
             cfg_coef: How strongly the description leads (guidance); 1 is the plain condition. The
                 model's own by default.
@@ -156,6 +156,9 @@ class GenModel:
         stride = extend_stride
         if stride is None:
             stride = config.stride if self.STRIDE is None else min(self.STRIDE, config.stride)
+        if temperature is None:
+            usual = config.temperature
+            temperature = usual[0] if len(usual) == 1 else usual
         sampling = Sampling(use_sampling, top_k, top_p, temperature)
         sampling.check(config.codebooks)
         if config.window_frames is not None and not 0 < stride < config.window:

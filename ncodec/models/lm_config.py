@@ -48,6 +48,8 @@ class LMConfig(Config):
         text_width: Width of its output.
         projection: Whether that is projected to `dim`.
         vocabulary: The tags, between spaces.
+        companions: Tags that are told along with another, as "rain=sound waves=sound,water": those
+            that it came with in training.
         codec: Name of the codec whose codes these are.
         sample_rate: Of the codec, in Hz.
         hop: Of the codec: samples a frame.
@@ -56,6 +58,7 @@ class LMConfig(Config):
             not used with a bounded context.
         stride: Seconds that it moves on by.
         guidance: Of the conditions, by default.
+        temperature: That codes are drawn with by default; one, or one for each codebook.
         style: "music", "sound" or "own": whose defaults it has.
     """
 
@@ -82,6 +85,7 @@ class LMConfig(Config):
     text_width: int = 768
     projection: bool = True
     vocabulary: str = ""
+    companions: str = ""
     codec: str = "encodec_32khz"
     sample_rate: int = 32000
     hop: int = 640
@@ -89,6 +93,7 @@ class LMConfig(Config):
     window: float = 30.0
     stride: float = 18.0
     guidance: float = 3.0
+    temperature: tuple[float, ...] = (1.0,)
     style: str = "music"
     _LEAST: ClassVar[dict[str, int]] = {
         "context": 0,
@@ -118,6 +123,11 @@ class LMConfig(Config):
             raise ArgumentError(f"codebooks {self.codebooks}: must be shared by both channels")
         if self.condition == "tags" and not self.tags:
             raise ArgumentError("vocabulary: has no tag")
+        unknown = {word for words in self.told_along.items() for word in [words[0], *words[1]]}
+        if unknown - set(self.tags):
+            raise ArgumentError(f"companions: {min(unknown - set(self.tags))!r} is no tag")
+        if len(self.temperature) not in (1, self.codebooks):
+            raise ArgumentError(f"temperature: must be one, or {self.codebooks}")
         if not self.stride < self.window:
             raise ArgumentError(f"stride {self.stride} s: must be below window ({self.window} s)")
         if self.position == "rope" and not self.context:
@@ -130,6 +140,12 @@ class LMConfig(Config):
     def tags(self) -> tuple[str, ...]:
         """The vocabulary, tag by tag."""
         return tuple(self.vocabulary.split())
+
+    @property
+    def told_along(self) -> dict[str, tuple[str, ...]]:
+        """The companions of each tag that has some."""
+        pairs = (part.partition("=") for part in self.companions.split())
+        return {tag: tuple(others.split(",")) for tag, _, others in pairs}
 
     @property
     def frame_rate(self) -> Fraction:

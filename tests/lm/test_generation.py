@@ -285,3 +285,29 @@ def test_a_prompt_must_leave_room_in_the_window() -> None:
     with pytest.raises(ArgumentError, match="needs an end"):
         next(generator(replace(PATTERNS["musiclm"], context=9, position="rope")).stream_codes(
             None, duration=math.inf))  # fmt: skip
+
+
+def test_tags_come_with_their_companions() -> None:
+    config = replace(TAGS, vocabulary="sound rain storm", companions="rain=sound storm=sound,rain")
+    model = generator(config)
+    model.set_generation_params(duration=0.4, seed=9)
+    said = ("storm", "storm sound rain")
+    alone, told = (model.generate([text], return_tokens=True)[1] for text in said)
+    assert torch.equal(alone, told)
+    plain = generator(replace(config, companions=""))
+    plain.set_generation_params(duration=0.4, seed=9)
+    assert not torch.equal(plain.generate(["storm"], return_tokens=True)[1], told)
+    with pytest.raises(ArgumentError, match="'wind' is no tag"):
+        replace(config, companions="rain=wind")
+
+
+def test_temperatures_are_the_models_own_unless_given() -> None:
+    model = generator(replace(TAGS, temperature=(0.5,)))
+    model.set_generation_params(duration=0.4, seed=9)
+    cool = model.generate(["rain"], return_tokens=True)[1]
+    model.set_generation_params(duration=0.4, seed=9, temperature=1.0)
+    assert not torch.equal(model.generate(["rain"], return_tokens=True)[1], cool)
+    model.set_generation_params(duration=0.4, seed=9, temperature=0.5)
+    assert torch.equal(model.generate(["rain"], return_tokens=True)[1], cool)
+    with pytest.raises(ArgumentError, match="temperature: must be one, or 4"):
+        replace(TAGS, temperature=(1.0, 0.9))
