@@ -156,10 +156,7 @@ class GenModel:
         stride = extend_stride
         if stride is None:
             stride = config.stride if self.STRIDE is None else min(self.STRIDE, config.stride)
-        if temperature is None:
-            usual = config.temperature
-            temperature = usual[0] if len(usual) == 1 else usual
-        sampling = Sampling(use_sampling, top_k, top_p, temperature)
+        sampling = Sampling(use_sampling, top_k, top_p, config.drawn_at(temperature))
         sampling.check(config.codebooks)
         if config.window_frames is not None and not 0 < stride < config.window:
             raise ArgumentError(

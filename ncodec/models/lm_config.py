@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import ClassVar
@@ -123,11 +124,6 @@ class LMConfig(Config):
             raise ArgumentError(f"codebooks {self.codebooks}: must be shared by both channels")
         if self.condition == "tags" and not self.tags:
             raise ArgumentError("vocabulary: has no tag")
-        unknown = {word for words in self.told_along.items() for word in [words[0], *words[1]]}
-        if unknown - set(self.tags):
-            raise ArgumentError(f"companions: {min(unknown - set(self.tags))!r} is no tag")
-        if len(self.temperature) not in (1, self.codebooks):
-            raise ArgumentError(f"temperature: must be one, or {self.codebooks}")
         if not self.stride < self.window:
             raise ArgumentError(f"stride {self.stride} s: must be below window ({self.window} s)")
         if self.position == "rope" and not self.context:
@@ -135,6 +131,20 @@ class LMConfig(Config):
         for field in fields(self):
             if field.type == "str" and not isinstance(getattr(self, field.name), str):
                 raise ArgumentError(f"{field.name} {getattr(self, field.name)!r}: must be text")
+        self._check_defaults()
+
+    def _check_defaults(self) -> None:
+        named = {word for tag, others in self.told_along.items() for word in (tag, *others)}
+        if named - set(self.tags):
+            raise ArgumentError(f"companions: {min(named - set(self.tags))!r} is no tag")
+        if len(self.temperature) not in (1, self.codebooks):
+            raise ArgumentError(f"temperature: must be one, or {self.codebooks}")
+
+    def drawn_at(self, temperature: float | Sequence[float] | None) -> float | Sequence[float]:
+        """Return a temperature, or the model's own for None, as `Sampling` takes it."""
+        if temperature is not None:
+            return temperature
+        return self.temperature[0] if len(self.temperature) == 1 else self.temperature
 
     @property
     def tags(self) -> tuple[str, ...]:
