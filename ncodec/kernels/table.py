@@ -104,7 +104,11 @@ OPERATIONS = {
         (torch.float32,),
     ),
     "half rows": Operation(
-        (Entry("FBGEMM", fbgemm.there, fbgemm.linear), _ONEDNN),
+        (
+            Entry("FBGEMM (older call)", fbgemm.there, fbgemm.rows, _with_avx2),
+            Entry("FBGEMM", fbgemm.there, fbgemm.linear),
+            _ONEDNN,
+        ),
         plain.linear,
         _affine,
         lambda dtype: (_values(dtype, 3, 32),),
@@ -164,7 +168,15 @@ OPERATIONS = {
         (torch.float32,),
     ),
     "inverse spectrum": Operation(
-        (Entry("PyTorch's FFT", _anywhere, transforms.fft_synthesis),),
+        (
+            Entry(
+                "PyTorch's FFT, sines apart",
+                _anywhere,
+                transforms.fft_synthesis_in_parts,
+                _with_avx2,
+            ),
+            Entry("PyTorch's FFT", _anywhere, transforms.fft_synthesis),
+        ),
         transforms.synthesis,
         lambda dtype: (48, _values(dtype, 48)),
         lambda dtype: (_values(dtype, 2, 25).abs(), _values(dtype, 2, 25)),

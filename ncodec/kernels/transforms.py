@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_FEW = 1 << 13  # values below which one call is faster than five
+
 Power = Callable[[Tensor], Tensor]
 """Frames `[..., N]` to the squared magnitudes of their windowed spectra, `[..., N // 2 + 1]`."""
 Synthesis = Callable[[Tensor, Tensor], Tensor]
@@ -38,6 +40,19 @@ def fft_synthesis(size: int, window: Tensor) -> Synthesis:
 
     def run(magnitude: Tensor, phase: Tensor) -> Tensor:
         return torch.fft.irfft(torch.polar(magnitude, phase), n=size) * window
+
+    return run
+
+
+def fft_synthesis_in_parts(size: int, window: Tensor) -> Synthesis:
+    """As `fft_synthesis`; of many frames sines and cosines are vectorised, which `polar` is not."""
+    whole = fft_synthesis(size, window)
+
+    def run(magnitude: Tensor, phase: Tensor) -> Tensor:
+        if magnitude.numel() < _FEW:
+            return whole(magnitude, phase)
+        spectrum = torch.complex(phase.cos().mul_(magnitude), phase.sin().mul_(magnitude))
+        return torch.fft.irfft(spectrum, n=size) * window
 
     return run
 
