@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from speed import alternate, decode, encode, precisions, split
+from speed import alternate, decode, encode, precisions, split, title
 from torch import Tensor
 
 from ncodec import load_model
@@ -100,6 +100,15 @@ def quality(both: dict[str, CompressionModel]) -> Iterator[tuple[str, str]]:
         yield f"{name}: PESQ, mean of {len(values)} clips", f"{np.mean(values):.3f}"
 
 
+def rows(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    both = models()
+    for name, model in both.items():
+        for work, result in speed(model, seconds, rounds):
+            yield f"embedded, {name}: {work}", result
+    yield from many(both["float32"], max(1, rounds // 2))
+    yield from quality(both)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the audio")
@@ -107,13 +116,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    both = models()
-    print("| work | result |\n| --- | --- |")
+    print(title())
     with torch.inference_mode():
-        for name, model in both.items():
-            for work, result in speed(model, args.seconds, args.rounds):
-                print(f"| {name}: {work} | {result} |", flush=True)
-        for work, result in [*many(both["float32"], max(1, args.rounds // 2)), *quality(both)]:
+        for work, result in rows(args.seconds, args.rounds):
             print(f"| {work} | {result} |", flush=True)
 
 

@@ -1,7 +1,9 @@
-"""EnCodec against the `encodec` package: same weights, same audio, alternating, in one process.
+"""Every codec against its packages: same weights, same audio, alternating, in one process.
 
-`python benchmarks/speed.py [--seconds 20] [--rounds 5]` prints the table of docs/performance.md.
-Times are the best of the rounds: other work on the machine only ever adds to one.
+`python benchmarks/speed.py [--seconds 20] [--rounds 5]` prints the table of docs/performance.md:
+EnCodec, DAC, Mimi, the embedded model, and EnCodec against itself. What a machine lacks, bf16 or a
+package, is left out with a line. Times are the best of the rounds, since other work on the machine
+only ever adds to one; ratios of medians stand beside those of the best.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import soundfile
 import torch
@@ -20,6 +23,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ncodec.bench.machine import describe
 from ncodec.codec import compress, decompress
 from ncodec.config import EncodecConfig
 from ncodec.errors import DeviceError
@@ -33,21 +37,65 @@ BLOCK_SECONDS = 4.0
 Work = Callable[[], object]
 
 
-def alternate(
+def timed(
     works: dict[str, Work], rounds: int, clock: Callable[[], float] = time.process_time
-) -> dict[str, float]:
-    """Run all in turn, `rounds` times; return the best time of each in seconds.
+) -> dict[str, list[float]]:
+    """Run all in turn, `rounds` times; return the times of each in seconds.
 
     Processor time suits one thread, whatever else runs; several threads need a wall clock.
     """
-    best = dict.fromkeys(works, float("inf"))
+    times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
             start = clock()
             work()
             if number:  # the first round lays out weights and warms caches
-                best[name] = min(best[name], clock() - start)
-    return best
+                times[name].append(clock() - start)
+    return times
+
+
+def alternate(
+    works: dict[str, Work], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """As `timed`; return the best time of each."""
+    return {name: min(times) for name, times in timed(works, rounds, clock).items()}
+
+
+def title() -> str:
+    """Name the processor and its instructions, which speeds hang on, above a table's head."""
+    about = describe()
+    kind = f"{about['machine']}, {about['instructions']}, torch {torch.__version__}"
+    return f"One thread, {about['date']}: {kind}\n\n| work | result |\n| --- | --- |"
+
+
+def compared(
+    ours: dict[str, Work], packages: dict[str, tuple[Work, Work]], rounds: int, seconds: float
+) -> Iterator[tuple[str, str]]:
+    """How many times as fast as each package's encode and decode ours are."""
+    works = {
+        f"{package} {way}": work
+        for package, both in packages.items()
+        for way, work in zip(("encode", "decode"), both, strict=True)
+    }
+    times = timed(works | ours, rounds)
+    for kind in ours:
+        took, way = times[kind], kind.split()[-1]
+        for package in packages:
+            theirs = times[f"{package} {way}"]
+            ratio, middle = min(theirs) / min(took), median(theirs) / median(took)
+            fast = seconds / min(took)
+            yield (
+                f"{kind}, against {package}",
+                (f"{ratio:.2f}x (medians {middle:.2f}x); {fast:.1f}x real time"),
+            )
+
+
+def same_codes(chunks: list[Chunk], codes: Tensor) -> str:
+    """Say which share of codes a package finds too."""
+    own = torch.cat([chunk.codes for chunk in chunks], dim=2)
+    length = min(own.shape[2], codes.shape[2])
+    same = (own[..., :length] == codes[..., :length]).float().mean()
+    return f"{100 * same:.3f} %"
 
 
 @contextmanager
@@ -73,24 +121,19 @@ def precisions(full: CompressionModel, half: CompressionModel) -> dict[str, Comp
 def ratios(
     models: dict[str, CompressionModel],
     audio: Tensor,
-    package: tuple[Work, Work],
+    packages: dict[str, tuple[Work, Work]],
     block: int,
     rounds: int,
 ) -> Iterator[tuple[str, str]]:
-    """How many times as fast as the package's encode and decode ours are, and what bf16 costs."""
+    """How many times as fast as the packages' encode and decode ours are, and what bf16 costs."""
     coded = {name: encode(model, audio, block) for name, model in models.items()}
-    works: dict[str, Work] = {"package encode": package[0], "package decode": package[1]}
+    works = dict[str, Work]()
     for name, model in models.items():
-        works[f"{name} encode"] = lambda model=model: encode(model, audio, block)
-        works[f"{name} decode"] = lambda model=model: decode(model, coded["float32"])
-    times = alternate(works, rounds)
+        kind = "" if name == "float32" else f"{name} "
+        works[f"{kind}encode"] = lambda model=model: encode(model, audio, block)
+        works[f"{kind}decode"] = lambda model=model: decode(model, coded["float32"])
     seconds = audio.shape[2] / models["float32"].sample_rate
-    for way in ("encode", "decode"):
-        for name in models:
-            took = times[f"{name} {way}"]
-            ratio, speed = times[f"package {way}"] / took, seconds / took
-            kind = "" if name == "float32" else f"{name} "
-            yield f"{kind}{way}", f"{ratio:.2f}x the package; {speed:.1f}x real time"
+    yield from compared(works, packages, rounds, seconds)
     if "bf16" in models:
         exact, low = (torch.cat([c.codes for c in chunks], dim=2) for chunks in coded.values())
         first = (exact[:, 0] == low[:, 0]).float().mean()
@@ -137,11 +180,11 @@ def against_the_package(stereo: bool, seconds: float, rounds: int) -> Iterator[t
     block = int(BLOCK_SECONDS * config.sample_rate)
     frames, named = package.encode(audio), f"EnCodec {config.sample_rate // 1000} kHz"
     both = (lambda: package.encode(audio), lambda: package.decode(frames))
-    for work, result in ratios(models, audio, both, block, rounds):
+    for work, result in ratios(models, audio, {"the package": both}, block, rounds):
         yield f"{named} {work}", result
-    codes = torch.cat([chunk.codes for chunk in encode(models["float32"], audio, block)], dim=2)
-    same = (codes == torch.cat([frame[0] for frame in frames], dim=2)).float().mean()
-    yield f"{named} codes equal to the package's", f"{100 * same:.3f} %"
+    found = torch.cat([frame[0] for frame in frames], dim=2)
+    own = encode(models["float32"], audio, block)
+    yield f"{named} codes equal to the package's", same_codes(own, found)
 
 
 def against_itself(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
@@ -211,21 +254,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the audio")
     parser.add_argument("--rounds", type=int, default=5, help="alternating repetitions")
-    parser.add_argument("--only", choices=["24", "48", "itself"], help="one part of the table")
+    parser.add_argument("--only", choices=PARTS, help="one part of the table")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    print("| work | result |\n| --- | --- |")
+    print(title())
     with torch.inference_mode():
-        parts = {
-            "24": lambda: against_the_package(False, args.seconds, args.rounds),
-            "48": lambda: against_the_package(True, args.seconds, args.rounds),
-            "itself": lambda: against_itself(args.seconds, args.rounds),
-        }
-        for name, rows in parts.items():
+        for name, rows in PARTS.items():
             if args.only in (None, name):
-                for work, result in rows():
+                torch.manual_seed(0)
+                for work, result in rows(args.seconds, args.rounds):
                     print(f"| {work} | {result} |", flush=True)
+
+
+def _dac(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    import dac_speed
+
+    yield from dac_speed.rows(min(seconds, 2.0), rounds)
+
+
+def _mimi(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    import mimi_speed
+
+    yield from mimi_speed.rows(seconds, rounds, 8)
+
+
+def _embedded(seconds: float, rounds: int) -> Iterator[tuple[str, str]]:
+    import embedded
+
+    yield from embedded.rows(seconds, rounds)
+
+
+PARTS: dict[str, Callable[[float, int], Iterator[tuple[str, str]]]] = {
+    "24": lambda seconds, rounds: against_the_package(False, seconds, rounds),
+    "48": lambda seconds, rounds: against_the_package(True, seconds, rounds),
+    "dac": _dac,
+    "mimi": _mimi,
+    "embedded": _embedded,
+    "itself": against_itself,
+}
 
 
 if __name__ == "__main__":
