@@ -1,26 +1,24 @@
-"""`ncodec generate`: sound of words, or of nothing."""
+"""`ncodec generate`: sound of words, or of nothing; `ncodec_cli.endless` has what never ends."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncodec.errors import ArgumentError, counted
+from ncodec.errors import ArgumentError
 from ncodec_cli.checks import check_device
 from ncodec_cli.common import (
     PATH,
     check_stream,
     device_option,
-    file_size,
     force_option,
     name_of,
-    name_of_output,
     open_output,
     open_seekable,
     precision_option,
@@ -31,9 +29,11 @@ from ncodec_cli.common import (
     use_threads,
 )
 from ncodec_cli.completing import complete_models
-from ncodec_cli.line import clear, put_json, say, say_error, show
-from ncodec_cli.parameters import SECONDS, Between
-from ncodec_cli.progress import Progress, clock, times
+from ncodec_cli.endless import check_endless, endless_options, make_endless, refuse_endless
+from ncodec_cli.line import clear, show
+from ncodec_cli.making import Duration, container_of, numbered, tell, until_interrupted
+from ncodec_cli.parameters import Between
+from ncodec_cli.progress import Progress
 from ncodec_cli.sound import check_new_file, play_while
 
 if TYPE_CHECKING:
@@ -42,20 +42,6 @@ if TYPE_CHECKING:
     from ncodec.audio import Samples
     from ncodec.lm import GenModel
     from ncodec.lm.files import Generated
-
-
-class _Duration(click.ParamType[float]):
-    """A time, or "endless"."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds, infinity for "endless"."""
-        if str(value).strip().lower() in ("endless", "inf"):
-            return math.inf
-        return SECONDS.convert(value, param, ctx)
 
 
 class _Temperatures(click.ParamType[float | tuple[float, ...]]):
@@ -81,11 +67,11 @@ class _Temperatures(click.ParamType[float | tuple[float, ...]]):
 @click.option("-o", "--output", type=PATH, metavar="PATH",
               help="A sound file of any format, .ecdc, or - for WAV to a pipe.")  # fmt: skip
 @click.option("--model", metavar="NAME", required=True, shell_complete=complete_models,
-              help="A language model: an imported one (`ncodec models import`), or its "
-              "file.")  # fmt: skip
-@click.option("--duration", type=_Duration(), metavar="TIME",
+              help="A language model or one of endless sound: an imported one (`ncodec models "
+              "import`), or its file.")  # fmt: skip
+@click.option("--duration", type=Duration(), metavar="TIME",
               help="How much: 10, 1:30, endless (until Ctrl-C). [default: 10 s of sounds, 30 s of "
-              "music]")  # fmt: skip
+              "music and of endless models]")  # fmt: skip
 @click.option("--seed", type=Between(0), metavar="N",
               help="The same seed gives the same sound. [default: a new one, which is "
               "told]")  # fmt: skip
@@ -105,6 +91,7 @@ class _Temperatures(click.ParamType[float | tuple[float, ...]]):
 @click.option("--guidance", type=Between(0, whole=False), metavar="G",
               help="How strongly WORDS lead; 1 is no more than it was learnt. [default: the "
               "model's, 3 of AudioGen and MusicGen]")  # fmt: skip
+@endless_options
 @click.option("--play", is_flag=True, help="Hear it while it is made.")
 @device_option
 @precision_option
@@ -126,20 +113,29 @@ def generate(text: str | None, output: str | None, **options: Any) -> None:
       ncodec generate "a dog barks" -o dog.flac --model mine --seed 7 --number 4
       ncodec generate -o more.wav --continue in.wav --model musicgen-small
       ncodec generate "wind" -o - --model mine --duration endless | aplay
+      ncodec generate -o loop.wav --model techno --duration 12 --loop
     """
     if output is None and not options["play"]:
         raise click.UsageError("give an output (-o), or --play")
     _check_asked(text, output, options)
+    if _is_endless(options):
+        make_endless(output, options)
+    else:
+        _make(text, output, options)
+
+
+def _make(text: str | None, output: str | None, options: dict[str, Any]) -> None:
+    """Make one or several with a language model."""
     model = _loaded(options)
     seed = options["seed"]
     with ExitStack() as stack:
         prompt = _prompt(stack, model, options["prompt"])
         for number in range(options["number"]):
-            target = _numbered(output, number) if options["number"] > 1 else output
+            target = numbered(output, number) if options["number"] > 1 else output
             own = None if seed is None else seed + number
             done, took = _one(model, text, prompt, target, seed=own, options=options)
             seed = model.seeds[0] - number
-            _tell(done, took, target, text=text, seed=seed + number, options=options)
+            tell(done, took, target, text=text, seed=seed + number, options=options)
 
 
 def _check_asked(text: str | None, output: str | None, options: dict[str, Any]) -> None:
@@ -154,8 +150,8 @@ def _check_asked(text: str | None, output: str | None, options: dict[str, Any]) 
     if output == "-":
         check_stream("stdout")
     elif output is not None:
-        _container(output)
-        targets = [_numbered(output, n) for n in range(options["number"])] if several else [output]
+        container_of(output)
+        targets = [numbered(output, n) for n in range(options["number"])] if several else [output]
         for target in targets:
             check_new_file(target, options["force"])
 
@@ -168,8 +164,12 @@ def _check_told(text: str | None, options: dict[str, Any]) -> None:
 
     info = read_model_info(find(options["model"]))
     family, duration = find_family(info.family), options["duration"]
+    if family.kind == "endless generator":
+        check_endless(text, options)
+        return
     if family.config is not LMConfig:
         raise ArgumentError(f"{options['model']}: is a {family.kind}, and generates nothing")
+    refuse_endless(options)
     config = LMConfig.from_dict(dict(info.config))
     if duration is not None:
         config.check_duration(duration)
@@ -183,15 +183,11 @@ def _check_told(text: str | None, options: dict[str, Any]) -> None:
         check_extra()
 
 
-def _container(path: str) -> str:
-    from ncodec.audio import format_of
+def _is_endless(options: dict[str, Any]) -> bool:
+    from ncodec.checkpoints import find, read_model_info
+    from ncodec.models.families import find_family
 
-    return "ecdc" if path.lower().endswith(".ecdc") else format_of(path)
-
-
-def _numbered(output: str | None, number: int) -> str:
-    stem, ending = os.path.splitext(output or "")
-    return f"{stem}-{number + 1}{ending}"
+    return find_family(read_model_info(find(options["model"])).family).kind == "endless generator"
 
 
 def _loaded(options: dict[str, Any]) -> GenModel:
@@ -238,7 +234,7 @@ def _one(
     frames = model.stream_codes(text, seed=seed, prompt=prompt)
     endless = math.isinf(model.duration)
     if endless:
-        frames = _until_interrupted(frames)
+        frames = until_interrupted(frames)
     known = 0 if prompt is None else prompt.shape[1]
     total = None if endless else known + model.lm.config.frames(model.duration)
     before = iter(()) if prompt is None else iter(prompt.T)
@@ -255,7 +251,7 @@ def _one(
                 model,
                 chain(before, frames),
                 file,
-                container=_container(target) if target not in (None, "-") else "wav",
+                container=container_of(target) if target not in (None, "-") else "wav",
                 tags=tags,
                 total=total,
                 block=1 if at_once else FILE_BLOCK,
@@ -271,52 +267,7 @@ def _one(
     return done, progress.seconds
 
 
-def _until_interrupted(frames: Iterator[Tensor]) -> Iterator[Tensor]:
-    """Let Ctrl-C end what has no end by itself, and well."""
-    while True:
-        try:
-            frame = next(frames, None)
-        except KeyboardInterrupt:
-            return
-        if frame is None:
-            return
-        yield frame
-
-
 def _tags(model: GenModel, text: str | None) -> tuple[tuple[str, str], ...]:
     """Say how the sound was made; the prompt is what was asked for."""
     said = (("model", model.name), ("seed", str(model.seeds[0])), ("licence", model.licence))
     return ((("prompt", text),) if text else ()) + said
-
-
-def _tell(
-    done: Generated,
-    took: float,
-    target: str | None,
-    *,
-    text: str | None,
-    seed: int,
-    options: dict[str, Any],
-) -> None:
-    speed = done.seconds / took if took > 0 else 0.0
-    if options["as_json"]:
-        put_json(
-            {
-                "output": target,
-                "prompt": text,
-                "seed": seed,
-                "seconds": done.seconds,
-                "frames": done.frames,
-                "sample_rate": done.sample_rate,
-                "channels": done.channels,
-                "bytes": None if target is None else file_size(target),
-                "realtime_factor": speed,
-                "clipped": done.clipped,
-            }
-        )
-    name = "speaker" if target is None else name_of_output(target)
-    said = f"{name}: {clock(done.seconds, digits=3)}, seed {seed}, {times(speed)} real time"
-    say(said, quiet=options["quiet"] or options["as_json"])
-    if done.clipped:
-        what = f"{name}: {counted(done.clipped, 'sample')} clipped"
-        say_error(what, "note", quiet=options["quiet"])

@@ -53,6 +53,10 @@ class Directions:
         if self.loop is not None:
             check_whole("loop", self.loop, 2)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is said, of plain JSON types."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
 
 @dataclass(frozen=True)
 class EndlessState:
@@ -70,7 +74,7 @@ class EndlessState:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is enough to go on, of plain JSON types."""
-        return {**asdict(self.directions), "block": self.block}
+        return {**self.directions.to_dict(), "block": self.block}
 
 
 class EndlessModel(nn.Module, ABC):
@@ -85,6 +89,7 @@ class EndlessModel(nn.Module, ABC):
         channels: Of the sound.
         block_samples: Samples of a block.
         codec: Name of the codec whose codes the blocks are; None: they are sound.
+        codebooks: Of the codes, of all channels together.
         conditions: Which of "density", "tempo" and "noise" the model can be told.
     """
 
@@ -93,6 +98,7 @@ class EndlessModel(nn.Module, ABC):
     channels: int
     block_samples: int
     codec: str | None = None
+    codebooks: int = 0
     conditions: tuple[str, ...] = ()
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,25 +19,61 @@ from ncodec.models.lm_config import LMConfig
 from ncodec_formats import Header, Packet, Tags
 
 
+class Spoken(Protocol):
+    """How codes lie that a model makes; configurations of language models say it."""
+
+    @property
+    def codebooks(self) -> int:
+        """Those of all channels together."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Each is a stream of the mono codec; in codes they take turns."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def hop(self) -> int:
+        """Samples a frame."""
+        ...
+
+
 def check_codec(codec: CompressionModel, config: LMConfig, name: str) -> None:
     """Check that a codec's codes are those of a language model.
 
     Raises:
         CheckpointError: They are not.
     """
-    books = config.codebooks // config.channels
-    theirs = (codec.sample_rate, codec.hop, codec.cardinality, codec.channels, codec.segment)
-    if theirs != (config.sample_rate, config.hop, config.bins, 1, None) or (
-        codec.total_codebooks < books
-    ):
+    check_codes(codec, config, name)
+    if codec.cardinality != config.bins:
         raise CheckpointError(
-            f"{name} speaks {books} codebooks of {config.bins} at {config.sample_rate} Hz in "
-            f"frames of {config.hop}; {codec.name} is another codec"
+            f"{name} speaks codebooks of {config.bins}; {codec.name} has them of "
+            f"{codec.cardinality}"
+        )
+
+
+def check_codes(codec: CompressionModel, config: Spoken, name: str) -> None:
+    """Check that a codec has the frames and codebooks that a model makes.
+
+    Raises:
+        CheckpointError: It has not.
+    """
+    books = config.codebooks // config.channels
+    theirs = (codec.sample_rate, codec.hop, codec.channels, codec.segment)
+    if theirs != (config.sample_rate, config.hop, 1, None) or codec.total_codebooks < books:
+        raise CheckpointError(
+            f"{name} speaks {books} codebooks at {config.sample_rate} Hz in frames of "
+            f"{config.hop}; {codec.name} is another codec"
         )
 
 
 def header_of(
-    codec: CompressionModel, config: LMConfig, *, tags: Tags = (), packet_frames: int | None = None
+    codec: CompressionModel, config: Spoken, *, tags: Tags = (), packet_frames: int | None = None
 ) -> Header:
     """Plan a stream of generated codes: two channels are two streams of the mono codec."""
     options = EncodeOptions(
@@ -109,7 +146,7 @@ class Sounding:
         block: Frames that are decoded together. 1 lets each be heard at once; more is faster.
     """
 
-    def __init__(self, codec: CompressionModel, config: LMConfig, block: int = 1) -> None:
+    def __init__(self, codec: CompressionModel, config: Spoken, block: int = 1) -> None:
         if block < 1:
             raise ArgumentError(f"block {block}: must be at least 1 frame")
         self.header = header_of(codec, config, packet_frames=block)
@@ -140,7 +177,7 @@ class Sounding:
 
 
 def decode_frames(
-    frames: Iterator[Tensor], codec: CompressionModel, config: LMConfig, block: int = 1
+    frames: Iterator[Tensor], codec: CompressionModel, config: Spoken, block: int = 1
 ) -> Iterator[Samples]:
     """Yield the samples `[C, T]` of one item's frames `[K * C]`, none of them empty."""
     sounding = Sounding(codec, config, block)

@@ -15,8 +15,9 @@ from torch import Tensor
 from ncodec.audio import Samples, open_audio, open_writer
 from ncodec.containers import load_any, read_content
 from ncodec.errors import ArgumentError, BadFileError
-from ncodec.lm.audio import decode_frames, header_of, interleaved, packet_of
+from ncodec.lm.audio import Spoken, decode_frames, header_of, interleaved, packet_of
 from ncodec.lm.generators import GenModel
+from ncodec.models.base import CompressionModel
 from ncodec.progress import Progress
 from ncodec_formats import EcdcWriter, Tags, sniff, tag_pairs
 
@@ -92,7 +93,7 @@ def write_generated(
     """
     counted = _Counted(frames, model.frame_rate, total, progress)
     if container == "ecdc":
-        _write_packets(model, iter(counted), target, tags)
+        write_packets(model.compression_model, model.lm.config, iter(counted), target, tags)
         clipped = 0
     else:
         clipped = _write_audio(model, iter(counted), target, container, tags, total, block, heard)
@@ -105,9 +106,15 @@ def write_generated(
     )
 
 
-def _write_packets(model: GenModel, frames: Iterator[Tensor], target: BinaryIO, tags: Tags) -> None:
-    config = model.lm.config
-    header = header_of(model.compression_model, config, tags=tags)
+def write_packets(
+    codec: CompressionModel,
+    config: Spoken,
+    frames: Iterator[Tensor],
+    target: BinaryIO,
+    tags: Tags = (),
+) -> None:
+    """Write frames of codes `[K]` as `.ecdc`, each packet as soon as it is full."""
+    header = header_of(codec, config, tags=tags)
     writer, waiting, first = EcdcWriter(target, header), list[Tensor](), 0
 
     def put() -> None:

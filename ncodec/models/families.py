@@ -27,7 +27,9 @@ from ncodec.models.musika_config import MusikaConfig
 
 ENTRY_POINTS = "ncodec.families"
 
-Kind = Literal["codec", "language model", "generator", "vocoder", "latent model"]
+Kind = Literal[
+    "codec", "language model", "generator", "vocoder", "latent model", "endless generator"
+]
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ FAMILIES: Mapping[str, Family] = {
         ),
         Family(
             "musika",
-            "latent model",
+            "endless generator",
             MusikaConfig,
             "ncodec.latents.musika.model:Musika",
             (f"{_LAYOUTS}.musika:MUSIKA",),

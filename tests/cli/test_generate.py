@@ -10,8 +10,10 @@ import soundfile
 import torch
 
 from ncodec import checkpoints
+from ncodec.latents import Endless
 from ncodec_cli import generate as command
 from ncodec_formats import EcdcReader
+from tests.latents.official import tiny
 from tests.lm.small import TAGS, TEXT, codec, generator, kept
 
 
@@ -256,3 +258,72 @@ def test_sound_is_played_while_it_is_made(run, monkeypatch, tmp_path: Path) -> N
     run("rain", "--play", "-o", "a.wav", "--duration", "0.5", "--seed", 7)
     assert np.array_equal(np.concatenate(players[1].heard, axis=1), want)
     assert soundfile.info(tmp_path / "a.wav").frames == 8000
+
+
+@pytest.fixture
+def endless(ncodec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The command with a small Musika of random weights, which makes sound and no codes."""
+    checkpoints.save(tiny(), tmp_path / "tiny.safetensors", licence="MIT")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object, **more):
+        return ncodec("generate", *args, "--model", "tiny.safetensors", **more)
+
+    return call
+
+
+def test_endless_sound_is_made_from_any_place(endless, tmp_path: Path) -> None:
+    done = endless("-o", "a.wav", "--duration", "1", "--seed", 3)
+    assert done.status == 0, done.err
+    assert "a.wav: 0:01.000, seed 3, " in done.err
+    whole, rate = soundfile.read(tmp_path / "a.wav")
+    assert whole.shape == (44100, 2)
+    assert rate == 44100
+    assert endless("-o", "b.wav", "--start", "0.6", "--duration", "0.4", "--seed", 3).status == 0
+    part, _ = soundfile.read(tmp_path / "b.wav")
+    assert np.array_equal(part, whole[-len(part) :])
+    piped = endless("-o", "-", "--duration", "1", "--seed", 3)
+    assert len(piped.data) == (tmp_path / "a.wav").stat().st_size
+    other = endless("-o", "-", "--duration", "1", "--seed", 3, "--style-variation", "0.5")
+    assert other.status == 0
+    assert other.data != piped.data
+
+
+def test_endless_sound_as_a_loop_and_as_codes(endless, tmp_path: Path) -> None:
+    done = endless("-o", "l.wav", "--duration", "0.5", "--loop", "--seed", 3, "--json")
+    assert done.status == 0, done.err
+    loop, _ = soundfile.read(tmp_path / "l.wav")
+    model = tiny()
+    made = Endless(model)
+    directions = made.directions(3, loop=0.5)
+    assert json.loads(done.out)["seconds"] == len(loop) / 44100
+    assert len(loop) == directions.loop * model.block_samples
+    after = next(made.samples(directions, len(loop), 1000))
+    assert np.abs(after.T - loop[:1000]).max() < 1e-4
+    assert endless("-o", "a.ecdc", "--duration", "0.5", "--seed", 3).status == 0
+    with (tmp_path / "a.ecdc").open("rb") as file:
+        reader = EcdcReader(file)
+        list(reader)
+    assert reader.header.streams == 2
+    told = dict(reader.header.tags)
+    assert told == {"model": "tiny", "licence": "MIT", "seed": "3", "variation": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("piano",), "takes no words"),
+        (("--density", 3), "density: tiny cannot be told"),
+        (("--loop", "--duration", "endless"), "--loop: has a --duration that ends"),
+    ],
+)
+def test_what_endless_models_cannot_be_told(endless, asked, said: str, tmp_path: Path) -> None:
+    done = endless(*asked, "-o", "a.wav")
+    assert (done.status, (tmp_path / "a.wav").exists()) == (1, False)
+    assert said in done.err
+
+
+def test_language_models_have_no_loops(run) -> None:
+    done = run("rain", "-o", "a.wav", "--loop")
+    assert done.status == 1
+    assert "--loop: is for models of endless sound" in done.err
