@@ -37,6 +37,7 @@ class LatentGan(EndlessModel):
         self.sample_rate, self.channels = config.sample_rate, config.channels
         self.block_samples = config.block * config.stride * config.hop
         self.codec, self.conditions = config.codec, config.told
+        self.codebooks = config.codebooks * config.channels
         self.second = SecondLevel(config, name)
         self.generator = Generator(config)
         self.quantizer = ResidualVQ(config.latent, config.codebooks, config.bins)

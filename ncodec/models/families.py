@@ -129,7 +129,7 @@ FAMILIES: Mapping[str, Family] = {
         ),
         Family(
             "latent_gan",
-            "latent model",
+            "endless generator",
             LatentGanConfig,
             "ncodec.latents.gan:LatentGan",
             task="latent_gan",
