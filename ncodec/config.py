@@ -335,6 +335,8 @@ class HifiGanConfig(Config):
         paired: Whether a convolution without dilation follows each dilated one (V1, V2).
         edges: What stands beyond the ends in convolutions: "zeros" or "reflect" (SpeechBrain).
         normalize: Whether mels are brought to mean 0 and deviation 1 by numbers of the model.
+        normalised_before: Whether mels come normalised by numbers that are not the model's, so that
+            it can make none of audio.
         n_fft: Of the mels' STFT, in samples.
         window: Length of its Hann window, in samples.
         fmin: Lower edge of the lowest band in Hz.
@@ -342,10 +344,12 @@ class HifiGanConfig(Config):
         log: "ln" or "log10".
         floor: Least magnitude before the logarithm.
         power_floor: Added to powers before the root.
+        least_power: What powers are raised to before the root.
         centred: Whether frame k is centred on sample k * hop, and not on the middle of its hop.
+        double: Whether the STFT is in float64, as packages have it that compute it with NumPy.
     """
 
-    _LEAST: ClassVar[Mapping[str, int]] = {"fmin": 0, "power_floor": 0}
+    _LEAST: ClassVar[Mapping[str, int]] = {"fmin": 0, "power_floor": 0, "least_power": 0}
 
     sample_rate: int = 22050
     bands: int = 80
@@ -357,6 +361,7 @@ class HifiGanConfig(Config):
     paired: bool = True
     edges: str = "zeros"
     normalize: bool = False
+    normalised_before: bool = False
     n_fft: int = 1024
     window: int = 1024
     fmin: float = 0.0
@@ -364,7 +369,9 @@ class HifiGanConfig(Config):
     log: str = "ln"
     floor: float = 1e-5
     power_floor: float = 1e-9
+    least_power: float = 0.0
     centred: bool = False
+    double: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -232,7 +232,7 @@ def rm(names: tuple[str, ...], quiet: bool) -> None:
 def import_command(
     *, path: str, name: str | None, rate: int | None, licence: str | None, force: bool, quiet: bool
 ) -> None:
-    """Take in a checkpoint of EnCodec, AudioCraft, MusicGen, DAC or Mimi, or one of our own.
+    """Take in a checkpoint of EnCodec, AudioCraft, MusicGen, DAC, Mimi or HiFi-GAN, or our own.
 
     FILE is a checkpoint or a folder with one, as from the Hugging Face hub, or tables that predict
     a model's codes (.tables); those beside a checkpoint come along. What it is is told from the
@@ -273,8 +273,9 @@ def import_command(
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option(
     "--layout",
-    type=click.Choice(["hf", "encodec", "audiocraft", "dac", "ncodec"]),
-    help="hf: Hugging Face; encodec, audiocraft, dac: the packages of that name; ncodec: our own. "
+    type=click.Choice(["hf", "encodec", "audiocraft", "dac", "hifigan", "ncodec"]),
+    help="hf: Hugging Face; encodec, audiocraft, dac, hifigan: the packages of that name; ncodec: "
+    "our own. "
     "[default: hf where the family has it]",
 )
 @force_option

@@ -47,9 +47,9 @@ def export_model(
     Args:
         name_or_path: As `load` takes it.
         folder: Made if missing.
-        layout: "ncodec", "hf" (Hugging Face), "encodec" (the encodec package), "audiocraft" or
-            "dac" (descript-audio-codec), as far as the family has it; "hf" or else "ncodec" if
-            None.
+        layout: "ncodec", "hf" (Hugging Face), "encodec" (the encodec package), "audiocraft",
+            "dac" (descript-audio-codec) or "hifigan" (jik876/hifi-gan), as far as the family has
+            it; "hf" or else "ncodec" if None.
         force: Overwrite files that exist.
 
     Returns:
@@ -144,7 +144,19 @@ def _json(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(dict(values), indent=2, sort_keys=True) + "\n").encode()
 
 
-_HUB_LICENCES = {"MIT": "mit", "CC-BY 4.0": "cc-by-4.0", "CC-BY-NC 4.0": "cc-by-nc-4.0"}
+_CARDS = {
+    "codec": ("A neural audio codec", "audio-to-audio"),
+    "generator": ("A language model over codes of audio", "text-to-audio"),
+    "vocoder": ("A vocoder: mel spectrograms to sound", "text-to-audio"),
+}
+"""By the kind of model, what it is and the hub's word for what it does."""
+
+_HUB_LICENCES = {
+    "MIT": "mit",
+    "Apache 2.0": "apache-2.0",
+    "CC-BY 4.0": "cc-by-4.0",
+    "CC-BY-NC 4.0": "cc-by-nc-4.0",
+}
 """The hub's words for licences; it takes "other" for what it does not know."""
 
 
@@ -152,19 +164,18 @@ def model_card(info: ModelInfo, weights: str, layout: str, *, for_transformers: 
     """Return the README.md beside an export, with the header that the Hugging Face hub reads."""
     origin = str(info.notes.get("source") or info.notes.get("layout") or "trained with ncodec")
     digest = info.notes.get("sha256")
-    generates = find_family(info.family).kind == "generator"
+    what, task = _CARDS.get(find_family(info.family).kind, _CARDS["codec"])
     licence = _HUB_LICENCES.get(info.licence.partition(" (")[0], "other")
     header = [
         "---",
         f"license: {licence}",
         *(["library_name: transformers"] if for_transformers else []),
-        "pipeline_tag: text-to-audio" if generates else "pipeline_tag: audio-to-audio",
+        f"pipeline_tag: {task}",
         "tags:",
         "- audio",
-        "- codec",
+        *(["- hifigan"] if info.family == "hifigan" else ["- codec"]),
         "---",
     ]
-    what = "A language model over codes of audio" if generates else "A neural audio codec"
     lines = [
         f"# {info.name}",
         "",

@@ -29,7 +29,7 @@ from ncodec.models.families import find_family
 
 _WEIGHTS = (
     *("model.safetensors", "pytorch_model.bin", "state_dict.bin", "compression_state_dict.bin"),
-    *("weights.pth", "gen_ema.h5"),
+    *("weights.pth", "gen_ema.h5", "generator.ckpt", "generator.pth"),
 )
 
 
@@ -259,6 +259,8 @@ def difference(entry: Entry, family: str, config: Mapping[str, Any]) -> str:
 
 
 def _same_as(family: str, config: Mapping[str, Any]) -> Entry | None:
+    if find_family(family).kind == "vocoder":
+        return None  # many have one shape, and each its own mels
     return next((e for e in REGISTRY.values() if fits(e, family, config)), None)
 
 

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncodec.config import Config, DacConfig, EncodecConfig, EncodecLMConfig, MimiConfig
+from ncodec.checkpoints.front_ends import FRONT_ENDS
+from ncodec.config import (
+    Config,
+    DacConfig,
+    EncodecConfig,
+    EncodecLMConfig,
+    HifiGanConfig,
+    MimiConfig,
+)
 from ncodec.models.families import find_family
 
 DEFAULT_MODEL = "ncodec_24khz"
@@ -249,6 +257,32 @@ _LIST = (
     _generator("musicgen-stereo-small", "generates music of words: 32 kHz stereo", 1024, 24, 2),
     _generator("musicgen-stereo-medium", "generates music of words: 32 kHz stereo", 1536, 48, 2),
     _generator("musicgen-stereo-large", "generates music of words: 32 kHz stereo", 2048, 48, 2),
+    _entry(
+        "hifigan_speecht5",
+        "mels to speech: 16 kHz, SpeechT5's",
+        "hifigan",
+        "MIT",
+        HifiGanConfig(
+            rates=(4, 4, 4, 4), kernels=(8, 8, 8, 8), normalize=True, **FRONT_ENDS["speecht5"]
+        ),
+        _hub("microsoft/speecht5_hifigan", "pytorch_model.bin"),
+    ),
+    _entry(
+        "hifigan_fastspeech2",
+        "mels to speech: 22 kHz, FastSpeech2's",
+        "hifigan",
+        "Apache 2.0",
+        HifiGanConfig(normalize=True, normalised_before=True, **FRONT_ENDS["espnet"]),
+        _hub("espnet/fastspeech2_conformer_hifigan", "pytorch_model.bin"),
+    ),
+    _entry(
+        "hifigan_ljspeech",
+        "mels to speech: 22 kHz, SpeechBrain's",
+        "hifigan",
+        "Apache 2.0",
+        HifiGanConfig(edges="reflect", **FRONT_ENDS["speechbrain"]),
+        _hub("speechbrain/tts-hifigan-ljspeech", "generator.ckpt"),
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _LIST}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from io import IOBase
+from math import prod
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Protocol, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -64,6 +69,7 @@ def mels_of_audio(
     file: BinaryIO, model: Vocoder, name: str | None, progress: Progress | None = None
 ) -> Iterator[Mels]:
     """Yield the mels `[bands, n]` of any audio, in constant memory."""
+    model.check_makes_mels()
     state, any_samples = model.front_end.initial_state(1), False
     with torch.inference_mode():
         for samples in audio_blocks(file, model, name, progress):
@@ -86,15 +92,47 @@ def write_mel(
 ) -> int:
     """Write the mels of audio as `.npy`, float32 `[bands, F]`, or `[F, bands]`; return F.
 
+    Frames lie one after another in either, `[bands, F]` in Fortran's order: memory stays constant.
+
     Raises:
         NcodecError: it is no audio, or too short for a frame.
     """
-    parts = list(mels_of_audio(source, model, name, progress))
-    mel = np.concatenate(parts, axis=1) if parts else np.zeros((model.bands, 0), np.float32)
-    if mel.shape[1] == 0:
-        raise BadFileError(f"{name or 'the source'}: holds less than a frame of sound")
-    np.save(target, np.ascontiguousarray(mel.T if frames_first else mel), allow_pickle=False)
-    return mel.shape[1]
+    mels = mels_of_audio(source, model, name, progress)
+    bands = None if frames_first else model.bands, model.bands if frames_first else None
+    # A pipe has no way back to the header, nor has a file that a shell appends to.
+    with ExitStack() as opened:
+        back = isinstance(target, IOBase) and target.seekable()
+        file = target if back else cast(BinaryIO, opened.enter_context(TemporaryFile()))
+        frames = _write_frames(file, mels, bands)
+        if frames == 0:
+            raise BadFileError(f"{name or 'the source'}: holds less than a frame of sound")
+        if file is not target:
+            file.seek(0)
+            shutil.copyfileobj(file, target)
+    return frames
+
+
+def _write_frames(
+    file: BinaryIO, mels: Iterator[Mels], bands: tuple[int | None, int | None]
+) -> int:
+    """Write an array of a shape in which None is the number of frames; return that."""
+
+    def write_header(frames: int) -> None:
+        shape = tuple(frames if size is None else size for size in bands)
+        header = {"shape": shape, "fortran_order": bands[1] is None, "descr": "<f4"}
+        np.lib.format.write_array_header_1_0(file, header)
+
+    start, frames = file.tell(), 0
+    write_header(0)
+    body = file.tell()
+    for mel in mels:
+        file.write(np.ascontiguousarray(mel.T, "<f4").data)
+        frames += mel.shape[1]
+    file.seek(start)
+    write_header(frames)
+    assert file.tell() == body, "NumPy leaves room for any number in the last place"
+    file.seek(0, os.SEEK_END)
+    return frames
 
 
 class Bands(Protocol):
@@ -109,17 +147,50 @@ def read_mels(
 ) -> tuple[Iterator[Mels], int]:
     """Return blocks `[bands, n]` of the mels in a file, and their number of frames.
 
+    A pipe of `.npy` in which frames lie one after another (`[frames, bands]`, or Fortran's order)
+    is not waited for: its blocks come as they arrive.
+
     Raises:
         NcodecError: As `open_mels` does.
     """
+    second = model.sample_rate / model.hop
+    if suffix == ".npy" and not _on_disk(file):
+        return _piped(file, model, max(1, round(second)), frames_first)
+    block = max(1, round(_BLOCK_SECONDS * second))
+    start = file.tell() if file.seekable() else 0
     array = open_mels(file, suffix, model, frames_first=frames_first)
-    block = max(1, round(_BLOCK_SECONDS * model.sample_rate / model.hop))
 
-    def blocks() -> Iterator[Mels]:
+    def blocks(array: NDArray[Any]) -> Iterator[Mels]:
         for first in range(0, array.shape[1], block):
             yield np.array(array[:, first : first + block], np.float32)
+            if isinstance(array, np.memmap):  # mapped anew: what has been read leaves memory
+                file.seek(start)
+                array = open_mels(file, suffix, model, frames_first=frames_first)
 
-    return blocks(), array.shape[1]
+    return blocks(array), array.shape[1]
+
+
+def _piped(
+    file: BinaryIO, model: Bands, block: int, frames_first: bool
+) -> tuple[Iterator[Mels], int]:
+    """As `read_mels`, of `.npy` that cannot be read in any order."""
+    with _naming(".npy"):
+        shape, fortran, dtype = _npy_header(file)
+        like = np.broadcast_to(np.zeros((), dtype), shape)  # its shape, and none of its memory
+    bands, frames = _as_mels(like, model, frames_first).shape
+    banded = frames_first == fortran  # bands lie one after another, and are complete at the end
+    count = frames if banded else block
+
+    def blocks() -> Iterator[Mels]:
+        for first in range(0, frames, count):
+            size = min(count, frames - first)
+            with _naming(".npy"):
+                values = _read(file, (size, bands), dtype)
+            whole = values.reshape(bands, -1) if banded else values.reshape(-1, bands).T
+            for at in range(0, size, block):
+                yield whole[:, at : at + block].astype(np.float32)
+
+    return blocks(), frames
 
 
 def open_mels(
@@ -137,7 +208,10 @@ def open_mels(
         BadFileError: there is no such array, or it is damaged.
         ArgumentError: it is no mel of this model.
     """
-    array = _array(file, suffix)
+    return _as_mels(_array(file, suffix), model, frames_first)
+
+
+def _as_mels(array: NDArray[Any], model: Bands, frames_first: bool) -> NDArray[Any]:
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 2:
@@ -157,8 +231,17 @@ def open_mels(
     return array
 
 
-def _array(file: BinaryIO, suffix: str) -> NDArray[Any]:
+@contextmanager
+def _naming(suffix: str) -> Generator[None]:
+    """Say of whatever is wrong with a file that it is none of mels."""
     try:
+        yield
+    except (ValueError, EOFError, OSError, KeyError, BadZipFile) as error:
+        raise BadFileError(f"no {suffix} file of mels: {error}") from error
+
+
+def _array(file: BinaryIO, suffix: str) -> NDArray[Any]:
+    with _naming(suffix):
         if suffix == ".npy":
             return _npy(file)
         if suffix == ".npz":
@@ -174,12 +257,10 @@ def _array(file: BinaryIO, suffix: str) -> NDArray[Any]:
             return _only(load(data))
         except SafetensorError as error:
             raise ValueError(str(error)) from error
-    except (ValueError, EOFError, OSError, KeyError) as error:
-        raise BadFileError(f"no {suffix} file of mels: {error}") from error
 
 
-def _npy(file: BinaryIO) -> NDArray[Any]:
-    """Map an array on a disk into memory; read one from elsewhere whole."""
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether it is in Fortran's order, and type."""
     version = np.lib.format.read_magic(file)
     reader = (
         np.lib.format.read_array_header_1_0
@@ -189,20 +270,39 @@ def _npy(file: BinaryIO) -> NDArray[Any]:
     shape, fortran, dtype = reader(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return shape, fortran, dtype
+
+
+def _npy(file: BinaryIO) -> NDArray[Any]:
+    """Map an array on a disk into memory; read one from elsewhere whole."""
+    shape, fortran, dtype = _npy_header(file)
     order = "F" if fortran else "C"
-    if file.seekable() and hasattr(file, "fileno"):
-        at = file.tell()
-        if file.seek(0, os.SEEK_END) - at < size:
-            raise ValueError("it ends early")
-        if size:
-            return np.memmap(file, dtype, "r", at, shape, order)  # type: ignore[call-overload]
+    if not _on_disk(file):
+        return _read(file, shape, dtype).reshape(shape, order=order)
+    at, size = file.tell(), prod(shape) * dtype.itemsize
+    if file.seek(0, os.SEEK_END) - at < size:
+        raise ValueError("it ends early")
+    if not size:
+        return np.zeros(shape, dtype)
+    return np.memmap(file, dtype, "r", at, shape, order)  # type: ignore[call-overload]
+
+
+def _on_disk(file: BinaryIO) -> bool:
+    try:
+        return file.seekable() and file.fileno() >= 0
+    except (OSError, AttributeError):  # in memory
+        return False
+
+
+def _read(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return as many values as an array of a shape has."""
+    size = prod(shape) * dtype.itemsize
     if size > MAX_BYTES:
         raise LimitError(f"more than {MAX_BYTES} bytes of mels")
     data = file.read(size)
     if len(data) < size:
         raise ValueError("it ends early")
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
+    return np.frombuffer(data, dtype)
 
 
 def _only(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:

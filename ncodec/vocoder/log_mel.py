@@ -30,8 +30,6 @@ class LogMel(Conv1d):
         config: Of the vocoder that the mels are for.
     """
 
-    window: Tensor
-
     def __init__(self, config: HifiGanConfig) -> None:
         torch.nn.Module.__init__(self)
         self.config = config
@@ -43,13 +41,6 @@ class LogMel(Conv1d):
         self.keep, self.memoryless = pad + config.hop, False
         filters = mel_filters(
             config.sample_rate, config.n_fft, config.bands, fmin=config.fmin, fmax=config.fmax
-        )
-        taper = torch.hann_window(config.window)
-        before = (config.n_fft - config.window) // 2
-        self.register_buffer(
-            "window",
-            functional.pad(taper, (before, config.n_fft - config.window - before)),
-            persistent=False,
         )
         weight = torch.from_numpy(np.ascontiguousarray(filters.T, np.float32))
         self.register_buffer("weight", weight, persistent=False)  # type: ignore[arg-type]
@@ -77,9 +68,21 @@ class LogMel(Conv1d):
         if windows == 0:
             return x.new_zeros(x.shape[0], self.out_channels, 0)
         config = self.config
-        frames = x[:, :, 0].unfold(1, self.span, self.stride)[:, :windows] * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames))
-        magnitude = (spectrum.square().sum(-1) + config.power_floor).sqrt()
-        mel = (magnitude @ self.weight).clamp(min=config.floor)
+        samples = x[:, :, 0]
+        if config.double and x.device.type != "mps":  # which has no float64
+            samples = samples.double()
+        window = self._window(samples)
+        frames = samples.unfold(1, self.span, self.stride)[:, :windows] * window
+        power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) + config.power_floor
+        if config.least_power:
+            power = power.clamp(min=config.least_power)
+        mel = (power.sqrt().to(x.dtype) @ self.weight).clamp(min=config.floor)
         log = mel.log() if config.log == "ln" else mel.log10()
         return log.transpose(1, 2)
+
+    def _window(self, like: Tensor) -> Tensor:
+        """Return the window in the middle of a frame."""
+        config = self.config
+        window = torch.hann_window(config.window, dtype=like.dtype, device=like.device)
+        before = (config.n_fft - config.window) // 2
+        return functional.pad(window, (before, config.n_fft - config.window - before))

@@ -90,12 +90,26 @@ class Vocoder(nn.Module):
         if precision == "bf16":
             self.generator.to(torch.bfloat16)
 
+    def check_makes_mels(self) -> None:
+        """Check that mels of audio are those that the model takes.
+
+        Raises:
+            ArgumentError: They would have to be normalised by numbers that the model does not have.
+        """
+        if self.config.normalised_before:
+            raise ArgumentError(
+                f"{self.name}: takes mels that are normalised already, by numbers that came with "
+                "the synthesiser and not with it: it makes none of audio"
+            )
+
     def mel(self, audio: Tensor) -> Tensor:
         """Return the mels `[B, bands, F]` of audio `[B, 1, T]`, `[B, T]` or `[T]`.
 
         Raises:
-            ArgumentError: It is no audio, is not finite, or is too short for a frame.
+            ArgumentError: It is no audio, is not finite, or is too short for a frame; or the model
+                takes other mels.
         """
+        self.check_makes_mels()
         samples = as_samples(audio).to(self.device)
         if samples.dim() == 1:
             samples = samples[None]
@@ -216,6 +230,8 @@ class Vocoder(nn.Module):
         if not bool(mel.isfinite().all()):
             raise ArgumentError("mels: have values that are not finite")
         config = self.config
+        if config.normalised_before:
+            return
         unit = 1.0 if config.log == "ln" else torch.tensor(10.0).log().item()
         low = float(torch.tensor(config.floor).log()) / unit
         # a sine at full scale: half the window's sum, and the filters' areas are below 0.1

@@ -1,6 +1,8 @@
 """`ncodec mel` and `ncodec vocode` on files and pipes, and what they refuse."""
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from ncodec import checkpoints
 from ncodec.vocoder import Vocoder
+from ncodec.vocoder.files import read_mels
 from tests.vocoder.test_vocoder import SMALL, vocoder
 
 
@@ -59,6 +62,42 @@ def test_there_and_back(ncodec, model: Vocoder, talk: np.ndarray, tmp_path: Path
     )
     assert piped.status == 0
     assert piped.data.startswith(b"RIFF")
+    flowing = ncodec(
+        "mel", "-", "-", "--model", "small.safetensors", stdin=(tmp_path / "talk.wav").read_bytes()
+    )
+    assert flowing.data == (tmp_path / "talk.npy").read_bytes()
+
+
+class Slow(io.RawIOBase):
+    """A pipe that tells how much of it has been read."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        return self._data.readinto(buffer)
+
+    def tell(self) -> int:
+        return self._data.tell()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_mels_of_pipes_are_not_waited_for(turned: bool, order: str) -> None:
+    """Where frames lie one after another; where bands do, the whole must be there."""
+    model = SimpleNamespace(name="small", bands=100, sample_rate=24000, hop=320)
+    mel = np.random.default_rng(0).standard_normal((100, 500)).astype(np.float32)
+    kept = io.BytesIO()
+    np.save(kept, np.array(mel.T if turned else mel, order=order))
+    pipe = Slow(kept.getvalue())
+    blocks, frames = read_mels(io.BufferedReader(pipe, 512), ".npy", model, frames_first=turned)
+    first = next(blocks)
+    assert (pipe.tell() < 200 * 400) == ((order == "F") != turned)
+    assert frames == 500
+    assert np.array_equal(np.concatenate([first, *blocks], axis=1), mel)
 
 
 def test_folders(ncodec, model: Vocoder, tmp_path: Path) -> None:

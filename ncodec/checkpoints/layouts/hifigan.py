@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ncodec.checkpoints.front_ends import FRONT_ENDS
 from ncodec.checkpoints.layouts.common import (
     Layout,
     Rules,
@@ -30,28 +31,15 @@ _DILATIONS: Mapping[tuple[bool, tuple[int, ...]], tuple[int, ...]] = {
 }
 """Of V1, V2 and of V3, by paired convolutions and the blocks' kernels: no weight tells them."""
 
-_FRONT_ENDS: Mapping[str, Mapping[str, Any]] = {
-    "official": {},
-    "speecht5": {
-        "sample_rate": 16000,
-        "fmin": 80.0,
-        "fmax": 7600.0,
-        "log": "log10",
-        "floor": 1e-10,
-        "power_floor": 0.0,
-        "centred": True,
-    },
-    "speechbrain": {"power_floor": 0.0, "centred": True},
-    "pwg": {
-        "fmin": 80.0,
-        "fmax": 7600.0,
-        "log": "log10",
-        "floor": 1e-10,
-        "power_floor": 0.0,
-        "centred": True,
-    },
+_MODEL_TYPES: Mapping[str, str] = {
+    "speecht5_hifigan": "speecht5",
+    "fastspeech2_conformer_hifigan": "espnet",
 }
-"""What each package's mels are by default, where they differ from the official ones."""
+"""Whose mels a model of transformers takes."""
+
+
+_OWN = "ncodec"
+"""Of a `config.json` that was written here: what the field's own keys have no place for."""
 
 
 def _config(
@@ -87,9 +75,9 @@ def _config(
         "dilations": dilations,
         "paired": paired,
         "edges": edges,
-        **_FRONT_ENDS[front_end],
+        **FRONT_ENDS[front_end],
     }
-    return config | _told_of_mels(beside, config["rates"])
+    return config | _told_of_mels(beside, config["rates"]) | dict(beside.get(_OWN, {}))
 
 
 def _told_of_mels(beside: Mapping[str, Any], rates: list[int]) -> dict[str, Any]:
@@ -186,6 +174,10 @@ def _described(config: HifiGanConfig) -> dict[str, Any]:
         "sampling_rate": config.sample_rate,
         "fmin": config.fmin,
         "fmax": config.fmax,
+        _OWN: {
+            key: getattr(config, key)
+            for key in ("log", "floor", "power_floor", "least_power", "centred", "double")
+        },
     }
 
 
@@ -223,13 +215,14 @@ def _read_hf(
 ) -> tuple[dict[str, Any], Tensors]:
     folded = fold_weight_norm(only_tensors(content))
     official = rename(folded, ((r"upsampler\.(.*)", r"ups.\1"),))
-    kind = "speecht5" if beside.get("model_type") == "speecht5_hifigan" else "official"
-    config = _config(official, beside, kind)
+    config = _config(official, beside, _MODEL_TYPES.get(beside.get("model_type", ""), "official"))
     mean, scale = official.pop("mean", None), official.pop("scale", None)
     own = _to_own(official, config)
     if mean is not None and scale is not None and beside.get("normalize_before", True):
         config["normalize"] = True
         own |= {"mean": mean, "deviation": scale}
+        if config.get("least_power") and not mean.any() and bool((scale == 1).all()):
+            config["normalised_before"] = True  # as ESPnet's text models give them
     return config, own
 
 
@@ -240,12 +233,15 @@ def _write_hf(config: HifiGanConfig, tensors: Tensors) -> Written:
     mean, deviation = own.pop("mean", None), own.pop("deviation", None)
     state = rename(_to_official(own, config), ((r"ups\.(.*)", r"upsampler.\1"),))
     bands = config.bands
+    kind = "espnet" if config.least_power else "speecht5"
+    model_type = next(key for key, each in _MODEL_TYPES.items() if each == kind)
+    named = {"espnet": "FastSpeech2ConformerHifiGan", "speecht5": "SpeechT5HifiGan"}
     state["mean"] = state["conv_pre.bias"].new_zeros(bands) if mean is None else mean
     state["scale"] = state["conv_pre.bias"].new_ones(bands) if deviation is None else deviation
     beside = {
         **_described(config),
-        "architectures": ["SpeechT5HifiGan"],
-        "model_type": "speecht5_hifigan",
+        "architectures": [named[kind]],
+        "model_type": model_type,
         "model_in_dim": bands,
         "leaky_relu_slope": 0.1,
         "normalize_before": config.normalize,
@@ -272,8 +268,8 @@ def _read_coqui(
             "signal_norm false"
         )
     told = {**beside.get("generator_model_params", {}), **audio}
-    config = _config(folded, told, "speechbrain")
-    return config | {"floor": 1e-8} if audio else config, _to_own(folded, config)
+    config = _config(folded, told, "coqui")
+    return config, _to_own(folded, config)
 
 
 def _is_speechbrain(content: Mapping[str, Any]) -> bool:
