@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ncodec.nn.conv import Conv1d
 from ncodec.nn.pointwise import LeakyReLU, Pointwise
+from ncodec.nn.transposed import ConvTranspose1d
 from ncodec.streaming import Mean, Residual, Sequential, Streamable
 
 _TILE = 1 << 18
@@ -53,7 +54,18 @@ def _pass(layer: Streamable, x: Tensor) -> Tensor:
         return layer.apply_to(x)
     if isinstance(layer, Conv1d) and (kernel := layer.convolution) is not None:
         return kernel.image(x)
+    if isinstance(layer, ConvTranspose1d) and (kernel := layer.convolution) is not None:
+        return _transposed(layer, kernel.image(x))
     return _as_image(layer(x[:, :, 0]))
+
+
+def _transposed(layer: ConvTranspose1d, groups: Tensor) -> Tensor:
+    """Return the samples of groups of `stride`, which already lie one after another."""
+    batch, _, _, count = groups.shape
+    samples = groups.permute(0, 2, 3, 1).reshape(batch, 1, -1, layer.out_channels)
+    first, last = layer.trim
+    length = (count - layer.taps) * layer.stride + layer.kernel_size
+    return samples[:, :, first : length - last].permute(0, 3, 1, 2)
 
 
 def _chain(
@@ -79,6 +91,11 @@ def _chain(
         at += 1
         if at == 1 and active is not None and isinstance(layer, LeakyReLU):
             x = active
+            continue
+        if isinstance(layer, LeakyReLU) and own:
+            x = functional.leaky_relu_(x, layer.slope)
+        elif isinstance(layer, Sequential):
+            x = _chain(list(layer), x, spent=own)
         elif isinstance(layer, Residual) and layer.shortcut is None:
             x = _residual(layer, x, active if at == 1 else None, spent=own)
         elif isinstance(layer, Conv1d) and (kernel := layer.convolution) is not None:
@@ -105,23 +122,28 @@ def _in_tiles(layer: Mean, x: Tensor) -> Tensor:
     size = max(4 * reach, _TILE // (x.shape[0] * x.shape[1]))
     if length <= size + 2 * reach:
         return _mean(layer, x)
-    parts: list[Tensor] = []
+    result = torch.empty_like(x)
     for first in range(0, length, size):
         last, before = min(length, first + size), max(0, first - reach)
-        y = _mean(layer, x[..., before : min(length, last + reach)])
-        parts.append(y[..., first - before : last - before])
-    return torch.cat(parts, dim=3)
+        seen = x[..., before : min(length, last + reach)]
+        _mean(layer, seen, result[..., first:last], first - before)
+    return result
 
 
-def _mean(layer: Mean, x: Tensor) -> Tensor:
-    active = _shared(layer, x)
-    total: Tensor | None = None
-    for branch in layer:
+def _mean(layer: Mean, x: Tensor, result: Tensor | None = None, skipped: int = 0) -> Tensor:
+    """Return the mean, in `result` if that is given: what comes after the `skipped` samples."""
+    active, count = _shared(layer, x), len(layer.branches)
+    mean: Tensor | None = None
+    for number, branch in enumerate(layer, 1):
         inner = list(branch) if isinstance(branch, Sequential) else [branch]
         y = _chain(inner, x, active=active)
-        total = y if total is None else total.add_(y)
-    assert total is not None
-    return total.div_(len(layer.branches))
+        if number == count and result is not None:
+            part = slice(skipped, skipped + result.shape[3])
+            other = y if mean is None else mean
+            return torch.lerp(other[..., part], y[..., part], 1 / count, out=result)
+        mean = y if mean is None else mean.lerp_(y, 1 / number)
+    assert mean is not None
+    return mean
 
 
 def _shared(layer: Mean, x: Tensor) -> Tensor | None:

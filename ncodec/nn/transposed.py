@@ -127,6 +127,12 @@ class ConvTranspose1d(Streamable):
         y = self._convolve(samples, count + beyond)
         return y[:, state.trim : count * self.stride + reach].transpose(1, 2)
 
+    @property
+    def convolution(self) -> Convolution | None:
+        """The weights laid out for whole signals: `stride` samples side by side."""
+        kernel = self._kernel(*parts_of(self))
+        return kernel if isinstance(kernel, Convolution) else None
+
     def _convolve(self, x: Tensor, windows: int) -> Tensor:
         """Return `windows` groups of `stride` samples, `[B, windows * stride, out]`."""
         kernel = self._kernel(*parts_of(self))
@@ -142,7 +148,9 @@ class ConvTranspose1d(Streamable):
     ) -> Convolution | tuple[Tensor, Tensor | None]:
         weight = self._convolution_weight(weight)
         bias = None if bias is None else self._phase_bias(bias)
-        return Convolution(weight, bias) if self.groups == 1 else (weight, bias)
+        if self.groups > 1:
+            return weight, bias
+        return Convolution(weight, bias, padding=self.taps - 1)
 
     def _convolution_weight(self, weight: Tensor) -> Tensor:
         weight = functional.pad(weight, (0, self.taps * self.stride - self.kernel_size))
