@@ -2,11 +2,13 @@
 
     python benchmarks/vocoder.py speed [--seconds 3] [--rounds 5]
     python benchmarks/vocoder.py quality CORPUS [--model hifigan_24khz] [--clips 16]
+    python benchmarks/vocoder.py memory [--minutes 1 10 60]
 
 Speed: HiFi-GAN V1, V2, V3 with random weights against transformers' eager modules with the same
 weights (V3, which those cannot express, with blocks of one convolution in their place); one thread,
 in turns, processor time, best of the rounds. Quality: held-out speech (benchmarks/heldout.csv),
-its mels made into sound by the model, and by 64 iterations of Griffin-Lim.
+its mels made into sound by the model, and by 64 iterations of Griffin-Lim. Memory: peaks of
+`ncodec mel` and `ncodec vocode` on files of noise, with a net of 4 to 8 channels.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import argparse
 import csv
 import importlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from speed import Work, alternate
 from torch import Tensor, nn
@@ -28,10 +32,12 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ncodec import metrics
+from ncodec.checkpoints import save
 from ncodec.checkpoints.layouts.hifigan import HF_HIFIGAN
 from ncodec.config import HifiGanConfig
 from ncodec.datasets import find_clips, read
 from ncodec.dsp.mel import mel_filters
+from ncodec.metrics.cost import peak_memory
 from ncodec.runtime import has_bf16
 from ncodec.vocoder import Vocoder
 
@@ -237,6 +243,47 @@ def quality(model: Vocoder, corpus: Path, clips: int, seconds: float) -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
+TINY = HifiGanConfig(
+    channels=8,
+    rates=(16, 16),
+    kernels=(32, 32),
+    block_kernels=(3,),
+    dilations=(1,),
+    paired=False,
+)
+
+
+def memory(minutes: list[int]) -> None:
+    """Print the peak megabytes of the commands, a column for each length."""
+    table: dict[str, list[float]] = {}
+    for length in minutes:
+        with tempfile.TemporaryDirectory() as folder:
+            model, sound, mel, bands = (
+                str(Path(folder) / name) for name in ("m.safetensors", "a.wav", "a.npy", "b.npy")
+            )
+            save(Vocoder(TINY), Path(model))
+            with soundfile.SoundFile(sound, "w", TINY.sample_rate, 1, "PCM_16") as file:
+                for minute in range(length):
+                    noise = np.random.default_rng(minute).standard_normal(60 * TINY.sample_rate)
+                    file.write(0.1 * noise)
+            works = {
+                "mel": ["mel", sound, mel],
+                "vocode, .npy of mel": ["vocode", mel, "/dev/null"],
+                "vocode, .npy band after band": ["vocode", bands, "/dev/null"],
+                "vocode, .wav": ["vocode", sound, "/dev/null"],
+            }
+            for name, words in works.items():
+                if bands in words:
+                    np.save(bands, np.ascontiguousarray(np.load(mel)))
+                command = [sys.executable, "-m", "ncodec_cli", *words, "--model", model, "-q", "-f"]
+                table.setdefault(name, []).append(peak_memory([*command, "--threads", "1"]) / 1e6)
+                print(f"{length} min, {name}: {table[name][-1]:.0f} MB", file=sys.stderr)
+    print(f"| command | {' | '.join(f'{n} min, MB' for n in minutes)} |")
+    print(f"|{' --- |' * (1 + len(minutes))}")
+    for name, peaks in table.items():
+        print(f"| {name} | {' | '.join(f'{peak:.0f}' for peak in peaks)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     works = parser.add_subparsers(dest="work", required=True)
@@ -248,11 +295,15 @@ def main() -> None:
     good.add_argument("--model", default="hifigan_24khz", help="name or file")
     good.add_argument("--clips", type=int, default=16, help="how many")
     good.add_argument("--seconds", type=float, default=6.0, help="of each at most")
+    long = works.add_parser("memory")
+    long.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60], help="lengths")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():
         if args.work == "speed":
             speed(args.seconds, args.rounds)
+        elif args.work == "memory":
+            memory(args.minutes)
         else:
             quality(Vocoder.get_pretrained(args.model), args.corpus, args.clips, args.seconds)
 
