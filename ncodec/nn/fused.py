@@ -86,16 +86,13 @@ def _chain(
         spent: Whether `other`, or `x` for residual layers, may be written over.
     """
     own, at = spent and other is None, 0
+    if active is not None and isinstance(layers[0], LeakyReLU):
+        x, active, layers, own = active, None, layers[1:], False
     while at < len(layers):
         layer, following = layers[at], layers[at + 1] if at + 1 < len(layers) else None
         at += 1
-        if at == 1 and active is not None and isinstance(layer, LeakyReLU):
-            x = active
-            continue
-        if isinstance(layer, LeakyReLU) and own:
-            x = functional.leaky_relu_(x, layer.slope)
-        elif isinstance(layer, Sequential):
-            x = _chain(list(layer), x, spent=own)
+        if isinstance(layer, (LeakyReLU, Sequential)):
+            x = _freely(layer, x, spent=own)
         elif isinstance(layer, Residual) and layer.shortcut is None:
             x = _residual(layer, x, active if at == 1 else None, spent=own)
         elif isinstance(layer, Conv1d) and (kernel := layer.convolution) is not None:
@@ -109,6 +106,13 @@ def _chain(
             x = _pass(layer, x)
         own = True
     return x if other is None else x + other
+
+
+def _freely(layer: LeakyReLU | Sequential, x: Tensor, *, spent: bool) -> Tensor:
+    """Pass a layer that may write over `x` if that is spent."""
+    if isinstance(layer, Sequential):
+        return _chain(list(layer), x, spent=spent)
+    return functional.leaky_relu_(x, layer.slope) if spent else layer.apply_to(x)
 
 
 def _residual(layer: Residual, x: Tensor, active: Tensor | None, *, spent: bool) -> Tensor:
