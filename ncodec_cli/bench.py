@@ -397,7 +397,7 @@ def generation(
     \b
     Examples:
       ncodec bench generation made/ --real recordings/
-      ncodec bench generation made/ --real codes/ --held-out heldout.csv --model mine
+      ncodec bench generation made/ --real codes/ --held-out held.csv --model mine
     """
     import ncodec
     from ncodec.bench.generation import (

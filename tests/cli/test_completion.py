@@ -44,7 +44,7 @@ def offered(*words):
         ("tag ta|", ["talk.ecdc"]),
         ("play t|", ["talk.ecdc", "talk.wav"]),
         ("train r|", ["run.toml"]),
-        ("train s|", ["small_seanet"]),
+        ("train s|", ["second_level", "second_level_small", "small_seanet"]),
     ],
 )
 def test_files_are_offered_by_their_endings(line, names):
