@@ -258,7 +258,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(title())
-    with torch.inference_mode():
+    with torch.no_grad():  # weights made in inference mode are packed anew on each call
         for name, rows in PARTS.items():
             if args.only in (None, name):
                 torch.manual_seed(0)
