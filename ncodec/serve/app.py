@@ -71,7 +71,8 @@ _ABOUT = """Bodies are the files themselves, not forms. Errors are `{"error": "o
 samples. `{"direction": "decode", "encoding": "s16"}` is followed by the header and the packets;
 samples come back. `{"end": true}` ends a stream: the rest comes, then `{"end": true,
 "samples": N}`.
-A page, which cannot set headers, brings its token as the subprotocol `ncodec-token.TOKEN`."""
+A page, which cannot set headers, offers two subprotocols: `ncodec`, and its token as
+`ncodec-token.TOKEN`. The server takes the first; browsers end a socket where it takes none."""
 _REFUSALS = {
     400: "A value breaks a rule.",
     401: "No token, or none of ours.",
