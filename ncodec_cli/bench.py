@@ -372,7 +372,7 @@ def listen(*, answers: tuple[Path, ...], as_json: bool) -> None:
     metavar="SECONDS",
     help="Where windows move on: how far does sound move there?",
 )
-@click.option("--describe", metavar="TEXT", help="Description to time generation with.")
+@click.option("--describe", metavar="WORDS", help="Description to time generation with.")
 @quiet_option
 @json_option
 def generation(
