@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from click.testing import CliRunner
 
 from ncodec import checkpoints
 from ncodec.checkpoints.loading import load_any
@@ -16,6 +18,8 @@ from ncodec.train.resume import resume
 from ncodec.train.rhythm import density_of, tempo_of
 from ncodec.train.trainer import Trainer
 from ncodec.train.vectors import Stretches, Windows
+from ncodec_cli.decompress import decompress
+from ncodec_cli.generate import generate
 
 from .test_trainer import assert_equal, run_steps
 
@@ -252,3 +256,24 @@ def test_density_counts_onsets_and_tempo_is_of_the_beat() -> None:
     assert density[:20].max() < 0.5
     assert 3 < density[50:].mean() < 5
     assert tempo_of(clicks, rate) == pytest.approx(120, rel=0.05)
+
+
+def test_trained_generated_and_decompressed(recordings, learned, tmp_path, monkeypatch) -> None:
+    config = latent_gan(recordings, learned, tmp_path / "run", optim={"steps": 2})
+    Trainer.create(config, CPU).run()
+    monkeypatch.chdir(tmp_path)
+
+    def call(command: Any, *arguments: str) -> None:
+        CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+
+    made = ["--model", "run/model.safetensors", "--seed", "7", "--quiet"]
+    call(generate, "-o", "a.ecdc", "--duration", "2", *made)
+    call(generate, "-o", "b.ecdc", "--duration", "2", *made)
+    assert Path("a.ecdc").read_bytes() == Path("b.ecdc").read_bytes()
+    call(decompress, "a.ecdc", "a.wav")
+    call(generate, "-o", "b.wav", "--duration", "2", *made)
+    decoded, rate = soundfile.read("a.wav")
+    heard, _ = soundfile.read("b.wav")
+    assert (len(decoded), rate) == (16000, 8000)
+    same = slice(0, -8 * 80)  # a file ends; what is heard goes on
+    assert np.abs(decoded[same] - heard[same]).max() < 1e-3
