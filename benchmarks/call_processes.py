@@ -40,10 +40,10 @@ def quality(path: Path, clips: list[Samples], rate: int) -> float:
     powers = [np.square(x[: len(x) // 240 * 240]).reshape(-1, 240).mean(1) for x in (said, heard)]
     levels = [np.sqrt(power) for power in powers]
     late = int(np.correlate(levels[1], levels[0][: len(levels[1]) - 100], "valid").argmax())
-    heard, scores = heard[240 * late :], list[float]()
+    rest, scores = np.asarray(heard[240 * late :], np.float32), list[float]()
     for x in clips:
-        scores.append(pesq_wb(x[0], heard[: x.shape[1]], rate))
-        heard = heard[x.shape[1] :]
+        scores.append(pesq_wb(x[0], rest[: x.shape[1]], rate))
+        rest = rest[x.shape[1] :]
     return float(np.mean(scores))
 
 

@@ -9,11 +9,13 @@ the names of Kyutai's own files, and is left out, in a line, where it is not ins
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -78,15 +80,15 @@ def peers(folder: Path, weights: Path, audio: Tensor, count: int) -> dict[str, t
     from transformers import MimiModel as Theirs
 
     theirs = Theirs.from_pretrained(folder / "hf").eval()
-    codes = theirs.encode(audio, num_quantizers=count).audio_codes
+    codes = cast(Tensor, theirs.encode(audio, num_quantizers=count).audio_codes)
     found: dict[str, tuple[Work, Work]] = {
         "transformers": (
             lambda: theirs.encode(audio, num_quantizers=count).audio_codes,
-            lambda: theirs.decode(codes).audio_values,
+            lambda: theirs.decode(cast(torch.LongTensor, codes)).audio_values,
         )
     }
     try:
-        import rustymimi
+        rustymimi: Any = importlib.import_module("rustymimi")
     except ImportError:
         print("rows left out: rustymimi is not installed", file=sys.stderr)
         return found
@@ -117,14 +119,17 @@ def rows(seconds: float, rounds: int, count: int) -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as name:
         others = peers(Path(name), exported(model, Path(name)), audio, count)
         chunks = encode(model, audio, block)
-        ours = {
+        ours: dict[str, Work] = {
             "encode": lambda: encode(model, audio, block),
             "decode": lambda: decode(model, chunks),
         }
         for work, result in compared(ours, others, rounds, audio.shape[2] / model.sample_rate):
             yield f"Mimi, {count} codebooks, {work}", result
         for package, (there, _) in others.items():
-            yield f"Mimi codes equal to those of {package}", same_codes(chunks, there())
+            yield (
+                f"Mimi codes equal to those of {package}",
+                same_codes(chunks, cast(Tensor, there())),
+            )
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from ncodec.errors import CheckpointError, DeviceError
 from ncodec.export.description import Description, read_description
 from ncodec.export.running import Graphs, Running, Through
 from ncodec.models.base import CompressionModel
+from ncodec.models.core import ModelCore
 from ncodec.models.records import Latents, Streams
 from ncodec.streaming import join_time
 
@@ -79,7 +80,7 @@ class OnnxCodec(CompressionModel):
         """That of the model that was exported."""
         return bytes.fromhex(self.config.fingerprint)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> CompressionModel:
+    def _apply(self, fn: Any, recurse: bool = True) -> ModelCore:
         if fn(torch.zeros(1)).device.type != "cpu":
             raise DeviceError(f"{self.name} is run by onnxruntime: on the CPU")
         return super()._apply(fn, recurse)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncodec.audio import Samples, open_writer
+from ncodec.audio import AudioReader, Samples, open_writer
 from ncodec.checkpoints.cache import find
 from ncodec.checkpoints.loading import find_model, load_any
 from ncodec.checkpoints.model_info import read_model_info
@@ -276,15 +276,17 @@ def _tell(progress: Progress | None, seconds: float, total: int | None, rate: in
         progress(seconds, None if total is None else total / rate)
 
 
-class _Reader:
+class _Reader(AudioReader):
     """Sound that is being made, for who reads sound."""
 
     mask: int | None = None
-    tags: Tags = ()
-    floats = True
+    tags: tuple[tuple[str, str], ...] = ()
+    floats: bool = True
 
     def __init__(self, made: Iterator[Samples], model: EndlessModel, total: int | None) -> None:
-        self.sample_rate, self.channels, self.samples = model.sample_rate, model.channels, total
+        self.sample_rate: int = model.sample_rate
+        self.channels: int = model.channels
+        self.samples: int | None = total
         self.notes: list[str] = []
         self._made, self._rest = made, np.zeros((model.channels, 0), np.float32)
 
