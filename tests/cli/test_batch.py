@@ -206,7 +206,9 @@ def test_values():
     assert converted(Between(1, 8), "8") == 8
 
 
-@pytest.mark.parametrize("text", ["", "s", "1:2:3:4", "1m30", "x", "1h:2", "--3", "3ms", "1:s"])
+@pytest.mark.parametrize(
+    "text", ["", "s", "1:2:3:4", "1m30", "x", "1h:2", "--3", "3ms", "1:s", "1:99", "1:60:00"]
+)
 def test_no_times(text):
     with pytest.raises(Exception, match="must be seconds"):
         converted(TIME, text)
