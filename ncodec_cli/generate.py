@@ -231,6 +231,8 @@ def _one(
     options: dict[str, Any],
 ) -> tuple[Generated, float]:
     """Make one; return it, and how many seconds that took."""
+    from ncodec.lm.files import tags_of
+
     frames = model.stream_codes(text, seed=seed, prompt=prompt)
     endless = math.isinf(model.duration)
     if endless:
@@ -238,7 +240,7 @@ def _one(
     known = 0 if prompt is None else prompt.shape[1]
     total = None if endless else known + model.lm.config.frames(model.duration)
     before = iter(()) if prompt is None else iter(prompt.T)
-    tags = _tags(model, text)
+    tags = tags_of(model, text)
     with ExitStack() as stack:
         progress = Progress(text or "", quiet=options["quiet"])
 
@@ -265,9 +267,3 @@ def _one(
         else:
             done = write()
     return done, progress.seconds
-
-
-def _tags(model: GenModel, text: str | None) -> tuple[tuple[str, str], ...]:
-    """Say how the sound was made; the prompt is what was asked for."""
-    said = (("model", model.name), ("seed", str(model.seeds[0])), ("licence", model.licence))
-    return ((("prompt", text),) if text else ()) + said

@@ -47,6 +47,12 @@ class Generated:
     clipped: int = 0
 
 
+def tags_of(model: GenModel, text: str | None) -> tuple[tuple[str, str], ...]:
+    """Say how sound was made; the prompt is what was asked for, the seed the newest one's."""
+    said = (("model", model.name), ("seed", str(model.seeds[0])), ("licence", model.licence))
+    return ((("prompt", text),) if text else ()) + said
+
+
 class _Counted:
     """Passes frames on, and tells how many seconds of them there are."""
 

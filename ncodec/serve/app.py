@@ -55,7 +55,10 @@ def make_app(settings: Settings) -> Any:
     )
     app.state.server = server
     _answer_errors(app)
-    for add in (_add_compress, _add_decompress, _add_codes, _add_info, _add_vocode, _add_reports):
+    for add in (
+        _add_compress, _add_decompress, _add_codes, _add_info, _add_vocode, _add_generate,
+        _add_reports,
+    ):  # fmt: skip
         add(app, server)
     app.router.routes.append(WebSocketRoute("/v1/stream", partial(take_call, server)))
     paths = frozenset({*app.openapi()["paths"], "/openapi.json", "/docs"})
@@ -94,12 +97,12 @@ def _refusal(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _body(what: str, example: str) -> dict[str, Any]:
+def _body(what: str, example: str, *, required: bool = True) -> dict[str, Any]:
     """Describe a body that is a file."""
-    schema = {"type": "string", "format": "binary", "minLength": 1}
+    schema = {"type": "string", "format": "binary", "minLength": int(required)}
     content = {"application/octet-stream": {"schema": schema, "example": example}}
     return {
-        "requestBody": {"required": True, "description": what, "content": content},
+        "requestBody": {"required": required, "description": what, "content": content},
         "security": [{"bearer": []}],
     }
 
@@ -314,6 +317,48 @@ def _add_vocode(app: Any, server: Server) -> None:
     ) -> Any:
         options = {"container": container, "frames_first": frames_first}
         return await _work(server, request, "vocode", options, media=MEDIA[container], model=model)
+
+
+def _add_generate(app: Any, server: Server) -> None:
+    from fastapi import Query, Request
+    from fastapi.responses import StreamingResponse
+
+    names = {"enum": list(server.settings.models)}
+
+    @app.post(
+        "/v1/audio/generate",
+        response_class=StreamingResponse,
+        responses=_file("audio/*", "The sound, or a file of its codes."),
+        openapi_extra=_body("Nothing, or sound or codes to go on from.", "", required=False),
+        summary="Sound of words, by a language model of the list",
+    )
+    async def generate(
+        request: Request,
+        *,
+        model: Annotated[str, Query(json_schema_extra=names)],
+        text: Annotated[
+            str | None, Query(max_length=1000, description="What to hear.", examples=["rain"])
+        ] = None,
+        duration: Annotated[float, Query(gt=0, le=3600, description="Seconds.")] = 10,
+        seed: Annotated[int | None, Query(ge=0, lt=1 << 53)] = None,
+        temperature: Annotated[float | None, Query(ge=0, le=100)] = None,
+        top_k: Annotated[int, Query(ge=0, le=1 << 20, description="0: of all codes.")] = 250,
+        top_p: Annotated[float, Query(ge=0, le=1)] = 0,
+        guidance: Annotated[float | None, Query(ge=0, le=100)] = None,
+        container: Literal["wav", "flac", "ogg", "opus", "mp3", "ecdc"] = "wav",
+    ) -> Any:
+        options = {
+            "text": text,
+            "duration": duration,
+            "seed": seed,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "cfg_coef": guidance,
+            "container": container,
+        }
+        media = MEDIA.get(container, CODED)
+        return await _work(server, request, "generate", options, media=media, model=model)
 
 
 _CODES: dict[int | str, dict[str, Any]] = {

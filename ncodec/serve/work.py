@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -223,24 +223,51 @@ def _vocode(job: Job, limits: Limits) -> None:
         vocode(mels, out, model, frames=frames, **options)
 
 
+def _generate(job: Job, limits: Limits) -> None:
+    """Make sound with a language model, or go on from what was uploaded."""
+    from itertools import chain
+
+    from ncodec.lm import load_generator
+    from ncodec.lm.files import read_prompt, tags_of, write_generated
+
+    options = dict(job.options)
+    container, text = options.pop("container"), options.pop("text", None)
+    _bounded(limits)(0, options["duration"])
+    model = _GENERATORS.get(job.model) or load_generator(job.model)
+    model.set_generation_params(**options)
+    with Path(job.source).open("rb") as file, Path(job.target).open("wb") as out:
+        uploaded = os.fstat(file.fileno()).st_size > 0
+        prompt = read_prompt(file, model, "the file") if uploaded else None
+        frames = model.stream_codes(text, prompt=prompt)
+        write_generated(
+            model, chain(() if prompt is None else prompt.T, frames), out, container=container,
+            tags=tags_of(model, text), progress=_bounded(limits),
+        )  # fmt: skip
+
+
 KINDS: dict[str, Callable[[Job, Limits], None]] = {
     "compress": _compress,
     "decompress": _decompress,
     "codes": _codes,
     "info": _info,
     "vocode": _vocode,
+    "generate": _generate,
 }
 _MODELS: dict[Any, Any] = {}
+_GENERATORS: dict[str, Any] = {}
 
 
 def preload(names: tuple[str, ...]) -> None:
     """Have library and models in this process, from which those of jobs are forked."""
-    for module in ("ncodec.codec", "ncodec.vocoder.files"):
+    for module in ("ncodec.codec", "ncodec.vocoder.files", "ncodec.lm.files"):
         importlib.import_module(module)
     from ncodec.checkpoints import load
+    from ncodec.lm import load_generator
 
+    # What is neither is a vocoder, or not there: the request hears of it.
     for name in names:
-        try:
+        with suppress(NcodecError):
             _MODELS[name] = load(name)
-        except NcodecError:  # a vocoder, or one that is not there: the request hears of it
             continue
+        with suppress(NcodecError):
+            _GENERATORS[name] = load_generator(name)

@@ -114,7 +114,7 @@ def test_going_on(run, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_what_has_no_end(run, monkeypatch, tmp_path: Path) -> None:
-    plain = command._until_interrupted
+    plain = command.until_interrupted
 
     def pressed(frames):
         def until(count):
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_what_has_no_end(run, monkeypatch, tmp_path: Path) -> None:
 
         return plain(until(30))
 
-    monkeypatch.setattr(command, "_until_interrupted", pressed)
+    monkeypatch.setattr(command, "until_interrupted", pressed)
     done = run("rain", "-o", "a.ecdc", "--duration", "endless", "--seed", 7)
     assert done.status == 0, done.err
     assert "a.ecdc: 0:00.600, seed 7" in done.err

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,9 +19,10 @@ _PROGRAM = """
 import hashlib, json, sys
 from ncodec.serve.server import serve
 from ncodec.serve.settings import Limits, Settings
-limits, tokens, origins = json.loads(sys.argv[1])
+limits, tokens, origins, models = json.loads(sys.argv[1])
 serve(
     Settings(
+        models=tuple(models),
         tokens=tuple(hashlib.sha256(token.encode()).digest() for token in tokens),
         origins=tuple(origins),
         limits=Limits(**limits),
@@ -68,13 +70,18 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    token: str | None = None, origins: tuple[str, ...] = (), **limits: Any
+    token: str | None = None,
+    origins: tuple[str, ...] = (),
+    models: tuple[str, ...] = ("ncodec_24khz",),
+    cache: Path | None = None,
+    **limits: Any,
 ) -> Iterator[Running]:
-    """Run a server with these limits until the end of the context."""
-    told = json.dumps([limits, [token] if token else [], origins])
+    """Run a server with these limits until the end of the context; `cache` holds models."""
+    told = json.dumps([limits, [token] if token else [], origins, models])
+    environment = ENVIRONMENT if cache is None else {**ENVIRONMENT, "NCODEC_CACHE": str(cache)}
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, told],
-        env=ENVIRONMENT,
+        env=environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
