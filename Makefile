@@ -53,10 +53,12 @@ browser/node_modules/.package-lock.json: browser/package-lock.json
 	@cd browser && if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --silent; fi || true
 
 test: $(VENV)/.test browser/node_modules/.package-lock.json
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/live
+	$(BIN)/python -m pytest tests/live # in real time: with nothing beside it
 
 test-fast: $(VENV)/.test browser/node_modules/.package-lock.json
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS) --ignore=tests/live
+	$(BIN)/python -m pytest -m "not slow" tests/live
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -36,15 +36,14 @@ PORTABLE = ("audio", "bench", "codec", "kernels", "live", "metrics", "models", "
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what lies in these folders; a worker of `-n` has whole files, and one all live sound."""
+    """Mark what lies in these folders; a worker of `-n` has whole files."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here)
         if place.parts[0] in PORTABLE:
             item.add_marker("portable")
         if config.pluginmanager.hasplugin("xdist"):
-            group = "live" if place.parts[0] == "live" else place.as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group(place.as_posix()))
 
 
 def reasons(skipped: list[pytest.TestReport]) -> list[str]:

@@ -152,7 +152,7 @@ def test_no_pickle_is_run(folder: Path) -> None:
 
 
 def test_a_codec_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="frames of 320; small-codec is another"):
+    with pytest.raises(CheckpointError, match="of 64; small-codec has them of 32"):
         GenModel(lm(replace(TEXT, bins=64)), codec())
     checkpoints.save(codec(), tmp_path / "c.safetensors")
     with pytest.raises(NcodecError, match="is no language model that generates"):
