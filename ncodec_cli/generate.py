@@ -231,7 +231,7 @@ def _one(
     options: dict[str, Any],
 ) -> tuple[Generated, float]:
     """Make one; return it, and how many seconds that took."""
-    from ncodec.lm.files import tags_of
+    from ncodec.lm.files import FILE_BLOCK, tags_of, write_generated
 
     frames = model.stream_codes(text, seed=seed, prompt=prompt)
     endless = math.isinf(model.duration)
@@ -245,8 +245,6 @@ def _one(
         progress = Progress(text or "", quiet=options["quiet"])
 
         def write(heard: Callable[[Samples], None] | None = None) -> Generated:
-            from ncodec.lm.files import FILE_BLOCK, write_generated
-
             file = stack.enter_context(open_output(target or os.devnull, force=options["force"]))
             at_once = target == "-" or heard is not None
             return write_generated(

@@ -348,15 +348,9 @@ def _add_generate(app: Any, server: Server) -> None:
         container: Literal["wav", "flac", "ogg", "opus", "mp3", "ecdc"] = "wav",
     ) -> Any:
         options = {
-            "text": text,
-            "duration": duration,
-            "seed": seed,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "cfg_coef": guidance,
-            "container": container,
-        }
+            "text": text, "duration": duration, "seed": seed, "temperature": temperature,
+            "top_k": top_k, "top_p": top_p, "cfg_coef": guidance, "container": container,
+        }  # fmt: skip
         media = MEDIA.get(container, CODED)
         return await _work(server, request, "generate", options, media=media, model=model)
 
