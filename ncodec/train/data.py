@@ -5,17 +5,19 @@ from __future__ import annotations
 import atexit
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ncodec.datasets import Augment, Clip, Draw, Items
+from ncodec.datasets import Augment, Clip, Draw, Items, describe, find_clips
 from ncodec.datasets.training import OrderedDataset, Row
 from ncodec.errors import NcodecError
-from ncodec.train.config import DataSection
+from ncodec.train.config import DataSection, TrainConfig
 from ncodec.train.stopping import ignore_signals
+from ncodec.train.task import Place
 
 
 class Segments(Dataset[Tensor]):
@@ -28,6 +30,10 @@ class Segments(Dataset[Tensor]):
         channels: Of the segments; mono files fill both, stereo is mixed down for 1.
         samples: Length of a segment.
         seed: Of all draws.
+
+    Attributes:
+        samples: Length of a segment.
+        seconds: The same.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class Segments(Dataset[Tensor]):
         seed: int,
     ) -> None:
         augment = Augment(**{name: getattr(options, name) for name in AUGMENTATIONS})
+        self.samples, self.seconds = samples, samples / sample_rate
         self.items = Items(
             Draw(clips, options.kinds),
             augment,
@@ -60,6 +67,58 @@ class Segments(Dataset[Tensor]):
 
 
 AUGMENTATIONS = tuple(field.name for field in fields(Augment))
+
+
+class Recordings:
+    """What a run hears and what it is measured on, as its section `data` says.
+
+    Args:
+        config: Of the run.
+        place: Where it computes, and which part of each batch is this process's.
+
+    Attributes:
+        validation: What is never trained on.
+
+    Raises:
+        ArgumentError: There are no such recordings.
+    """
+
+    def __init__(self, config: TrainConfig, place: Place) -> None:
+        self._config, self._place = config, place
+        held_out = config.data.validation
+        self.validation: Sequence[Clip] = find_clips(held_out) if held_out else ()
+
+    @cached_property
+    def clips(self) -> Sequence[Clip]:
+        """What it learns from; looked for when it is first asked for."""
+        return find_clips(self._config.data.sources, self._config.data.exclude)
+
+    def __str__(self) -> str:
+        """How many there are, and the minutes of each kind."""
+        return describe(self.clips)
+
+    def frames(self, sample_rate: int, hop: int) -> int:
+        """Return how many hops come nearest to `data.seconds`, at least one."""
+        return max(1, round(self._config.data.seconds * sample_rate / hop))
+
+    def segments(
+        self, sample_rate: int, hop: int, *, channels: int = 1, frames: int | None = None
+    ) -> Segments:
+        """Return segments of as many hops, those of `data.seconds` by default."""
+        count = self.frames(sample_rate, hop) if frames is None else frames
+        return Segments(
+            self.clips,
+            self._config.data,
+            sample_rate=sample_rate,
+            channels=channels,
+            samples=count * hop,
+            seed=self._config.seed,
+        )
+
+    def batches(self, items: Dataset[Any], step: int) -> Iterator[Any]:
+        """Yield this process's batches of items from step `step` on; see `batches`."""
+        place = self._place
+        return batches(items, self._config.data, step=step, rank=place.rank, world=place.world)
 
 
 def batches(

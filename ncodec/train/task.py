@@ -131,3 +131,9 @@ class Task(ABC):
     @abstractmethod
     def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write such a copy as its users want it, with notes on the run; returns its main file."""
+
+
+def size_of(*modules: nn.Module) -> str:
+    """Say how many weights modules have together."""
+    count = sum(parameter.numel() for module in modules for parameter in module.parameters())
+    return f"{count / 1e6:.2f} M weights"

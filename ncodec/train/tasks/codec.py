@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from ncodec import checkpoints
 from ncodec.checkpoints.model_file import ModelInfo, build
-from ncodec.datasets import describe, find_clips
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
@@ -29,7 +28,7 @@ from ncodec.train.config import (
     each,
     home,
 )
-from ncodec.train.data import Segments, batches
+from ncodec.train.data import Recordings
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
@@ -38,7 +37,7 @@ from ncodec.train.discriminators import (
 )
 from ncodec.train.distributed import share
 from ncodec.train.loss_table import LossTable
-from ncodec.train.task import Losses, Place, Task, Validation
+from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.validation import validate
 
 MODEL_FILE = "model.safetensors"
@@ -77,9 +76,7 @@ class CodecTask(Task):
     ) -> None:
         """See Task."""
         self.config, self.place = config, place
-        data = config.data
-        clips = find_clips(data.sources, data.exclude)
-        self.validation_clips = find_clips(data.validation) if data.validation else ()
+        self.recordings = Recordings(config, place)
         self.model = _make_model(config, state).to(place.device)
         self.module = self.model
         self.parts = self.model.trainable()
@@ -90,18 +87,12 @@ class CodecTask(Task):
         )
         self.balancer = Balancer(self._weights()) if config.balance else None
         self.quantizing = config.model.start is not None
-        hop = self.model.hop
-        self.segments = Segments(
-            clips,
-            data,
-            sample_rate=self.model.sample_rate,
-            channels=self.model.channels,
-            samples=max(1, round(data.seconds * self.model.sample_rate / hop)) * hop,
-            seed=config.seed,
+        model = self.model
+        self.segments = self.recordings.segments(
+            model.sample_rate, model.hop, channels=model.channels
         )
-        self.seconds = data.batch * data.seconds
-        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
-        self.description = f"{self.model.name} ({weights:.2f} M weights), {describe(clips)}"
+        self.seconds = config.data.batch * self.segments.seconds
+        self.description = f"{model.name} ({size_of(model)}), {self.recordings}"
 
     def _weights(self) -> dict[str, float]:
         weights = dict(self.config.losses)
@@ -114,10 +105,7 @@ class CodecTask(Task):
 
     def batches(self, step: int) -> Iterator[Tensor]:
         """Yield audio `[B, C, T]`."""
-        place = self.place
-        return batches(
-            self.segments, self.config.data, step=step, rank=place.rank, world=place.world
-        )
+        return self.recordings.batches(self.segments, step)
 
     def before_step(self, step: int) -> bool:
         """Start the linear path from data, and the codebooks where their time has come."""
@@ -208,12 +196,12 @@ class CodecTask(Task):
 
     def validate(self, module: nn.Module) -> Validation | None:
         """Code the validation clips at several bandwidths."""
-        if not self.validation_clips:
+        if not self.recordings.validation:
             return None
         report = self.config.report
         return validate(
             cast(CompressionModel, module),
-            self.validation_clips,
+            self.recordings.validation,
             report.kbps,
             perceptual=report.perceptual,
             keep=report.audio,

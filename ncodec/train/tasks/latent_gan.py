@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from ncodec import checkpoints
 from ncodec.checkpoints.loading import load_any
-from ncodec.datasets import describe, find_clips
 from ncodec.errors import ArgumentError
 from ncodec.latents.coordinates import MAX_SEED
 from ncodec.latents.critic import Critic, gradient_penalty
@@ -34,10 +33,10 @@ from ncodec.train.config import (
     each,
     home,
 )
-from ncodec.train.data import Segments, batches
+from ncodec.train.data import Recordings, batches
 from ncodec.train.distributed import average_gradients
 from ncodec.train.rhythm import check_extra, density_of, tempo_of
-from ncodec.train.task import Losses, Place, Task
+from ncodec.train.task import Losses, Place, Task, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 from ncodec.train.tasks.second_level import load_codec
 from ncodec.train.vectors import Stretches, Windows, kept, stretches_of
@@ -98,7 +97,7 @@ class LatentGanTask(Task):
     ) -> None:
         """See Task."""
         self.config, self.place = config, place
-        section, data = config.latent_gan, config.data
+        section = config.latent_gan
         self.second = _second_level(section.second_level, place.device)
         self.codec = load_codec(section.codec or self.second.config.codec, place.device)
         self.net = _config_of(config, self.second, self.codec)
@@ -115,23 +114,21 @@ class LatentGanTask(Task):
             raise ArgumentError(
                 f"latent_gan.steps = {section.steps}: must be a multiple of {self.net.block}"
             )
-        self.clips = find_clips(data.sources, data.exclude)
-        self.seconds = data.batch * section.steps / float(self.net.rate)
-        sizes = (
-            sum(p.numel() for p in net.parameters()) / 1e6 for net in (self.module, self.critic)
+        self.recordings = Recordings(config, place)
+        self.seconds = config.data.batch * section.steps / float(self.net.rate)
+        self.description = (
+            f"a generator of {size_of(self.module)} with a critic of {size_of(self.critic)}, "
+            f"{self.recordings}"
         )
-        self.description = "a generator of {:.2f} M weights with a critic of {:.2f} M, ".format(
-            *sizes
-        ) + describe(self.clips)
 
     # What recordings are
 
     def batches(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield vectors `[B, channels * dim, steps]` and conditions `[B, 2 n, steps]`."""
-        place, data, section = self.place, self.config.data, self.config.latent_gan
+        section = self.config.latent_gan
         about = {
-            "clips": [(str(clip.path), clip.samples) for clip in self.clips],
-            "data": asdict(data),
+            "clips": [(str(clip.path), clip.samples) for clip in self.recordings.clips],
+            "data": asdict(self.config.data),
             "net": self.net.to_dict(),
             "second_level": [float(p.sum()) for p in self.second.state_dict().values()],
             "codec": self.codec.fingerprint.hex(),
@@ -145,23 +142,16 @@ class LatentGanTask(Task):
             drop=section.drop,
             seed=self.config.seed,
         )
-        return batches(windows, data, step=step, rank=place.rank, world=place.world)
+        return self.recordings.batches(windows, step)
 
     def _stretches(self) -> Stretches:
         """Hear the recordings."""
         data, net = self.config.data, self.net
-        length = round(data.seconds * float(net.rate))
-        samples = length * net.stride * net.hop
-        segments = Segments(
-            self.clips,
-            data,
-            sample_rate=net.sample_rate,
-            channels=net.channels,
-            samples=samples,
-            seed=self.config.seed,
+        segments = self.recordings.segments(
+            net.sample_rate, net.stride * net.hop, channels=net.channels
         )
-        total = sum(clip.seconds for clip in self.clips) * self.config.latent_gan.times
-        count = max(1, round(total * net.sample_rate / samples))
+        total = sum(clip.seconds for clip in self.recordings.clips) * self.config.latent_gan.times
+        count = max(1, round(total / segments.seconds))
         return stretches_of(batches(segments, data, step=0, rank=0, world=1), count, self._vectors)
 
     @torch.no_grad()

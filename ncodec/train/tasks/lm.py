@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ncodec import checkpoints
-from ncodec.datasets import CodesDataset, Loader, describe, find_clips, pad, read
+from ncodec.datasets import CodesDataset, Loader, pad, read
 from ncodec.errors import ArgumentError
 from ncodec.lm.model import Conditions, LMModel
 from ncodec.models.base import CompressionModel
 from ncodec.models.lm_config import LMConfig
 from ncodec.train.config import PROBABILITY, Section, TrainConfig, at_least, home
-from ncodec.train.data import Segments, batches
-from ncodec.train.task import Losses, Place, Task, Validation
+from ncodec.train.data import Recordings, Segments
+from ncodec.train.task import Losses, Place, Task, Validation, size_of
 
 MODEL_FILE = "model.safetensors"
 
@@ -89,28 +89,20 @@ class LMTask(Task):
         self.codec = checkpoints.load(name).to(place.device)
         if self.codec.channels != 1 or self.codec.segment is not None:
             raise ArgumentError(f"lm.codec = {section.codec!r}: must be mono and without segments")
-        self.validation_clips = find_clips(data.validation) if data.validation else ()
+        self.recordings = Recordings(config, place)
         self.model = LMModel(_config_of(config, self.codec), config.model.name).to(place.device)
         if self.model.near is not None:
             self.model.start_from(_entries(self.codec, section.codebooks))
         self.module = self.model
         self._frames = max(config.lm.codebooks, round(data.seconds * self.codec.frame_rate))
         self.seconds = data.batch * self._frames / self.codec.frame_rate
-        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
-        what = f"a language model of {weights:.2f} M weights over {self.codec.name}"
+        what = f"a language model of {size_of(self.model)} over {self.codec.name}"
         if section.shards is None:
-            clips = find_clips(data.sources, data.exclude)
-            self._items: _Labelled | None = _Labelled(
-                Segments(
-                    clips,
-                    data,
-                    sample_rate=self.codec.sample_rate,
-                    channels=1,
-                    samples=self._frames * self.codec.hop,
-                    seed=config.seed,
-                )
+            segments = self.recordings.segments(
+                self.codec.sample_rate, self.codec.hop, frames=self._frames
             )
-            self.description = f"{what}; {describe(clips)}"
+            self._items: _Labelled | None = _Labelled(segments)
+            self.description = f"{what}; {self.recordings}"
         else:
             self._items = None
             codes = self._shards()
@@ -146,10 +138,8 @@ class LMTask(Task):
 
     def batches(self, step: int) -> Iterator[Batch]:
         """Yield audio and what it is called, or codes."""
-        data, place = self.config.data, self.place
         if self._items is not None:
-            rows = batches(self._items, data, step=step, rank=place.rank, world=place.world)
-            for audio, labels in rows:
+            for audio, labels in self.recordings.batches(self._items, step):
                 yield Batch(audio, None, None, labels)
         else:
             yield from self._coded(step)
@@ -223,11 +213,11 @@ class LMTask(Task):
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation | None:
         """Count the bits of a frame on the validation clips, by kind, with their tags."""
-        if not self.validation_clips:
+        if not self.recordings.validation:
             return None
         model = cast(LMModel, module)
         found = defaultdict[str, list[Tensor]](list)
-        for clip in self.validation_clips:
+        for clip in self.recordings.validation:
             audio = read(clip, rate=self.codec.sample_rate, channels=1)
             codes, _ = self.codec.encode(torch.from_numpy(audio[None]).to(self.place.device))
             labels = " ".join([clip.kind, *clip.labels.values()])

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ncodec import checkpoints
-from ncodec.datasets import describe, find_clips, read
+from ncodec.datasets import read
 from ncodec.errors import ArgumentError
 from ncodec.train.config import Section, TrainConfig, above, at_least, home
-from ncodec.train.data import Segments
+from ncodec.train.data import Recordings
 from ncodec.train.predictor import Predictor, Shape, codebook_vectors
 from ncodec.train.task import Losses, Place, Task, Validation
 
@@ -82,9 +82,7 @@ class PredictorTask(Task):
                 f"optim.minutes = {config.optim.minutes:g}: a predictor's run ends by optim.steps"
             )
         self.config, self.place = config, place
-        data, section = config.data, config.predictor
-        clips = find_clips(data.sources, data.exclude) if state is None else ()
-        self.validation_clips = find_clips(data.validation) if data.validation else ()
+        section, self.recordings = config.predictor, Recordings(config, place)
         start = config.model.start or checkpoints.DEFAULT_MODEL
         self.model = checkpoints.load(str(home(start)) if start.startswith("~") else start)
         self.model.to(place.device)
@@ -93,26 +91,22 @@ class PredictorTask(Task):
         self.predictor = Predictor(_shape(section, vectors), vectors).to(place.device)
         self.module = self.predictor
         self.codes: Tensor | None = None  # uint16 [items, layers, F]
-        self._clips = clips
         self.seconds = section.frames / self.model.frame_rate
         size, units = self.predictor.shape.table_bytes / 1e6, self.predictor.shape.units
         of = f"{self.model.name}, {layers} layers, {units} units, {size:.2f} MB"
-        heard = f"; {section.minutes:g} min of {describe(clips)} are coded first" if clips else ""
-        self.description = f"a predictor of {of}{heard}"
+        self.description = f"a predictor of {of}"
+        if state is None:
+            heard = f"{section.minutes:g} min of {self.recordings}"
+            self.description += f"; {heard} are coded first"
 
     def _code(self) -> Tensor:
         """Code the audio: uint16 `[items, layers, F]`."""
         data, section, model = self.config.data, self.config.predictor, self.model
-        frames = max(1, round(data.seconds * model.frame_rate))
+        frames = self.recordings.frames(model.sample_rate, model.hop)
         if model.segment_frames is not None:
             frames = min(frames, model.segment_frames)
-        segments = Segments(
-            self._clips,
-            data,
-            sample_rate=model.sample_rate,
-            channels=model.channels,
-            samples=frames * model.hop,
-            seed=self.config.seed,
+        segments = self.recordings.segments(
+            model.sample_rate, model.hop, channels=model.channels, frames=frames
         )
         items = max(1, math.ceil(section.minutes * 60 / (frames * model.hop / model.sample_rate)))
         coded = list[Tensor]()
@@ -171,12 +165,12 @@ class PredictorTask(Task):
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation | None:
         """Count the bits of the validation clips' codes, in packets of a second, as in files."""
-        if not self.validation_clips:
+        if not self.recordings.validation:
             return None
         predictor, model = cast(Predictor, module), self.model
         layers = predictor.shape.layers
         found = defaultdict[str, list[Tensor]](list)
-        for clip in self.validation_clips:
+        for clip in self.recordings.validation:
             audio = read(clip, rate=model.sample_rate, channels=model.channels)
             codes, _ = model.encode(torch.from_numpy(audio[None]).to(self.place.device))
             found[clip.kind or "all"].append(self._count(predictor, codes[0, :layers]))

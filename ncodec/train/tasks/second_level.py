@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from ncodec import checkpoints
-from ncodec.datasets import describe, find_clips, read
+from ncodec.datasets import read
 from ncodec.errors import ArgumentError
 from ncodec.latents.second_level import SecondLevel
 from ncodec.models.base import CompressionModel
 from ncodec.models.latent_config import SecondLevelConfig
 from ncodec.train.config import Section, TrainConfig, above, at_least, each, home
-from ncodec.train.data import Segments, batches
+from ncodec.train.data import Recordings
 from ncodec.train.distributed import share
 from ncodec.train.loss_table import LossTable
-from ncodec.train.task import Losses, Place, Task, Validation
+from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.validation import measures_of
 
@@ -73,32 +73,24 @@ class SecondLevelTask(Task):
     ) -> None:
         """See Task."""
         self.config, self.place = config, place
-        data = config.data
         self.codec = load_codec(config.second_level.codec, place.device)
         self.parts = self.codec.trainable()
         self.model = SecondLevel(_config_of(config, self.codec), config.model.name).to(place.device)
         self.module = self.model
         self.loss_table = LossTable(config.losses, self.codec.sample_rate).to(place.device)
-        clips = find_clips(data.sources, data.exclude)
-        self.validation_clips = find_clips(data.validation) if data.validation else ()
-        vectors = max(1, round(data.seconds * float(self.model.config.rate)))
-        samples = vectors * self.model.config.stride * self.codec.hop
-        rate = self.codec.sample_rate
-        self.segments = Segments(
-            clips, data, sample_rate=rate, channels=1, samples=samples, seed=config.seed
-        )
-        self.seconds = data.batch * samples / rate
-        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
+        self.recordings = Recordings(config, place)
+        hop = self.model.config.stride * self.codec.hop
+        self.segments = self.recordings.segments(self.codec.sample_rate, hop)
+        self.seconds = config.data.batch * self.segments.seconds
         self.description = (
-            f"a second level of {weights:.2f} M weights over {self.codec.name}, {describe(clips)}"
+            f"a second level of {size_of(self.model)} over {self.codec.name}, {self.recordings}"
         )
 
     # Stepping
 
     def batches(self, step: int) -> Iterator[Tensor]:
         """Yield audio `[B, 1, T]`."""
-        data, place = self.config.data, self.place
-        return batches(self.segments, data, step=step, rank=place.rank, world=place.world)
+        return self.recordings.batches(self.segments, step)
 
     def before_step(self, step: int) -> bool:
         """Start the linear paths from the first batches."""
@@ -141,11 +133,11 @@ class SecondLevelTask(Task):
         `error` is the part of the latents' variance that is lost, `error_coded` after their
         quantization by `codebooks`; sound is of quantized latents, beside the recording.
         """
-        if not self.validation_clips:
+        if not self.recordings.validation:
             return None
         model, report = cast(SecondLevel, module), self.config.report
         scores: dict[str, list[float]] = defaultdict(list)
-        for clip in self.validation_clips:
+        for clip in self.recordings.validation:
             rate = self.codec.sample_rate
             audio = read(clip, seconds=_SECONDS, rate=rate, channels=1)
             audio = audio[:, : audio.shape[1] // self.codec.hop * self.codec.hop]

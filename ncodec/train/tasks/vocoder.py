@@ -16,14 +16,14 @@ from torch.nn.utils.parametrizations import weight_norm
 from ncodec import checkpoints
 from ncodec.checkpoints.layouts.common import fold_weight_norm
 from ncodec.checkpoints.model_file import ModelInfo, build
-from ncodec.datasets import describe, find_clips, read
+from ncodec.datasets import read
 from ncodec.errors import ArgumentError
 from ncodec.models.families import family_of, find_family
 from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.nn.whole import whole
 from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import AdversarialSection, TrainConfig, above, each, home
-from ncodec.train.data import Segments, batches
+from ncodec.train.data import Recordings, Segments
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
@@ -32,7 +32,7 @@ from ncodec.train.discriminators import (
 )
 from ncodec.train.distributed import share
 from ncodec.train.loss_table import LossTable
-from ncodec.train.task import Losses, Place, Task, Validation
+from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 from ncodec.train.validation import measures_of
 from ncodec.train.vocoding import LogMelLoss, Pairs
@@ -71,9 +71,7 @@ class VocoderTask(Task):
     ) -> None:
         """See Task."""
         self.config, self.place = config, place
-        data = config.data
-        clips = find_clips(data.sources, data.exclude)
-        self.validation_clips = find_clips(data.validation) if data.validation else ()
+        self.recordings = Recordings(config, place)
         self.model = _make_model(config, state).to(place.device)
         if config.weight_norm:
             _split_weights(self.model)
@@ -83,25 +81,20 @@ class VocoderTask(Task):
         self.loss_table = LossTable(config.losses, model.sample_rate, own).to(place.device)
         afresh = state is None or state["critics"] is None
         self.adversary = make_discriminators(config.adversarial, 1, place.device, start=afresh)
-        frames = max(1, round(data.seconds * model.sample_rate / model.hop))
-        rate, samples = model.sample_rate, frames * model.hop
+        frames = self.recordings.frames(model.sample_rate, model.hop)
         self.segments: Pairs | Segments = (
-            Pairs(clips, model, frames=frames, seed=config.seed)
-            if data.pairs
-            else Segments(
-                clips, data, sample_rate=rate, channels=1, samples=samples, seed=config.seed
-            )
+            Pairs(self.recordings.clips, model, frames=frames, seed=config.seed)
+            if config.data.pairs
+            else self.recordings.segments(model.sample_rate, model.hop)
         )
-        self.seconds = data.batch * samples / rate
-        weights = sum(p.numel() for p in model.parameters()) / 1e6
-        self.description = f"{model.name} ({weights:.2f} M weights), {describe(clips)}"
+        self.seconds = config.data.batch * frames * model.hop / model.sample_rate
+        self.description = f"{model.name} ({size_of(model)}), {self.recordings}"
 
     # Stepping
 
     def batches(self, step: int) -> Iterator[Any]:
         """Yield audio `[B, 1, T]`, or audio and mels `[B, bands, F]`."""
-        place, data = self.place, self.config.data
-        return batches(self.segments, data, step=step, rank=place.rank, world=place.world)
+        return self.recordings.batches(self.segments, step)
 
     def before_step(self, step: int) -> bool:
         """Take mean and deviation of the mels, where the model has them, from the first batches."""
@@ -152,12 +145,12 @@ class VocoderTask(Task):
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation | None:
         """Make sound of the validation clips' mels; `speech` is measured as speech."""
-        if not self.validation_clips:
+        if not self.recordings.validation:
             return None
         model, report = _plain(module), self.config.report
         scores: dict[str, list[float]] = defaultdict(list)
         audible: dict[str, Any] = {}
-        for number, clip in enumerate(self.validation_clips):
+        for number, clip in enumerate(self.recordings.validation):
             audio = read(clip, seconds=_SECONDS, rate=model.sample_rate, channels=1)
             sound = model(model.mel(torch.from_numpy(audio[None])))[0].cpu().numpy()
             audio = audio[:, : sound.shape[1]]
