@@ -11,6 +11,7 @@ from ncodec.errors import ArgumentError
 from ncodec.train.losses import (
     CompressedSTFTLoss,
     L1Loss,
+    LogDistanceLoss,
     MultiResolutionSTFTLoss,
     MultiScaleMelLoss,
     SISNRLoss,
@@ -33,6 +34,7 @@ LOSSES: Mapping[str, Callable[[int], nn.Module]] = {
     "l1": lambda _: L1Loss(),
     "mel": lambda rate: MultiScaleMelLoss(rate, _MEL_SIZES, n_mels=_MEL_BANDS),
     "stft": lambda _: MultiResolutionSTFTLoss(),
+    "log_distance": lambda _: LogDistanceLoss(),
     "complex": lambda _: CompressedSTFTLoss((1024,)),
     "si_snr": lambda _: SISNRLoss(),
     "bands": BandLoss,

@@ -32,6 +32,7 @@ from ncodec.train.data import Recordings
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
+    judge,
     load_adversary,
     make_discriminators,
 )
@@ -185,12 +186,8 @@ class CodecTask(Task):
         else:
             phase_weight = (coded.counts / self.model.total_codebooks) ** 1.5
         losses: dict[str, Tensor] = self.loss_table(coded.audio, audio, phase_weight)
-        adversarial = self.config.adversarial
-        if self.adversary is not None and step >= adversarial.from_step:
-            if step % adversarial.every == 0:
-                self.adversary.train_adv(coded.audio, audio)
-            losses["adversarial"], losses["features"] = self.adversary(coded.audio, audio)
-        return losses
+        judged = judge(self.adversary, self.config.adversarial, coded.audio, audio, step)
+        return losses | judged
 
     # Measuring and keeping
 

@@ -27,6 +27,7 @@ from ncodec.train.data import Recordings, Segments
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
+    judge,
     load_adversary,
     make_discriminators,
 )
@@ -131,14 +132,10 @@ class VocoderTask(Task):
     def _losses(self, sound: Tensor, audio: Tensor, step: int) -> dict[str, Tensor]:
         everywhere = torch.ones(len(audio), device=audio.device)
         losses: dict[str, Tensor] = self.loss_table(sound, audio, everywhere)
-        adversarial = self.config.adversarial
-        if self.adversary is not None and step >= adversarial.from_step:
+        if self.adversary is not None:
             for group in self.adversary.optimizer.param_groups:
-                group["lr"] = adversarial.lr * (self.config.optim.decay or 1.0) ** step
-            if step % adversarial.every == 0:
-                self.adversary.train_adv(sound, audio)
-            losses["adversarial"], losses["features"] = self.adversary(sound, audio)
-        return losses
+                group["lr"] = self.config.adversarial.lr * (self.config.optim.decay or 1.0) ** step
+        return losses | judge(self.adversary, self.config.adversarial, sound, audio, step)
 
     # Measuring and keeping
 
