@@ -13,8 +13,8 @@ from ncodec.checkpoints.loading import load_any
 from ncodec.errors import ArgumentError
 from ncodec.latents.musika.layers import Noise
 from ncodec.latents.musika.model import Musika
+from ncodec.losses.spectral import LogDistanceLoss
 from ncodec.train.config import TrainConfig
-from ncodec.train.losses import LogDistanceLoss
 from ncodec.train.resume import resume
 from ncodec.train.trainer import Trainer
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ncodec import checkpoints
 from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.errors import ArgumentError
+from ncodec.losses.table import LossTable
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
@@ -37,7 +38,6 @@ from ncodec.train.discriminators import (
     make_discriminators,
 )
 from ncodec.train.distributed import share
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.validation import validate
 
@@ -51,7 +51,7 @@ class CodecConfig(TrainConfig):
     """A training run of a codec.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.loss_table`).
+        losses: Weights by name (`ncodec.losses.table`).
         balance: Let a balancer give each loss its weight's share of the gradient, whatever its
             scale, instead of summing them.
         again: Probability that a batch is coded twice: the codec hears its own sound and shall

@@ -20,6 +20,7 @@ from ncodec.errors import ArgumentError
 from ncodec.latents.musika.autoencoder import FRAMES
 from ncodec.latents.musika.model import Musika
 from ncodec.latents.musika.spectrum import OVERLAP
+from ncodec.losses.table import LossTable
 from ncodec.metrics import log_mel_distance
 from ncodec.models.musika_config import MusikaConfig
 from ncodec.nn.whole import whole
@@ -42,7 +43,6 @@ from ncodec.train.discriminators import (
     load_adversary,
     make_discriminators,
 )
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 
@@ -76,7 +76,7 @@ class MusikaTrainConfig(TrainConfig):
     Attributes:
         musika: Which level is learned, and when what.
         adversarial: Discriminators of the second phase.
-        losses: Weights of the second phase by name (`ncodec.train.loss_table`), of the sound.
+        losses: Weights of the second phase by name (`ncodec.losses.table`), of the sound.
     """
 
     musika: MusikaSection = field(default_factory=MusikaSection)

@@ -18,6 +18,7 @@ from ncodec.checkpoints.layouts.common import fold_weight_norm
 from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.datasets import read
 from ncodec.errors import ArgumentError
+from ncodec.losses.table import LossTable
 from ncodec.models.families import family_of, find_family
 from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.nn.whole import whole
@@ -32,7 +33,6 @@ from ncodec.train.discriminators import (
     make_discriminators,
 )
 from ncodec.train.distributed import share
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 from ncodec.train.validation import measures_of
@@ -49,7 +49,7 @@ class VocoderConfig(TrainConfig):
     """A training run of a vocoder.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.loss_table`); `log_mel` is the L1 of the vocoder's
+        losses: Weights by name (`ncodec.losses.table`); `log_mel` is the L1 of the vocoder's
             own mels, up to half the rate.
         weight_norm: Learn each convolution's weight as magnitudes and directions (Salimans and
             Kingma, 2016), as HiFi-GAN does; what is written holds plain weights.

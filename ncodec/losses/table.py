@@ -8,17 +8,8 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
-from ncodec.train.losses import (
-    CompressedSTFTLoss,
-    L1Loss,
-    LogDistanceLoss,
-    MultiResolutionSTFTLoss,
-    MultiScaleMelLoss,
-    SISNRLoss,
-    Spectra,
-)
-from ncodec.train.p862 import PesqLoss
-from ncodec.train.perceptual import (
+from ncodec.losses.p862 import PesqLoss
+from ncodec.losses.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
@@ -26,6 +17,15 @@ from ncodec.train.perceptual import (
     LoudnessLoss,
     PhaseLoss,
     SpectrumLoss,
+)
+from ncodec.losses.spectral import (
+    CompressedSTFTLoss,
+    L1Loss,
+    LogDistanceLoss,
+    MultiResolutionSTFTLoss,
+    MultiScaleMelLoss,
+    SISNRLoss,
+    Spectra,
 )
 
 _MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
