@@ -106,7 +106,7 @@ def joined_parts(info: ModelInfo, layout: str) -> Joined:
         CheckpointError: The codec is not on this machine, or has no such layout.
     """
     written = codec_export(info, layout)
-    folder = text_encoder_path(info.name)
+    folder = text_encoder_path(str(info.notes.get("told_by", info.name)))
     text, files = None, dict[str, bytes]()
     if (folder / _WEIGHTS).is_file():
         files = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != _WEIGHTS}

@@ -107,7 +107,8 @@ def import_model(
     published, told = checkpoint.published, checkpoint.told
     licence = licence or (published or told or _as_shape(like)).licence
     found, notes, write_parts = prepare_parts(found, chosen, licence, Path(path))
-    notes |= {
+    own = {} if told is None else told.notes
+    notes |= {key: own[key] for key in _LASTING if key in own} | {
         "layout": found.layout,
         "sha256": checkpoint.sha256,
         "published": published is not None,
@@ -237,6 +238,8 @@ def _keep(info: ModelInfo, found: Found, path: str | os.PathLike[str]) -> Import
     return Imported(info, found.layout, target)
 
 
+_LASTING = ("codec_fingerprint", "told_by")
+"""Notes of our own files that say what a language model goes with."""
 _FREE = ("bandwidths", "overlap")
 
 

@@ -39,7 +39,7 @@ class Conditioner:
     def _encoder(self) -> TextEncoder:
         if self._text is None:
             config = self._lm.config
-            self._text = TextEncoder(config.text_encoder, self._lm.name, config.text_width)
+            self._text = TextEncoder(config.text_encoder, self._lm.told_by, config.text_width)
         return self._text
 
 

@@ -105,6 +105,7 @@ class GenModel:
         lm = load_any(place, there)
         if not isinstance(lm, LMModel):
             raise CheckpointError(f"{name}: is no language model that generates")
+        lm.told_by = str(info.notes.get("told_by", lm.name))
         lm.set_precision(precision)
         made_with = bytes.fromhex(str(info.notes.get("codec_fingerprint", "")))
         codec = find_model(None, lm.config.codec, there, "float32", made_with or None)

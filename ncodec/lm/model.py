@@ -84,13 +84,14 @@ class LMModel(nn.Module):
     Attributes:
         pattern: How codes are ordered.
         special_token_id: V.
+        told_by: Name of the model whose text encoder it has; at first its own.
     """
 
     config_type: ClassVar[Any] = LMConfig
 
     def __init__(self, config: LMConfig, name: str = "lm") -> None:
         super().__init__()
-        self.config, self.name = config, name
+        self.config, self.name, self.told_by = config, name, name
         self.pattern = pattern_of(config)
         self.num_codebooks, self.special_token_id = config.codebooks, config.bins
         dim = config.dim

@@ -64,13 +64,23 @@ class TextEncoder:
         name: T5's name on the hub, such as "t5-base".
         model: Name of the language model, which may have one of its own.
         width: Of its output.
+        device: Where it computes.
+        kept: Texts that are remembered.
 
     Raises:
         MissingExtraError: transformers is not installed.
         CheckpointError: It is not on this machine, or is another one.
     """
 
-    def __init__(self, name: str, model: str, width: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        width: int,
+        *,
+        device: torch.device | None = None,
+        kept: int = _KEPT,
+    ) -> None:
         check_extra()
         folder = text_encoder_path(model)
         places = [str(folder)] if folder.is_dir() else [name, f"google-t5/{name}"]
@@ -78,7 +88,9 @@ class TextEncoder:
         found = int(self._encoder.config.d_model)
         if found != width:
             raise CheckpointError(f"text encoder {name}: {found} wide, where {model} takes {width}")
-        self._known = OrderedDict[str, Tensor]()
+        if device is not None:
+            self._encoder.to(device)
+        self._known, self._kept = OrderedDict[str, Tensor](), kept
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return `[C, L, W]` of the texts and the mask `[C, L]`; each is encoded by itself."""
@@ -96,10 +108,11 @@ class TextEncoder:
             tokens = self._tokenizer([check_text(text)], return_tensors="pt")
             with torch.inference_mode():
                 hidden = self._encoder(
-                    input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+                    input_ids=tokens["input_ids"].to(self._encoder.device),
+                    attention_mask=tokens["attention_mask"].to(self._encoder.device),
                 ).last_hidden_state[0]
-            self._known[text] = hidden.float()
-            while len(self._known) > _KEPT:
+            self._known[text] = hidden.float().cpu()
+            while len(self._known) > self._kept:
                 self._known.popitem(last=False)
         return self._known[text]
 
@@ -118,13 +131,15 @@ def _loaded(places: list[str], name: str) -> tuple[Any, Any]:
         for place in places:
             try:
                 tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-                encoder = T5EncoderModel.from_pretrained(
-                    place, local_files_only=True, use_safetensors=True
+                encoder, found = T5EncoderModel.from_pretrained(
+                    place, local_files_only=True, use_safetensors=True, output_loading_info=True
                 )
             except (OSError, ValueError, ImportError) as error:
                 reason = reason or (str(error).strip().splitlines() or [""])[0]
             else:
-                return tokenizer, encoder.float().eval().requires_grad_(False)
+                if not found["missing_keys"]:  # transformers would draw those at random
+                    return tokenizer, encoder.float().eval().requires_grad_(False)
+                reason = f"no T5: {min(found['missing_keys'])} is missing"
     if Path(places[0]).is_dir():
         raise CheckpointError(f"{places[0]}: cannot be loaded as a text encoder ({reason})")
     raise CheckpointError(

@@ -119,7 +119,6 @@ FAMILIES: Mapping[str, Family] = {
             MusikaConfig,
             "ncodec.latents.musika.model:Musika",
             (f"{_LAYOUTS}.musika:MUSIKA",),
-            task="musika",
         ),
         Family(
             "second_level",

@@ -190,7 +190,9 @@ class OptimSection(Section):
         scales: Factors on `lr` for parameters by the start of their names.
         warmup: Steps of linear warm-up.
         final: Part of `lr` at the end of the cosine.
-        decay: Factor on the rate after each step; the cosine does not count then.
+        curve: How the rate falls after the warm-up: "cosine", or "root": as 1 / sqrt(step), which
+            knows no end.
+        decay: Factor on the rate after each step; the curve does not count then.
         clip: Norm that the gradients are clipped to, those of each factor in `scales` apart.
         ema: Decay of the averaged weights, which are what is saved; 0 for none.
         precision: "float32" or "bfloat16" (autocast; float32 on a device that has none).
@@ -208,6 +210,7 @@ class OptimSection(Section):
     )
     warmup: Annotated[int, at_least(0)] = 150
     final: Annotated[float, at_least(0)] = 0.02
+    curve: Annotated[str, one_of("cosine", "root")] = "cosine"
     decay: Annotated[float | None, FACTOR] = None
     clip: Annotated[float, above(0)] = 5.0
     ema: Annotated[float, DECAY] = 0.998
@@ -239,8 +242,7 @@ class AdversarialSection(Section):
     """Discriminators; none unless `discriminators` names some.
 
     Attributes:
-        discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd",
-            "spectrum".
+        discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd".
         from_step: First step that they take part in.
         start: File of discriminators' weights to go on from: a run's `discriminators.pt`, or
             HiFi-GAN's `do_*`, for `mpd` and `hifigan_msd`.

@@ -1,4 +1,4 @@
-"""How far a run is, and the learning rate there: linear warm-up times cosine or decay."""
+"""How far a run is, and the learning rate there: linear warm-up times cosine, root or decay."""
 
 from __future__ import annotations
 
@@ -19,5 +19,7 @@ def learning_rate(options: OptimSection, step: int, done: float) -> float:
     warm = min(1.0, (step + 1) / max(1, options.warmup))
     if options.decay is not None:
         return options.lr * warm * options.decay**step
+    if options.curve == "root":
+        return options.lr * warm * min(1.0, math.sqrt(max(1, options.warmup) / (step + 1)))
     cosine = 0.5 * (1 + math.cos(math.pi * done))
     return options.lr * warm * (options.final + (1 - options.final) * cosine)

@@ -27,3 +27,9 @@ def test_what_ends_first_counts() -> None:
     assert progress(clocked, 100, 500.0) == 1.0
     assert progress(OPTIONS, 100, 1e9) == 0.1
     assert progress(OPTIONS, 5000, 0.0) == 1.0
+
+
+def test_the_root_knows_no_end() -> None:
+    rooted = replace(OPTIONS, curve="root")
+    rates = [learning_rate(rooted, step, progress(rooted, step, 0)) for step in (0, 99, 399, 9999)]
+    assert rates == pytest.approx([1e-5, 1e-3, 5e-4, 1e-4])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
@@ -17,14 +16,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ncodec import checkpoints
-from ncodec.datasets import CodesDataset, Loader, pad, read
+from ncodec.checkpoints.loading import find_model
+from ncodec.datasets import Clip, CodesDataset, Loader, pad, read
 from ncodec.errors import ArgumentError
-from ncodec.lm.model import Conditions, LMModel
+from ncodec.lm.generators import GenModel
+from ncodec.lm.model import LMModel
 from ncodec.models.base import CompressionModel
 from ncodec.models.lm_config import LMConfig
 from ncodec.train.config import PROBABILITY, Section, TrainConfig, at_least, home
 from ncodec.train.data import Recordings, Segments
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
+from ncodec.train.telling import telling_of
 
 MODEL_FILE = "model.safetensors"
 
@@ -34,12 +36,15 @@ class LMSection(Section):
     """What speaks, and of what.
 
     Attributes:
-        codec: Name or file of the codec whose codes are learned.
+        codec: Name or file of the codec whose codes are learned; with `model.start`, as the next
+            one and `words`, what that model has.
         codebooks: Codebooks that are learned, from the first on.
         shards: Folder of `ncodec tokenize` to read instead of `data.sources`.
         words: Tags that the model can be told. An item has those that its kind and its labels name.
+        text: The label of an item, a column of the manifest, whose text the model is told by way of
+            T5, which learns nothing; with shards also "text". `words` are not used then.
         drop: Probability that an item is told nothing.
-        drop_each: Probability that it is not told one of its tags.
+        drop_each: Probability that it is not told one of its tags, or words.
         noise: Part of the codes that the model hears wrongly, so that it bears its own errors.
     """
 
@@ -49,6 +54,7 @@ class LMSection(Section):
     codebooks: Annotated[int, at_least(1)] = 4
     shards: str | None = None
     words: tuple[str, ...] = ()
+    text: str | None = None
     drop: Annotated[float, PROBABILITY] = 0.12
     drop_each: Annotated[float, PROBABILITY] = 0.1
     noise: Annotated[float, PROBABILITY] = 0.02
@@ -71,11 +77,25 @@ class Batch(NamedTuple):
     audio: Tensor | None
     codes: Tensor | None
     frames: Tensor | None
-    labels: list[str]
+    names: list[str]
+
+
+class Origin(NamedTuple):
+    """What a run begins with, or goes on with.
+
+    Attributes:
+        model: The language model.
+        codec: Of its codes.
+        licence: Of the weights, which those made of them have too.
+    """
+
+    model: LMModel
+    codec: CompressionModel
+    licence: str = "unknown"
 
 
 class LMTask(Task):
-    """Codes are predicted from those before them in the pattern, and from tags."""
+    """Codes are predicted from those before them in the pattern, and from tags or a text."""
 
     config_type: ClassVar[type[TrainConfig]] = LMTrainConfig
 
@@ -85,24 +105,24 @@ class LMTask(Task):
         """See Task."""
         self.config, self.place = config, place
         data, section = config.data, config.lm
-        name = str(home(section.codec)) if section.codec.startswith("~") else section.codec
-        self.codec = checkpoints.load(name).to(place.device)
-        if self.codec.channels != 1 or self.codec.segment is not None:
-            raise ArgumentError(f"lm.codec = {section.codec!r}: must be mono and without segments")
-        self.recordings = Recordings(config, place)
-        self.model = LMModel(_config_of(config, self.codec), config.model.name).to(place.device)
-        if self.model.near is not None:
-            self.model.start_from(_entries(self.codec, section.codebooks))
+        self.model, self.codec, self._licence = _origin(config, place, state)
         self.module = self.model
-        self._frames = max(config.lm.codebooks, round(data.seconds * self.codec.frame_rate))
+        self.recordings = Recordings(config, place)
+        net = self.model.config
+        self._telling = telling_of(
+            self.model, section.text, place.device, drop=section.drop, drop_each=section.drop_each
+        )
+        self._frames = max(net.codebooks, round(data.seconds * self.codec.frame_rate))
         self.seconds = data.batch * self._frames / self.codec.frame_rate
         what = f"a language model of {size_of(self.model)} over {self.codec.name}"
         if section.shards is None:
             segments = self.recordings.segments(
-                self.codec.sample_rate, self.codec.hop, frames=self._frames
+                net.sample_rate, net.hop, channels=net.channels, frames=self._frames
             )
-            self._items: _Labelled | None = _Labelled(segments)
+            self._items: _Named | None = _Named(segments, self._telling.name)
             self.description = f"{what}; {self.recordings}"
+            if section.text and not any(map(self._items.name_of, self.recordings.clips)):
+                raise ArgumentError(f"lm.text = {section.text!r}: no recording has this label")
         else:
             self._items = None
             codes = self._shards()
@@ -112,9 +132,9 @@ class LMTask(Task):
         """Open the shards.
 
         Raises:
-            ArgumentError: They are of another codec, or have fewer codebooks.
+            ArgumentError: They are of another codec, or have fewer codebooks or channels.
         """
-        place, section = self.place, self.config.lm
+        place, section, net = self.place, self.config.lm, self.model.config
         codes = CodesDataset(
             home(str(section.shards)),
             seed=self.config.seed,
@@ -127,10 +147,11 @@ class LMTask(Task):
                 f"lm.shards = {section.shards!r}: codes of {codes.about['model']}, "
                 f"which is another codec than {self.codec.name}"
             )
-        if len(codes.about["codebook_sizes"]) < section.codebooks:
+        books = len(codes.about["codebook_sizes"])
+        if books < net.codebooks or net.channels > 1:
+            sides = " of two channels" if net.channels > 1 else ""
             raise ArgumentError(
-                f"lm.codebooks = {section.codebooks}: {section.shards} has "
-                f"{len(codes.about['codebook_sizes'])}"
+                f"lm.codebooks = {net.codebooks}{sides}: {section.shards} has {books}"
             )
         return codes
 
@@ -139,8 +160,8 @@ class LMTask(Task):
     def batches(self, step: int) -> Iterator[Batch]:
         """Yield audio and what it is called, or codes."""
         if self._items is not None:
-            for audio, labels in self.recordings.batches(self._items, step):
-                yield Batch(audio, None, None, labels)
+            for audio, names in self.recordings.batches(self._items, step):
+                yield Batch(audio, None, None, names)
         else:
             yield from self._coded(step)
 
@@ -155,18 +176,20 @@ class LMTask(Task):
                 rng = np.random.default_rng([self.config.seed, step, self.place.rank, 2])
                 parts = [{"codes": self._stretch(row["codes"], rng)} for row in rows]
                 padded, lengths = pad(parts)
-                yield Batch(None, padded, lengths, [_labels(row["tags"]) for row in rows])
+                names = [self._telling.name({"text": row["text"], **row["tags"]}) for row in rows]
+                yield Batch(None, padded, lengths, names)
                 step += 1
 
     def _stretch(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
         first = int(rng.integers(max(1, codes.shape[1] - self._frames + 1)))
-        return codes[: self.config.lm.codebooks, first : first + self._frames]
+        return codes[: self.model.config.codebooks, first : first + self._frames]
 
     def step(self, batch: Batch, step: int) -> Losses:
         """See Task."""
         codes, mask = self._codes_of(batch)
         rng = np.random.default_rng([self.config.seed, step + 1, self.place.rank])
-        conditions = self._conditions([self._told(text, rng) for text in batch.labels])
+        order, conditions = self._telling.tell(self.model, batch.names, rng)
+        codes, mask = codes[order], None if mask is None else mask[order]
         heard = self._noisy(codes, rng)
         with self.place.autocast():
             predicted = self.model.compute_predictions(heard, conditions, mask)
@@ -178,26 +201,21 @@ class LMTask(Task):
 
     def _codes_of(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return codes `[B, K, F]`, and which frames are no padding `[B, F]`."""
-        device, books = self.place.device, self.config.lm.codebooks
         if batch.audio is not None:
-            with torch.no_grad():
-                codes, _ = self.codec.encode(batch.audio.to(device))
-            return codes[:, :books, : self._frames].clone(), None
+            return self._coding(batch.audio)[..., : self._frames].clone(), None
         assert batch.codes is not None
         assert batch.frames is not None
-        codes = batch.codes.to(device)
-        places = torch.arange(codes.shape[2], device=device)
-        return codes, places < batch.frames.to(device)[:, None]
+        codes = batch.codes.to(self.place.device)
+        places = torch.arange(codes.shape[2], device=codes.device)
+        return codes, places < batch.frames.to(codes.device)[:, None]
 
-    def _told(self, labels: str, rng: np.random.Generator) -> tuple[str, ...]:
-        """Return what an item is told of its tags: each item is dropped by itself."""
-        section = self.config.lm
-        tags = [tag for tag in section.words if tag in labels.split()]
-        kept = [tag for tag in tags if rng.random() >= section.drop_each]
-        return () if rng.random() < section.drop else tuple(kept)
-
-    def _conditions(self, tags: list[tuple[str, ...]]) -> Conditions | None:
-        return None if self.model.tags is None else self.model.tag_conditions(tags)
+    @torch.no_grad()
+    def _coding(self, audio: Tensor) -> Tensor:
+        """Return the codes `[B, K * C, F]` of sound `[B, C, T]`; channels take turns."""
+        net = self.model.config
+        sides = audio.to(self.place.device).split(1, dim=1)
+        coded = [self.codec.encode(side)[0][:, : net.codebooks // net.channels] for side in sides]
+        return torch.stack(coded, dim=2).flatten(1, 2)
 
     def _noisy(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
         noise = self.config.lm.noise
@@ -212,20 +230,19 @@ class LMTask(Task):
 
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation | None:
-        """Count the bits of a frame on the validation clips, by kind, with their tags."""
+        """Count the bits of a frame on the validation clips, by kind, told what they are."""
         if not self.recordings.validation:
             return None
         model = cast(LMModel, module)
         found = defaultdict[str, list[Tensor]](list)
         for clip in self.recordings.validation:
-            audio = read(clip, rate=self.codec.sample_rate, channels=1)
-            codes, _ = self.codec.encode(torch.from_numpy(audio[None]).to(self.place.device))
-            labels = " ".join([clip.kind, *clip.labels.values()])
-            told = [tuple(tag for tag in self.config.lm.words if tag in _words(labels))]
-            for part in codes[:, : self.config.lm.codebooks].split(self._frames, dim=2):
-                if part.shape[2] < 2 * self.config.lm.codebooks:
+            audio = read(clip, rate=model.config.sample_rate, channels=model.config.channels)
+            codes = self._coding(torch.from_numpy(audio[None]))
+            named = self._telling.name({"kind": clip.kind, **clip.labels})
+            conditions = self._telling.tell(model, [named], None).conditions
+            for part in codes.split(self._frames, dim=2):
+                if part.shape[2] < 2 * model.config.codebooks:
                     continue
-                conditions = None if model.tags is None else model.tag_conditions(told)
                 predicted = model.compute_predictions(part, conditions)
                 found[clip.kind or "all"].append(_bits(predicted.logits, part, predicted.mask))
         scores, details = dict[str, float](), dict[str, float]()
@@ -237,7 +254,12 @@ class LMTask(Task):
 
     def state(self) -> dict[str, Any]:
         """See Task."""
-        return {"fingerprint": self.codec.fingerprint.hex()}
+        return {
+            "fingerprint": self.codec.fingerprint.hex(),
+            "model_config": self.model.config.to_dict(),
+            "licence": self._licence,
+            "told_by": self.model.told_by,
+        }
 
     @classmethod
     def check_changes(
@@ -254,31 +276,27 @@ class LMTask(Task):
     def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the model, as every command takes it."""
         path = folder / MODEL_FILE
-        made_with = {"codec_fingerprint": self.codec.fingerprint.hex()}
-        checkpoints.save(module, path, notes={**notes, **made_with})
+        made_with = {
+            "codec_fingerprint": self.codec.fingerprint.hex(),
+            "told_by": self.model.told_by,
+        }
+        checkpoints.save(module, path, licence=self._licence, notes={**notes, **made_with})
         return path
 
 
-class _Labelled(Dataset[tuple[Tensor, str]]):
-    """Segments, each with the words that its recording is called by."""
+class _Named(Dataset[tuple[Tensor, str]]):
+    """Segments, each with what its recording is called by."""
 
-    def __init__(self, segments: Segments) -> None:
-        self._segments = segments
+    def __init__(self, segments: Segments, name: Callable[[Mapping[str, Any]], str]) -> None:
+        self._segments, self._name = segments, name
+
+    def name_of(self, clip: Clip | None) -> str:
+        """Return what a recording is called by."""
+        return "" if clip is None else self._name({"kind": clip.kind, **clip.labels})
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         item = self._segments.items[index]
-        labels = {} if item.clip is None else {"kind": item.clip.kind, **item.clip.labels}
-        return torch.from_numpy(item.audio), _labels(labels)
-
-
-def _labels(tags: Any) -> str:
-    """Return the words of labels, between spaces."""
-    values = tags.values() if isinstance(tags, Mapping) else ()
-    return " ".join(word for value in values for word in _words(str(value)))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[\w-]+", text.lower())
+        return torch.from_numpy(item.audio), self.name_of(item.clip)
 
 
 def _bits(logits: Tensor, codes: Tensor, counted: Tensor) -> Tensor:
@@ -300,22 +318,58 @@ def _entries(codec: CompressionModel, codebooks: int) -> Tensor:
     return torch.stack(rows)
 
 
+def _origin(config: LMTrainConfig, place: Place, state: Mapping[str, Any] | None) -> Origin:
+    """Build the model, or take the one to go on from; a resumed run no longer needs that one."""
+    start = config.model.start
+    if state is not None and "model_config" in state:
+        net = LMConfig.from_dict(dict(state["model_config"]))
+        origin = Origin(LMModel(net, config.model.name), _codec(config, net, state["fingerprint"]))
+        origin.model.told_by = state["told_by"]
+        origin = origin._replace(licence=state["licence"])
+    elif start is not None:
+        begun = GenModel.get_pretrained(home(start) if start.startswith("~") else start)
+        lm, words = begun.lm, config.lm.words
+        if words and words != lm.config.tags:
+            raise ArgumentError(f"lm.words: {start} was told {', '.join(lm.config.tags) or 'none'}")
+        lm.name = config.model.name
+        origin = Origin(lm.requires_grad_(), begun.compression_model, begun.licence)
+    else:
+        codec = _codec(config)
+        model = LMModel(_config_of(config, codec), config.model.name)
+        if model.near is not None:
+            model.start_from(_entries(codec, model.config.codebooks))
+        origin = Origin(model, codec)
+    origin.model.to(place.device)
+    return origin._replace(codec=origin.codec.to(place.device))
+
+
+def _codec(
+    config: LMTrainConfig, net: LMConfig | None = None, fingerprint: str = ""
+) -> CompressionModel:
+    """Load the codec that `lm.codec` names, or that a run was begun with."""
+    named = config.lm.codec
+    if net is not None and config.model.start is not None:
+        return find_model(None, net.codec, "cpu", "float32", bytes.fromhex(fingerprint))
+    codec = checkpoints.load(str(home(named)) if named.startswith("~") else named)
+    if codec.channels != 1 or codec.segment is not None:
+        raise ArgumentError(f"lm.codec = {named!r}: must be mono and without segments")
+    return codec
+
+
 def _config_of(config: LMTrainConfig, codec: Any) -> LMConfig:
     """Return the net: what `model.config` says, and what follows from the codec."""
     section = config.lm
-    if config.model.start is not None:
-        raise ArgumentError("model.start: language models are trained from nothing as yet")
     if not section.codebooks <= codec.total_codebooks:
         raise ArgumentError(f"lm.codebooks = {section.codebooks}: {codec.name} has fewer")
+    told = "text" if section.text is not None else "tags" if section.words else "none"
     follows = {
         "codebooks": section.codebooks,
         "bins": codec.cardinality,
         "codec": codec.name,
         "sample_rate": codec.sample_rate,
         "hop": codec.hop,
-        "condition": "tags" if section.words else "none",
-        "vocabulary": " ".join(section.words),
-        "style": "own",
+        "condition": told,
+        "vocabulary": " ".join(section.words) if told == "tags" else "",
         "near_vector": codec.latent_dim,
     }
     usual = {
@@ -323,6 +377,7 @@ def _config_of(config: LMTrainConfig, codec: Any) -> LMConfig:
         "context": 300,
         "delays": list(range(section.codebooks)),
         "guidance": 2.0,
+        "style": "own",
     }
     clash = sorted(set(follows) & set(config.model.config))
     if clash:

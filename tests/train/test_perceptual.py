@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from ncodec.errors import ArgumentError
-from ncodec.losses.perceptual import (
+from ncodec.models.spectral import SpectralCodec
+from ncodec.models.spectral_start import start_linear_path
+from ncodec.quantize import ResidualVQ
+from ncodec.train.codec_step import start_codebooks
+from ncodec.train.loss_table import LOSSES, LossTable
+from ncodec.train.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
@@ -13,11 +18,6 @@ from ncodec.losses.perceptual import (
     PhaseLoss,
     SpectrumLoss,
 )
-from ncodec.losses.table import LOSSES, LossTable
-from ncodec.models.spectral import SpectralCodec
-from ncodec.models.spectral_start import start_linear_path
-from ncodec.quantize import ResidualVQ
-from ncodec.train.codec_step import start_codebooks
 
 RATE = 24000
 

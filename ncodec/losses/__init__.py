@@ -1,1 +1,0 @@
-"""Differentiable distances between a decoded signal and the original: what training lowers."""
