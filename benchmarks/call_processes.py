@@ -4,8 +4,8 @@
 
 Both sides say three recordings after each other; one of them simulates 10 % loss and gamma delays
 of mean 20 ms both ways. On a machine with other work the delays are its scheduler's: run it with
-`chrt -r 1`. PESQ is told against that of the codec without a line; CPU is processor time of a side,
-both directions, over seven seconds in the middle.
+`chrt -r 1`. They are medians over the call. PESQ is told against that of the codec without a line;
+CPU is processor time of a side, both directions, over seven seconds in the middle.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
             for side, (stats, share) in enumerate(zip(told, shares, strict=True)):
                 score = quality(Path(name, f"heard_{side}.wav"), clips, model.sample_rate)
                 print(
-                    f"| {ms:g} | {copies} | {side} | {1000 * stats['mouth_to_ear']:.0f} ms "
+                    f"| {ms:g} | {copies} | {side} | {1000 * stats['usual_delay']:.0f} ms "
                     f"| {100 * stats['lost']:.1f} | {score:.2f} [{score - best:+.2f}] "
                     f"| {share:.2f} |",
                     flush=True,

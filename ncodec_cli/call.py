@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ncodec.errors import ArgumentError, NcodecError
+from ncodec.files import same_file
 from ncodec_cli import common
 from ncodec_cli.checks import check_model, check_source, refuse_coded
 from ncodec_cli.keys import told
@@ -29,8 +32,10 @@ from ncodec_cli.sound import (
 
 if TYPE_CHECKING:
     from ncodec.audio import AudioWriter
+    from ncodec.models.base import CompressionModel
     from ncodec.net.bad_line import Conditions
     from ncodec.net.call import CallStats
+    from ncodec.net.ice import IceServer
     from ncodec.net.session import CallSession
     from ncodec.net.transport import Transport
 
@@ -46,6 +51,9 @@ HELP_KEYS = "keys: m mute, q quit"
               help="Read an offer from standard input, and write the answer to it.")  # fmt: skip
 @click.option("--stun", metavar="stun:HOST:PORT", multiple=True,
               help="Server that says how this machine is called outside, for WebRTC.")  # fmt: skip
+@click.option("--ice", type=common.PATH, metavar="FILE.json",
+              help="Servers of both kinds with passwords, STUN and relays (TURN), as browsers "
+              "have them.")  # fmt: skip
 @click.option("--input", "source_file", type=common.PATH, metavar="FILE",
               help="Say what is in an audio file, instead of the microphone.")  # fmt: skip
 @click.option("-o", "--output", "sink_file", type=common.PATH, metavar="FILE",
@@ -122,12 +130,14 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
             "give HOST:PORT to call, or --listen PORT to wait, or --offer, or --answer: one of them"
         )
     by_hand = options["offer"] or options["answer"]
-    if options["stun"] and not by_hand:
-        raise click.UsageError("--stun goes with --offer and --answer")
+    for name in ("stun", "ice"):
+        if options[name] and not by_hand:
+            raise click.UsageError(f"--{name} goes with --offer and --answer")
     if by_hand and "-" in (options["source_file"], options["sink_file"], options["record"]):
         raise click.UsageError("with --offer and --answer, pipes carry these: name a file")
     from ncodec.net.udp import parse_address
 
+    _servers(options)
     if address is not None:
         parse_address(address)
     elif options["listen"] is not None:
@@ -142,20 +152,38 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
         check_new_file(options["sink_file"], options["force"])
     if options["record"] is not None:
         check_recording(options["record"], options["force"])
+    _check_apart(options)
     check_model(options)
+
+
+def _check_apart(options: dict[str, Any]) -> None:
+    """Refuse one file or pipe in two places."""
+    for name in ("sink_file", "record"):
+        common.refuse_json_to_pipe(options, options[name])
+    named = [options[name] for name in ("source_file", "sink_file", "record")]
+    for one, other in combinations([path for path in named if path is not None], 2):
+        if (one != "-" and same_file(one, other)) or os.path.abspath(one) == os.path.abspath(other):
+            raise ArgumentError(f"{other}: is given twice; each must be a file of its own")
 
 
 def _transport(address: str | None, options: dict[str, Any]) -> Transport:
     if options["offer"] or options["answer"]:
         from ncodec.net.channel import Channel
 
-        return Channel(options["stun"], conditions=_conditions(options))
+        return Channel(_servers(options), conditions=_conditions(options))
     from ncodec.net.udp import Udp, parse_address
 
     if address is not None:
         return Udp(parse_address(address), conditions=_conditions(options))
     place = parse_address(options["listen"], host="")
     return Udp(place, listen=True, conditions=_conditions(options))
+
+
+def _servers(options: dict[str, Any]) -> list[IceServer]:
+    from ncodec.net.ice import IceServer, read_servers
+
+    said = [IceServer((url,)) for url in options["stun"]]
+    return said if options["ice"] is None else [*said, *read_servers(options["ice"])]
 
 
 def _conditions(options: dict[str, Any]) -> Conditions | None:
@@ -193,7 +221,7 @@ def _session(transport: Transport, options: dict[str, Any], stack: ExitStack) ->
         transport.send,
         codebooks=options["codebooks"],
         bandwidth=options["bw"],
-        packet_frames=max(1, round(options["packet_ms"] * model.sample_rate / model.hop / 1000)),
+        packet_frames=_packet_frames(options["packet_ms"], model),
         redundancy=options["redundancy"],
         headers=transport.headers,
     )
@@ -206,6 +234,18 @@ def _session(transport: Transport, options: dict[str, Any], stack: ExitStack) ->
         )
         stack.enter_context(_finishing(sink))
     return CallSession(talking, transport, Ends(source, sink), latency)
+
+
+def _packet_frames(milliseconds: float, model: CompressionModel) -> int:
+    """Return how many frames come nearest to a packet's length."""
+    from ncodec_formats.rtp import MAX_FRAMES
+
+    frame = 1000 * model.hop / model.sample_rate
+    count = max(1, round(milliseconds / frame))
+    if count > MAX_FRAMES:
+        most = f"{MAX_FRAMES * frame:.0f} ms of {model.name}"
+        raise ArgumentError(f"packets of {milliseconds:g} ms: must be at most {most}")
+    return count
 
 
 @contextmanager
@@ -312,12 +352,12 @@ def _summarize(stats: CallStats, *, as_json: bool, line: Line) -> None:
     if as_json:
         put_json(asdict(stats))
         return
-    ear = "unknown" if stats.mouth_to_ear is None else f"{1000 * stats.mouth_to_ear:.0f} ms"
+    ear = "unknown" if stats.usual_delay is None else f"{1000 * stats.usual_delay:.0f} ms"
     codes, copied, whole = stats.kbps
     line.say(
         f"heard {clock(stats.seconds, digits=1)}: {_percent(stats.lost)} % lost,"
         f" {_percent(stats.late)} % too late, {_percent(stats.recovered)} % recovered from copies,"
         f" {_percent(stats.concealed)} % concealed at first; buffer {1000 * stats.buffer:.0f} ms,"
-        f" mouth to ear {ear} without devices;"
+        f" mouth to ear usually {ear} without devices;"
         f" sent {codes:.1f} kbps, {copied:.1f} with copies, {whole:.1f} with headers"
     )

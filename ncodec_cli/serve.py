@@ -63,6 +63,24 @@ from ncodec_cli.parameters import Between
     help="Files at once.",
 )
 @click.option(
+    "--token-streams",
+    metavar="N",
+    type=Between(1),
+    help="Streams at once of one token. [default: any]",
+)
+@click.option(
+    "--token-jobs",
+    metavar="N",
+    type=Between(1),
+    help="Files at once of one token, those that wait too. [default: any]",
+)
+@click.option(
+    "--token-mb",
+    metavar="MIB",
+    type=Between(1),
+    help="MiB an hour of one token, in and out. [default: any]",
+)
+@click.option(
     "--max-mb",
     metavar="MIB",
     type=Between(1),
@@ -88,6 +106,9 @@ def serve(
     origins: tuple[str, ...],
     streams: int,
     jobs: int,
+    token_streams: int | None,
+    token_jobs: int | None,
+    token_mb: int | None,
     max_mb: int,
     max_seconds: int,
     quiet: bool,
@@ -107,8 +128,17 @@ def serve(
     from ncodec.serve.server import serve as run
     from ncodec.serve.settings import MIB, Limits, Settings, read_tokens
 
+    shares = token_streams, token_jobs, token_mb
+    if token_file is None and any(share is not None for share in shares):
+        raise click.UsageError("shares of a token go with --token-file")
     limits = Limits(
-        streams=streams, jobs=jobs, body_bytes=max_mb * MIB, audio_seconds=float(max_seconds)
+        streams=streams,
+        jobs=jobs,
+        token_streams=token_streams,
+        token_jobs=token_jobs,
+        token_bytes=None if token_mb is None else token_mb * MIB,
+        body_bytes=max_mb * MIB,
+        audio_seconds=float(max_seconds),
     )
     settings = Settings(
         models=tuple(name.strip() for name in models.split(",") if name.strip()),

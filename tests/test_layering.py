@@ -33,7 +33,7 @@ FLOORS = (
     ("ncodec.models",),
     ("ncodec.export",),
     ("ncodec.checkpoints",),
-    ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.metrics"),
+    ("ncodec.adversarial", "ncodec.audio", "ncodec.containers", "ncodec.losses", "ncodec.metrics"),
     ("ncodec.codec", "ncodec.vocoder"),
     ("ncodec.datasets", "ncodec.lm"),
     ("ncodec.latents",),

@@ -11,6 +11,7 @@ from ncodec.adversarial.losses import (
 from ncodec.adversarial.mpd import MultiPeriodDiscriminator
 from ncodec.adversarial.msd import HiFiGANScaleDiscriminator, MultiScaleDiscriminator
 from ncodec.adversarial.msstftd import MultiScaleSTFTDiscriminator
+from ncodec.adversarial.spectrum import MultiSpectrumDiscriminator
 
 __all__ = [
     "AdversarialLoss",
@@ -21,6 +22,7 @@ __all__ = [
     "MultiPeriodDiscriminator",
     "MultiScaleDiscriminator",
     "MultiScaleSTFTDiscriminator",
+    "MultiSpectrumDiscriminator",
     "get_adv_criterion",
     "get_fake_criterion",
     "get_real_criterion",

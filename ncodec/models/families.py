@@ -119,6 +119,7 @@ FAMILIES: Mapping[str, Family] = {
             MusikaConfig,
             "ncodec.latents.musika.model:Musika",
             (f"{_LAYOUTS}.musika:MUSIKA",),
+            task="musika",
         ),
         Family(
             "second_level",

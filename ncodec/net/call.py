@@ -16,7 +16,8 @@ from ncodec.models.base import CompressionModel
 from ncodec.net.adapt import RateControl, Report
 from ncodec.net.control import Bye, Hello, Told, get_message, is_control, put_message
 from ncodec.net.listener import Listener
-from ncodec.net.talker import HEADERS, Talker
+from ncodec.net.talker import Talker
+from ncodec.net.transport import HEADERS
 from ncodec_formats import Header
 from ncodec_formats.rtp import MAX_FRAMES, Rtp
 
@@ -44,6 +45,7 @@ class CallStats:
         codebooks: that are sent now.
         copies: of each packet that are sent now.
         mouth_to_ear: seconds, devices not counted; None while the way there and back is not known.
+        usual_delay: the median of that since the beginning.
         round_trip: seconds of the network, both ways; None while it is not known.
         garbage: datagrams that were none of the call's.
     """
@@ -59,6 +61,7 @@ class CallStats:
     codebooks: int
     copies: int
     mouth_to_ear: float | None
+    usual_delay: float | None
     round_trip: float | None
     garbage: int
 
@@ -182,13 +185,14 @@ class Call:
         due = max(1, counts.places) if counts else 1
         length = self.talker.header.hop / self.talker.header.sample_rate
         held = target = 0.0
-        ear = None
+        ear = usual = None
         if listener is not None:
             held, target = listener.buffer.held, listener.buffer.target
             length *= listener.header.packet_frames
             if self._round_trip is not None:
                 ahead = self.model.latency_samples / self.model.sample_rate
-                ear = length + self._round_trip / 2 + held + ahead
+                beside = length + self._round_trip / 2 + ahead
+                ear, usual = beside + held, beside + listener.buffer.usual
         return CallStats(
             seconds=listener.played if listener else 0.0,
             lost=counts.missing / due if counts else 0.0,
@@ -201,6 +205,7 @@ class Call:
             codebooks=talker.codebooks,
             copies=talker.redundancy[1],
             mouth_to_ear=ear,
+            usual_delay=usual,
             round_trip=self._round_trip,
             garbage=self._garbage + (listener.garbage if listener else 0),
         )

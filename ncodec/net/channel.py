@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -12,7 +13,10 @@ from typing import Any
 
 from ncodec.errors import ArgumentError, NcodecError
 from ncodec.net.bad_line import Conditions
+from ncodec.net.ice import IceServer
 from ncodec.net.transport import Transport
+
+log = logging.getLogger("ncodec")
 
 LABEL = "ncodec"
 FULL = 4096
@@ -35,23 +39,22 @@ class Channel(Transport):
     """IPv4, UDP, a DTLS record with nonce and tag, SCTP and its chunk (RFC 9260), RTP."""
     hint = "is the answer that of this offer, and was it brought within half a minute?"
 
-    def __init__(self, stun: Sequence[str] = (), *, conditions: Conditions | None = None) -> None:
+    def __init__(
+        self, servers: Sequence[IceServer] = (), *, conditions: Conditions | None = None
+    ) -> None:
         """Prepare; call `start` before anything else.
 
         Args:
-            stun: addresses of servers, such as "stun:HOST:PORT", that tell what this machine is
-                called outside; nobody is asked by default.
+            servers: that tell what this machine is called outside, or relay; nobody is asked by
+                default. Of each kind the first address is used.
             conditions: of a simulated line.
 
         Raises:
-            ArgumentError: an address that is none of a STUN server, or aiortc is not installed.
+            ArgumentError: aiortc is not installed.
         """
         self._rtc = _library()
-        for address in stun:
-            if not address.startswith(("stun:", "stuns:")) or len(address.split(":")) not in (2, 3):
-                raise ArgumentError(f"STUN server {address!r}: must be stun:HOST or stun:HOST:PORT")
         super().__init__(conditions)
-        self._stun = list(stun)
+        self._servers = list(servers)
         self._peer: Any = None
         self._channel: Any = None
 
@@ -91,7 +94,10 @@ class Channel(Transport):
             raise ArgumentError(f"a description that WebRTC does not take: {error}") from error
 
     def _connection(self) -> Any:
-        servers = [self._rtc.RTCIceServer(urls=self._stun)] if self._stun else []
+        servers = [
+            self._rtc.RTCIceServer(list(each.urls), each.username, each.credential)
+            for each in self._servers
+        ]
         peer = self._peer = self._rtc.RTCPeerConnection(
             self._rtc.RTCConfiguration(iceServers=servers)
         )
@@ -100,7 +106,8 @@ class Channel(Transport):
             if peer.connectionState == "failed" and not self._closed:
                 self.fail(
                     NcodecError(
-                        "no way to the other end was found: it is gone, or needs a relay or --stun"
+                        "no way to the other end was found: it is gone, or needs --stun or a relay "
+                        "(--ice)"
                     )
                 )
 
@@ -111,7 +118,7 @@ class Channel(Transport):
         peer = self._connection()
         self._take(peer.createDataChannel(LABEL, ordered=False, maxRetransmits=0))
         await peer.setLocalDescription(await peer.createOffer())
-        return _line(peer.localDescription)
+        return self._described(peer.localDescription)
 
     async def _answer(self, offer: dict[str, str]) -> str:
         peer = self._connection()
@@ -120,7 +127,19 @@ class Channel(Transport):
         if peer.sctp is None:
             raise ArgumentError("an offer without a data channel")
         await peer.setLocalDescription(await peer.createAnswer())
-        return _line(peer.localDescription)
+        return self._described(peer.localDescription)
+
+    def _described(self, description: Any) -> str:
+        """Return a line of JSON; say which servers gave nothing, as the library does not."""
+        sdp: str = description.sdp
+        for kind, relays, why in (
+            ("srflx", False, "is it there?"),
+            ("relay", True, "is it there, and are name and password right?"),
+        ):
+            asked = [each.urls[0] for each in self._servers if each.relays == relays]
+            if asked and f"typ {kind}" not in sdp:
+                log.warning("%s gave no address: %s", asked[0], why)
+        return json.dumps({"type": description.type, "sdp": sdp})
 
     async def _accept(self, answer: dict[str, str]) -> None:
         if self._peer is None:
@@ -156,10 +175,6 @@ def _library() -> Any:
         raise ArgumentError(
             "aiortc is not installed: pip install aiortc, with Python 3.11 or later"
         ) from error
-
-
-def _line(description: Any) -> str:
-    return json.dumps({"type": description.type, "sdp": description.sdp})
 
 
 def _read(text: str, kind: str) -> dict[str, str]:

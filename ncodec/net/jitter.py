@@ -7,7 +7,7 @@ holds is told from the fastest packets, which clocks of two machines do not dist
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -88,6 +88,7 @@ class JitterBuffer(Generic[T]):
         self._held: float | None = None
         self._held_at = 0.0
         self._started = False
+        self._holds = Counter[int]()
         self._silent, self._judged = True, number - 1
         self._copies = 1.0
         self._target: float | None = None
@@ -111,6 +112,16 @@ class JitterBuffer(Generic[T]):
     def held(self) -> float:
         """Seconds that are held, smoothed; 0 before anything was taken."""
         return self._held or 0.0
+
+    @property
+    def usual(self) -> float:
+        """Seconds that were held at the median of all places so far; 0 before anything was."""
+        half, passed = self._holds.total() / 2, 0
+        for milliseconds in sorted(self._holds):
+            passed += self._holds[milliseconds]
+            if passed >= half:
+                return milliseconds / 1000
+        return 0.0
 
     @property
     def excess(self) -> float:
@@ -211,6 +222,7 @@ class JitterBuffer(Generic[T]):
         return now - self._fastest.seconds - self.next * self._length
 
     def _watch(self, held: float, now: float) -> None:
+        self._holds[round(1000 * held)] += 1
         if self._held is None:
             self._held = held
         share = 1 - math.exp(-max(now - self._held_at, 0.0) / SMOOTHING)

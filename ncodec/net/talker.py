@@ -15,6 +15,7 @@ from ncodec.audio import Samples
 from ncodec.codec import StreamEncoder
 from ncodec.errors import ArgumentError
 from ncodec.models.base import CompressionModel
+from ncodec.net.transport import HEADERS
 from ncodec.regroup import Regroup
 from ncodec_formats import Header, Packet
 from ncodec_formats.rtp import MAX_COPIES, MAX_FRAMES, MAX_LAYERS, Payload, Rtp
@@ -25,8 +26,6 @@ HANG_SECONDS = 0.25
 """How long it must have been silent: the end of a word is not cut off."""
 AGAIN_SECONDS = 0.4
 """Between the packets that say that it is silent still, as Opus has it; the first comes twice."""
-HEADERS = 20 + 8 + 12
-"""Bytes of IPv4, UDP and RTP around a payload."""
 
 
 @dataclass
@@ -96,9 +95,10 @@ class Talker:
 
     def push(self, samples: Samples) -> list[bytes]:
         """Take samples; return the datagrams that are ready."""
+        sent = list[bytes | None]()
         for block in self._sound.push(samples):
             self._levels.append(float(np.sqrt(np.mean(np.square(block)))))
-        sent = [self._say(packet) for packet in self._encoder.push(samples)]
+            sent += [self._say(packet) for packet in self._encoder.push(block)]
         return [data for data in sent if data is not None]
 
     def _say(self, packet: Packet) -> bytes | None:

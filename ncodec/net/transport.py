@@ -10,10 +10,11 @@ from typing import Any
 
 from ncodec.errors import NcodecError
 from ncodec.net.bad_line import BadLine, Conditions
-from ncodec.net.talker import HEADERS
 
 Receive = Callable[[bytes, float], None]
 """Given a datagram and when it arrived, in seconds of `time.monotonic`."""
+HEADERS = 20 + 8 + 12
+"""Bytes of IPv4, UDP and RTP around a payload."""
 LINGER = 0.2
 
 

@@ -83,6 +83,7 @@ _REFUSALS = {
     408: "The body does not come in time.",
     413: "A limit: bytes, seconds of sound, time or memory.",
     422: "The file is damaged, or is no such file.",
+    429: "This token has its share of files or bytes; see Retry-After.",
     503: "Too much to do; see Retry-After.",
 }
 
@@ -126,7 +127,7 @@ def _answer_errors(app: Any) -> None:
     async def library(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, NcodecError)
         status = status_of(error)
-        headers = {"retry-after": str(RETRY_SECONDS)} if status == 503 else None
+        headers = {"retry-after": str(RETRY_SECONDS)} if status in (429, 503) else None
         return JSONResponse({"error": str(error)}, status, headers)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
@@ -172,11 +173,12 @@ async def _work(
     folder = tempfile.TemporaryDirectory(prefix="ncodec-")
     source, target = Path(folder.name, "upload"), Path(folder.name, "answer")
     try:
-        with source.open("wb") as file:
-            server.books.bytes_in += await receive(request, file, server.settings.limits)
-        await server.jobs.do(
-            Job(kind, str(source), str(target), name, server.settings.models, given)
-        )
+        with request.state.account.taking("jobs"):
+            with source.open("wb") as file:
+                await receive(request, file, server.settings.limits)
+            await server.jobs.do(
+                Job(kind, str(source), str(target), name, server.settings.models, given)
+            )
         size = target.stat().st_size
     except BaseException:
         folder.cleanup()

@@ -20,8 +20,8 @@ class SlowError(NcodecError):
     """A body did not come in time."""
 
 
-async def receive(request: Any, file: BinaryIO, limits: Limits) -> int:
-    """Write a request's body to a file; return its bytes.
+async def receive(request: Any, file: BinaryIO, limits: Limits) -> None:
+    """Write a request's body to a file.
 
     Raises:
         LimitError: It is too long, or says so.
@@ -47,7 +47,6 @@ async def receive(request: Any, file: BinaryIO, limits: Limits) -> int:
             file.write(piece)
     if size > limits.body_bytes:
         raise _too_long(limits)
-    return size
 
 
 def _too_long(limits: Limits) -> LimitError:

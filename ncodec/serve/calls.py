@@ -10,6 +10,7 @@ from typing import Any
 from ncodec.audio.pcm import BYTES
 from ncodec.checkpoints.tables import tables_by_hash
 from ncodec.errors import ArgumentError, BadFileError, NcodecError
+from ncodec.serve.accounts import QuotaError
 from ncodec.serve.gate import PROTOCOL
 from ncodec.serve.jobs import BusyError
 from ncodec.serve.remote import RemoteStream
@@ -49,7 +50,8 @@ async def take_call(server: Server, websocket: Any) -> None:
     try:
         server.check_stream()
         server.calls.add(task)
-        await Call(websocket, server).run()
+        with websocket.state.account.taking("streams"):
+            await Call(websocket, server).run()
         code, reason = 1000, ""
     except WebSocketDisconnect:
         return
@@ -60,7 +62,7 @@ async def take_call(server: Server, websocket: Any) -> None:
     except _Over as over:
         code, reason = over.code, over.reason
     except BusyError as error:
-        server.books.refused["load"] += 1
+        server.books.refused["share" if isinstance(error, QuotaError) else "load"] += 1
         code, reason = _LATER, str(error)
     except BadFileError as error:
         code, reason = _INVALID, str(error)
@@ -118,7 +120,7 @@ class Call:
 
     def __init__(self, websocket: Any, server: Server) -> None:
         self._socket, self._server = websocket, server
-        self._limits, self._books = server.settings.limits, server.books
+        self._limits = server.settings.limits
         self._began, self._seconds = 0.0, 0.0
 
     async def run(self) -> None:
@@ -246,7 +248,6 @@ class Call:
             raise _Over(_POLICY, f"no message for {self._limits.idle_seconds:g} s") from None
         if message["type"] == "websocket.disconnect":
             raise _disconnected()(message.get("code", 1005))
-        self._books.bytes_in += len(message.get("bytes") or b"")
         return message
 
     async def _bytes(self) -> bytes:
@@ -282,7 +283,6 @@ class Call:
         """Send a message; end a stream whose client does not take it."""
         if not data:
             return
-        self._books.bytes_out += len(data)
         limit = self._limits.behind_seconds
         try:
             async with _Within(limit):

@@ -1,4 +1,4 @@
-"""What every request passes before anything of it is read: token, origin, and the books."""
+"""What every request passes before anything of it is read: token, origin, books and accounts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ncodec.serve.accounts import Account
 from ncodec.serve.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -59,12 +60,16 @@ class Books:
 
 
 class Gate:
-    """ASGI around the application: refuses who has no token, and pages of other origins."""
+    """ASGI around the application: refuses who has no token, and pages of other origins.
+
+    What it lets in has the account of its token as `state.account`.
+    """
 
     def __init__(
         self, app: App, *, settings: Settings, books: Books, paths: frozenset[str]
     ) -> None:
         self._app, self._settings, self._books, self._paths = app, settings, books, paths
+        self._accounts: dict[bytes, Account] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it."""
@@ -72,31 +77,37 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {key.lower(): value for key, value in scope["headers"]}
-        reason = self._reason(scope, headers)
-        if scope["type"] == "websocket":
-            if reason is None:
-                await self._app(scope, receive, send)
-            else:
-                self._books.refused[reason[1]] += 1
-                await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": reason[2]})
-            return
-        counted = self._counted(scope["path"], send)
+        holder = self._settings.holder(_token(scope, headers))
+        reason = self._reason(scope, headers, holder)
         if reason is None:
-            await self._app(scope, receive, counted)
+            account = self._account(holder)
+            scope.setdefault("state", {})["account"] = account
+            await self._app(
+                scope, self._taken(account, receive), self._given(account, scope["path"], send)
+            )
+            return
+        self._books.refused[reason[1]] += 1
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": reason[2]})
         else:
-            self._books.refused[reason[1]] += 1
-            await _refuse(counted, reason[0], reason[2])
+            await _refuse(self._given(None, scope["path"], send), reason[0], reason[2])
 
-    def _reason(self, scope: Message, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+    def _reason(
+        self, scope: Message, headers: dict[bytes, bytes], holder: bytes | None
+    ) -> tuple[int, str, str] | None:
         origin = headers.get(b"origin")
         if origin is not None and not self._is_ours(origin, headers.get(b"host", b"")):
             return 403, "origin", "pages of this origin are not let in"
-        if scope["path"] in OPEN_PATHS:
-            return None
-        if not self._settings.admits(_token(scope, headers)):
+        if holder is None and scope["path"] not in OPEN_PATHS:
             return 401, "token", "a token is needed: Authorization: Bearer TOKEN"
         return None
+
+    def _account(self, holder: bytes | None) -> Account | None:
+        """Return what a token has taken; nobody's, on the open paths, is not counted."""
+        if holder is None:
+            return None
+        return self._accounts.setdefault(holder, Account(self._settings.limits))
 
     def _is_ours(self, origin: bytes, host: bytes) -> bool:
         """Say whether a page may ask: one on the list, or this machine's own.
@@ -107,17 +118,35 @@ class Gate:
         local = own.rpartition(":")[0] in _LOCAL or own in _LOCAL
         return name in self._settings.origins or (local and name == f"http://{own}")
 
-    def _counted(self, path: str, send: Send) -> Send:
-        async def counted(message: Message) -> None:
+    def _taken(self, account: Account | None, receive: Receive) -> Receive:
+        async def taken() -> Message:
+            message = await receive()
+            count = _size(message)
+            self._books.bytes_in += count
+            if account is not None:
+                account.spend(count)
+            return message
+
+        return taken
+
+    def _given(self, account: Account | None, path: str, send: Send) -> Send:
+        async def given(message: Message) -> None:
             if message["type"] == "http.response.start":
-                known = (
-                    path if path in self._paths else "other"
-                )  # names of others' making fill memory
+                # Names of others' making fill memory.
+                known = path if path in self._paths else "other"
                 self._books.requests[known, message["status"]] += 1
-            self._books.bytes_out += len(message.get("body", b""))
+            count = _size(message)
+            self._books.bytes_out += count
+            if account is not None:
+                account.spend(count)
             await send(message)
 
-        return counted
+        return given
+
+
+def _size(message: Message) -> int:
+    """Return the bytes of a body's piece, or of a WebSocket's binary message."""
+    return len(message.get("body") or message.get("bytes") or b"")
 
 
 def _token(scope: Message, headers: dict[bytes, bytes]) -> bytes:

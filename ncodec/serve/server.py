@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Generator
 from typing import Any
 
+from ncodec.errors import ArgumentError
 from ncodec.serve.settings import Settings, check_place
 
 SEND_BUFFER = 64 * 1024
@@ -33,13 +34,17 @@ def serve(
         started: Called with the server's URL as soon as it listens.
 
     Raises:
-        ArgumentError: A packet of the extra `serve` is missing, or a value breaks a rule.
-        OSError: The port cannot be had.
+        ArgumentError: A package of the extra `serve` is missing, a value breaks a rule, or the
+            port cannot be had.
+        CheckpointError: A model is not on this machine.
     """
+    from ncodec.checkpoints import find
     from ncodec.serve.app import check_extra
 
     check_extra()
     check_place(host, port, settings)
+    for name in settings.models:
+        find(name)
     with contextlib.closing(_listen(host, port)) as listener:
         asyncio.run(_serve(settings, listener, started))
 
@@ -51,9 +56,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise ArgumentError(f"{host}, port {port}: {error.strerror or error}") from error
     return listener
 
 

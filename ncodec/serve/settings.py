@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError, BadFileError
 
 MIB = 1 << 20
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[^\s/:?#@A-Z]+)(:\d{1,5})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,9 @@ class Limits:
         jobs: Files at once; `queue` more wait.
         queue: See `jobs`.
         streams: Streams at once.
+        token_streams: Of them, of one token; None: no more limit than that of all.
+        token_jobs: Files of one token at once, those that wait too; None likewise.
+        token_bytes: Bytes an hour, in and out, of one token; None: any number.
         load: Share of its time that the engine may work, above which no stream is let in.
         idle_seconds: A stream without a message ends.
         behind_seconds: A stream whose client has not taken so much of its sound ends.
@@ -48,6 +53,9 @@ class Limits:
     jobs: int = 1
     queue: int = 8
     streams: int = 64
+    token_streams: int | None = None
+    token_jobs: int | None = None
+    token_bytes: int | None = None
     load: float = 0.7
     idle_seconds: float = 30.0
     behind_seconds: float = 3.0
@@ -64,6 +72,9 @@ class Settings:
         tokens: SHA-256 of each token that opens the server; none of them: it is open.
         origins: Web pages that may use it, as "https://example.org".
         limits: Of requests.
+
+    Raises:
+        ArgumentError: No model is named, or an origin is none, which no browser would ever send.
     """
 
     models: tuple[str, ...] = ("ncodec_24khz",)
@@ -71,12 +82,25 @@ class Settings:
     origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
-    def admits(self, token: bytes) -> bool:
-        """Say whether a token, of any bytes, is one of ours, in time that does not depend on it."""
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ArgumentError("no models: at least one must be named")
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ArgumentError(
+                    f"origin {origin!r}: must be http(s)://HOST or http(s)://HOST:PORT, no more"
+                )
+
+    def holder(self, token: bytes) -> bytes | None:
+        """Return whose a token of any bytes is, in time that does not depend on it.
+
+        That is its digest, an empty one where there are no tokens, and None for one that is none of
+        ours.
+        """
         digest, found = hashlib.sha256(token).digest(), False
         for known in self.tokens:
             found = hmac.compare_digest(digest, known) or found
-        return found or not self.tokens
+        return digest if found else None if self.tokens else b""
 
     def model(self, name: str | None) -> str:
         """Return the name of the model that a request means.

@@ -14,6 +14,7 @@ _STATUS = {
     "ArgumentError": 400,
     "LimitError": 413,
     "BusyError": 503,
+    "QuotaError": 429,
     "SlowError": 408,
 }
 """Of errors of the library; those of files are 422."""

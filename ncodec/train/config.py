@@ -242,7 +242,8 @@ class AdversarialSection(Section):
     """Discriminators; none unless `discriminators` names some.
 
     Attributes:
-        discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd".
+        discriminators: Options by name: "mpd", "msd", "hifigan_msd", "msstftd",
+            "spectrum".
         from_step: First step that they take part in.
         start: File of discriminators' weights to go on from: a run's `discriminators.pt`, or
             HiFi-GAN's `do_*`, for `mpd` and `hifigan_msd`.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ncodec.adversarial import (
     AdversarialLoss,
@@ -17,6 +17,7 @@ from ncodec.adversarial import (
     MultiPeriodDiscriminator,
     MultiScaleDiscriminator,
     MultiScaleSTFTDiscriminator,
+    MultiSpectrumDiscriminator,
 )
 from ncodec.errors import ArgumentError, CheckpointError
 from ncodec.train.checkpoint import load_checkpoint
@@ -27,6 +28,7 @@ DISCRIMINATORS: Mapping[str, Callable[..., MultiDiscriminator]] = {
     "msd": MultiScaleDiscriminator,
     "hifigan_msd": HiFiGANScaleDiscriminator,
     "msstftd": MultiScaleSTFTDiscriminator,
+    "spectrum": MultiSpectrumDiscriminator,
 }
 
 
@@ -56,6 +58,25 @@ def make_discriminators(
         _load(critics, tuple(options.discriminators), home(options.start))
     optimizer = torch.optim.AdamW(critics.parameters(), lr=options.lr, betas=options.betas)
     return AdversarialLoss(critics, optimizer, cast(Any, options.loss), sums=options.sums)
+
+
+def judge(
+    adversary: AdversarialLoss | None,
+    options: AdversarialSection,
+    fake: Tensor,
+    real: Tensor,
+    step: int,
+) -> dict[str, Tensor]:
+    """Return the losses of sound `[B, C, T]` that discriminators give, if their time has come.
+
+    They take their own step first, where this is one of theirs.
+    """
+    if adversary is None or step < options.from_step:
+        return {}
+    if step % options.every == 0:
+        adversary.train_adv(fake, real)
+    adversarial, features = adversary(fake, real)
+    return {"adversarial": adversarial, "features": features}
 
 
 def adversary_state(adversary: AdversarialLoss | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ncodec.config import HifiGanConfig
 from ncodec.datasets import Clip, Draw
 from ncodec.datasets.reading import read_samples
 from ncodec.errors import ArgumentError, BadFileError, NcodecError, in_words
-from ncodec.train.losses import Signal, Spectra
+from ncodec.losses.spectral import Signal, Spectra
 from ncodec.vocoder import LogMel, Vocoder
 from ncodec.vocoder.files import open_mels
 

@@ -88,6 +88,11 @@ def test_what_needs_no_model_loads_none(tmp_path, coded, args):
         ("decompress a.ecdc b.wav --device mps", "device 'mps': this machine has cpu"),
         ("play a.ecdc --device cuda", "device 'cuda': this machine has cpu"),
         ("train ncodec_24khz --device cuda", "device 'cuda': this machine has cpu"),
+        ("call nowhere", "address 'nowhere': must be HOST:PORT"),
+        ("call nowhere.invalid:4000 --input a.wav -o b.wav", "nowhere.invalid, port 4000: "),
+        ("call --offer --stun b", "server 'b': must be stun:HOST"),
+        ("serve --host nowhere.invalid", "others reach it, so the server needs tokens"),
+        ("serve --models nothere", "'nothere'"),
         ("train nothere.toml", "nothere.toml: no such file, nor a recipe"),
     ],
 )

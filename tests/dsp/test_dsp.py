@@ -11,7 +11,7 @@ from ncodec.dsp.mdct import mdct_basis
 from ncodec.dsp.mel import mel_filters
 from ncodec.dsp.overlap_add import OverlapAdd, overlap_add
 from ncodec.dsp.stft import Spectra, hann, power_spectra
-from ncodec.train.loss_table import LOSSES
+from ncodec.losses.table import LOSSES
 
 RATE = 24000
 

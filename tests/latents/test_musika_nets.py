@@ -52,7 +52,7 @@ CASES = [
 def built(case: str, net: str) -> nn.Module:
     module = CLASSES[net](CONFIGS[case])
     module.load_state_dict(keras_tensors(net, layers_of(case, net)))
-    return module.requires_grad_(False)
+    return module.eval().requires_grad_(False)
 
 
 def fed(case: str, net: str) -> Tensor:

@@ -46,6 +46,21 @@ def test_a_tone_is_read_at_the_new_places(step, frequency):
     assert resampler.position == pytest.approx(y.shape[1] * step, abs=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_back_at_step_one_it_goes_on_between_the_samples(channels):
+    x = np.random.default_rng(3).standard_normal((channels, 3000)).astype("f4")
+    heard = list[np.ndarray]()
+    for step in (1.0, np.nextafter(1.0, 2.0)):  # the second takes no short cut
+        resampler = DriftResampler(channels)
+        parts = [resampler.push(x[:, :1000], 1.0007)]
+        parts += [resampler.push(x[:, at : at + 500], step) for at in range(1000, 3000, 500)]
+        heard.append(np.concatenate(parts, axis=1))
+        assert resampler.given == heard[-1].shape[1]
+        assert resampler.position == pytest.approx(3000 - HALF + 1, abs=1)
+    assert heard[0].shape == heard[1].shape
+    assert np.abs(heard[0] - heard[1]).max() < 1e-5
+
+
 def test_a_change_of_step_does_not_click():
     rate, resampler = 24000, DriftResampler(1)
     x = np.sin(2 * np.pi * 440 / rate * np.arange(rate))[None].astype("f4")

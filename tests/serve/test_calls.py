@@ -197,9 +197,13 @@ def test_who_is_silent_and_who_never_reads_is_let_go() -> None:
 
 
 def test_a_server_that_stops_lets_streams_end_whole() -> None:
-    with running(**FAST) as server, server.socket() as socket:
+    with running(**FAST, token_streams=1) as server, server.socket() as socket:
         socket.send(json.dumps(ENCODE))
         socket.send(pcm(0.3))
+        with server.socket() as second:
+            _, said = collect(second)
+            assert second.close_code == 1013
+        assert said == [{"error": "1 streams of this token run already"}]
         first = [socket.recv() for _ in range(6)]
         server.process.send_signal(signal.SIGTERM)
         data, said = collect(socket)

@@ -18,11 +18,13 @@ def test_tokens_are_read_and_compared_as_bytes(tmp_path: Path) -> None:
     path.write_bytes(b"# of the team\n\n0123456789abcdef\r\n\xff\xfe23456789abcdef\n")
     path.chmod(0o600)
     settings = Settings(tokens=read_tokens(path))
-    assert settings.admits(b"0123456789abcdef")
-    assert settings.admits(b"\xff\xfe23456789abcdef")
+    one, other = (settings.holder(t) for t in (b"0123456789abcdef", b"\xff\xfe23456789abcdef"))
+    assert one
+    assert other
+    assert one != other
     for wrong in (b"", b"0123456789abcde", b"0123456789abcdef ", b"\xc3\xbf", b"# of the team"):
-        assert not settings.admits(wrong)
-    assert Settings().admits(b"")
+        assert settings.holder(wrong) is None
+    assert Settings().holder(b"") == b""
 
 
 def test_token_files_that_protect_nothing_are_refused(tmp_path: Path) -> None:
@@ -56,6 +58,15 @@ def test_models_are_those_of_the_list() -> None:
     for name in ("", "c", "../a"):
         with pytest.raises(ArgumentError, match="this server has a, b"):
             settings.model(name)
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "example.org", "https://example.org/", "https://Example.org", "ftp://a", "*"]
+)
+def test_origins_that_no_browser_sends_are_refused(origin: str) -> None:
+    Settings(origins=("https://example.org", "http://localhost:5173", "http://[::1]:80"))
+    with pytest.raises(ArgumentError, match="must be http"):
+        Settings(origins=(origin,))
 
 
 def test_no_server_where_nothing_forks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ncodec.latents.musika.layers import Blocks, Swish
 from ncodec.models.musika_config import MusikaConfig
 from ncodec.nn import Conv1d, Tanh
+from ncodec.nn.whole import whole
 from ncodec.streaming import Sequential, State, Streamable, join_time
 
 FRAMES = 16
@@ -81,7 +82,7 @@ class SecondEncoder(Streamable):
         count = x.shape[2] // FRAMES
         rest = x[..., count * FRAMES :].clone()
         windows = x[..., : count * FRAMES].unflatten(2, (count, FRAMES)).transpose(1, 2)
-        vectors = self.net(windows.flatten(0, 1))
+        vectors = whole(self.net, windows.flatten(0, 1))
         return vectors.unflatten(0, (x.shape[0], count))[..., 0].transpose(1, 2), rest
 
     def flush(self, state: State) -> Tensor:
@@ -184,6 +185,20 @@ class FirstDecoder(Streamable):
         def added(name: str) -> Tensor:
             one, other = name.split("+")
             return _meet(given[one], given[other], waiting[name])[0]
+
+        return self._passed(x, through, added)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the spectra of a whole signal, F a multiple of 8."""
+        given = dict[str, Tensor]()
+
+        def through(name: str, x: Tensor) -> Tensor:
+            given[name] = whole(self._part(name), x)
+            return given[name]
+
+        def added(name: str) -> Tensor:
+            one, other = name.split("+")
+            return given[one] + given[other]
 
         return self._passed(x, through, added)
 

@@ -48,6 +48,8 @@ class NoiseState:
 class Noise(Streamable):
     """Noise, the same in all channels and streams, by a weight that is learnt.
 
+    Called in training mode it draws noise anew, for each stream its own, as Musika was trained.
+
     Args:
         number: Of the layer in its net and its model, so that no two have one noise.
         rate: Samples a step of the second level.
@@ -75,6 +77,12 @@ class Noise(Streamable):
             noise = self._noise(state, count).to(x)
             x = x + (state.amount * self.weight) * noise
         return x, replace(state, position=state.position + count)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the signal, in training with noise."""
+        if not self.training:
+            return x
+        return x + self.weight * torch.randn_like(x[:, :1])
 
     def _noise(self, state: NoiseState, count: int) -> Tensor:
         stream, first = LAYERS + self.number, state.position

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
 from ncodec.latents.coordinates import LAYERS, Coordinates, normal
@@ -135,6 +135,14 @@ class Musika(EndlessModel):
         if config.encoders:
             self.first_encoder, self.second_encoder = first_encoder(config), SecondEncoder(config)
         self.analysis = Analysis(config.hop)
+
+    def start(self) -> None:
+        """Begin with the weights that Keras begins with: He's, evenly drawn, and no biases."""
+        for name, weight in self.named_parameters():
+            if weight.dim() > 1:
+                nn.init.kaiming_uniform_(weight, nonlinearity="relu")
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
 
     @property
     def device(self) -> torch.device:

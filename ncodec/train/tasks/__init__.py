@@ -11,6 +11,7 @@ TASKS = {
     "codec": "ncodec.train.tasks.codec:CodecTask",
     "latent_gan": "ncodec.train.tasks.latent_gan:LatentGanTask",
     "lm": "ncodec.train.tasks.lm:LMTask",
+    "musika": "ncodec.train.tasks.musika:MusikaTask",
     "predictor": "ncodec.train.tasks.predictor:PredictorTask",
     "second_level": "ncodec.train.tasks.second_level:SecondLevelTask",
     "vocoder": "ncodec.train.tasks.vocoder:VocoderTask",

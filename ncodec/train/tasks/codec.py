@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ncodec import checkpoints
 from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.errors import ArgumentError
+from ncodec.losses.table import LossTable
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
@@ -32,11 +33,11 @@ from ncodec.train.data import Recordings
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
+    judge,
     load_adversary,
     make_discriminators,
 )
 from ncodec.train.distributed import share
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.validation import validate
 
@@ -50,7 +51,7 @@ class CodecConfig(TrainConfig):
     """A training run of a codec.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.loss_table`).
+        losses: Weights by name (`ncodec.losses.table`).
         balance: Let a balancer give each loss its weight's share of the gradient, whatever its
             scale, instead of summing them.
         again: Probability that a batch is coded twice: the codec hears its own sound and shall
@@ -185,12 +186,8 @@ class CodecTask(Task):
         else:
             phase_weight = (coded.counts / self.model.total_codebooks) ** 1.5
         losses: dict[str, Tensor] = self.loss_table(coded.audio, audio, phase_weight)
-        adversarial = self.config.adversarial
-        if self.adversary is not None and step >= adversarial.from_step:
-            if step % adversarial.every == 0:
-                self.adversary.train_adv(coded.audio, audio)
-            losses["adversarial"], losses["features"] = self.adversary(coded.audio, audio)
-        return losses
+        judged = judge(self.adversary, self.config.adversarial, coded.audio, audio, step)
+        return losses | judged
 
     # Measuring and keeping
 

@@ -16,12 +16,12 @@ from ncodec import checkpoints
 from ncodec.datasets import read
 from ncodec.errors import ArgumentError
 from ncodec.latents.second_level import SecondLevel
+from ncodec.losses.table import LossTable
 from ncodec.models.base import CompressionModel
 from ncodec.models.latent_config import SecondLevelConfig
 from ncodec.train.config import Section, TrainConfig, above, at_least, each, home
 from ncodec.train.data import Recordings
 from ncodec.train.distributed import share
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.validation import measures_of
@@ -53,7 +53,7 @@ class SecondLevelTrainConfig(TrainConfig):
 
     Attributes:
         second_level: Whose latents are learned, and how.
-        losses: Weights by name (`ncodec.train.loss_table`) of the sound that the codec's decoder
+        losses: Weights by name (`ncodec.losses.table`) of the sound that the codec's decoder
             makes of the latents, beside the recording; the weight of the latents' error is 1.
     """
 

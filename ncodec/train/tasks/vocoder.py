@@ -18,6 +18,7 @@ from ncodec.checkpoints.layouts.common import fold_weight_norm
 from ncodec.checkpoints.model_file import ModelInfo, build
 from ncodec.datasets import read
 from ncodec.errors import ArgumentError
+from ncodec.losses.table import LossTable
 from ncodec.models.families import family_of, find_family
 from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.nn.whole import whole
@@ -27,11 +28,11 @@ from ncodec.train.data import Recordings, Segments
 from ncodec.train.discriminators import (
     adversary_state,
     check_adversary,
+    judge,
     load_adversary,
     make_discriminators,
 )
 from ncodec.train.distributed import share
-from ncodec.train.loss_table import LossTable
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 from ncodec.train.validation import measures_of
@@ -48,7 +49,7 @@ class VocoderConfig(TrainConfig):
     """A training run of a vocoder.
 
     Attributes:
-        losses: Weights by name (`ncodec.train.loss_table`); `log_mel` is the L1 of the vocoder's
+        losses: Weights by name (`ncodec.losses.table`); `log_mel` is the L1 of the vocoder's
             own mels, up to half the rate.
         weight_norm: Learn each convolution's weight as magnitudes and directions (Salimans and
             Kingma, 2016), as HiFi-GAN does; what is written holds plain weights.
@@ -131,14 +132,10 @@ class VocoderTask(Task):
     def _losses(self, sound: Tensor, audio: Tensor, step: int) -> dict[str, Tensor]:
         everywhere = torch.ones(len(audio), device=audio.device)
         losses: dict[str, Tensor] = self.loss_table(sound, audio, everywhere)
-        adversarial = self.config.adversarial
-        if self.adversary is not None and step >= adversarial.from_step:
+        if self.adversary is not None:
             for group in self.adversary.optimizer.param_groups:
-                group["lr"] = adversarial.lr * (self.config.optim.decay or 1.0) ** step
-            if step % adversarial.every == 0:
-                self.adversary.train_adv(sound, audio)
-            losses["adversarial"], losses["features"] = self.adversary(sound, audio)
-        return losses
+                group["lr"] = self.config.adversarial.lr * (self.config.optim.decay or 1.0) ** step
+        return losses | judge(self.adversary, self.config.adversarial, sound, audio, step)
 
     # Measuring and keeping
 

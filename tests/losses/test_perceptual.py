@@ -4,12 +4,7 @@ import pytest
 import torch
 
 from ncodec.errors import ArgumentError
-from ncodec.models.spectral import SpectralCodec
-from ncodec.models.spectral_start import start_linear_path
-from ncodec.quantize import ResidualVQ
-from ncodec.train.codec_step import start_codebooks
-from ncodec.train.loss_table import LOSSES, LossTable
-from ncodec.train.perceptual import (
+from ncodec.losses.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
@@ -18,6 +13,11 @@ from ncodec.train.perceptual import (
     PhaseLoss,
     SpectrumLoss,
 )
+from ncodec.losses.table import LOSSES, LossTable
+from ncodec.models.spectral import SpectralCodec
+from ncodec.models.spectral_start import start_linear_path
+from ncodec.quantize import ResidualVQ
+from ncodec.train.codec_step import start_codebooks
 
 RATE = 24000
 

@@ -8,7 +8,7 @@ import torch
 
 from ncodec.dsp.mel import hz_to_mel, mel_filters, mel_to_hz
 from ncodec.errors import ArgumentError
-from ncodec.train.losses import (
+from ncodec.losses.spectral import (
     CompressedSTFTLoss,
     L1Loss,
     MultiResolutionSTFTLoss,

@@ -8,16 +8,8 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from ncodec.errors import ArgumentError
-from ncodec.train.losses import (
-    CompressedSTFTLoss,
-    L1Loss,
-    MultiResolutionSTFTLoss,
-    MultiScaleMelLoss,
-    SISNRLoss,
-    Spectra,
-)
-from ncodec.train.p862 import PesqLoss
-from ncodec.train.perceptual import (
+from ncodec.losses.p862 import PesqLoss
+from ncodec.losses.perceptual import (
     BandLoss,
     EnvelopeLoss,
     LevelLoss,
@@ -26,6 +18,15 @@ from ncodec.train.perceptual import (
     PhaseLoss,
     SpectrumLoss,
 )
+from ncodec.losses.spectral import (
+    CompressedSTFTLoss,
+    L1Loss,
+    LogDistanceLoss,
+    MultiResolutionSTFTLoss,
+    MultiScaleMelLoss,
+    SISNRLoss,
+    Spectra,
+)
 
 _MEL_SIZES, _MEL_BANDS = (2048, 1024, 512), (128, 80, 40)
 
@@ -33,6 +34,7 @@ LOSSES: Mapping[str, Callable[[int], nn.Module]] = {
     "l1": lambda _: L1Loss(),
     "mel": lambda rate: MultiScaleMelLoss(rate, _MEL_SIZES, n_mels=_MEL_BANDS),
     "stft": lambda _: MultiResolutionSTFTLoss(),
+    "log_distance": lambda _: LogDistanceLoss(),
     "complex": lambda _: CompressedSTFTLoss((1024,)),
     "si_snr": lambda _: SISNRLoss(),
     "bands": BandLoss,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncodec.dsp.erb import erb_bands
-from ncodec.train.losses import Signal, Spectra
+from ncodec.losses.spectral import Signal, Spectra
 
 _ONE_DB = 0.1  # in powers of ten
 _LEVEL_FLOOR = 1e-6  # -60 dB full scale: quieter items count as this loud

@@ -3,7 +3,7 @@
 P.862 compares loudness in Bark bands, frame by frame, after it has aligned the levels of both
 signals; its two disturbances make a score of listening quality. Here the same chain is written
 in torch for signals that are aligned in time already, filters are frequency responses, and nothing
-is left out that moves the score of decoded speech by more than 0.1 (`tests/train/test_p862.py`
+is left out that moves the score of decoded speech by more than 0.1 (`tests/losses/test_p862.py`
 compares with the `pesq` package).
 """
 
@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ncodec.train.losses import Signal, Spectra
+from ncodec.losses.spectral import Signal, Spectra
 
 _RATE = 16000  # Hz; P.862.2
 _FRAME, _HOP = 512, 256  # 32 ms with half of it shared, P.862 section 10.2.1

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 import torch
 
-from ncodec.train.p862 import PesqLoss
+from ncodec.losses.p862 import PesqLoss
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = sorted((ROOT / "benchmarks" / "clips").glob("speech_*.flac"))

@@ -1,0 +1,1 @@
+"""Differentiable distances between a decoded signal and the original: what training lowers."""
