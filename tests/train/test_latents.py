@@ -173,8 +173,7 @@ def test_what_is_made_comes_nearer_to_what_is_real(
     def distance() -> float:
         task = trainer.task
         with torch.no_grad():
-            inputs = task._inputs(torch.zeros(8, 0, 16), 10_000)
-            made = task.generator(inputs)[..., task.generator.warmup :]
+            made = task.source.made(task._inputs(torch.zeros(8, 0, 16), 10_000))
         return float((made.mean((0, 2)) - real.mean((0, 2))).norm())
 
     before = distance()
@@ -188,7 +187,7 @@ def test_what_is_made_comes_nearer_to_what_is_real(
 def test_conditions_are_of_the_recording_and_dropped_by_themselves(
     recordings, learned, tmp_path, monkeypatch
 ) -> None:
-    task = "ncodec.train.tasks.latent_gan"
+    task = "ncodec.train.vector_sources"
     monkeypatch.setattr(f"{task}.check_extra", lambda: None)
     monkeypatch.setattr(f"{task}.tempo_of", lambda audio, rate: 240.0)
     monkeypatch.setattr(f"{task}.density_of", lambda audio, rate, n: np.full(n, 3.0, np.float32))
@@ -206,7 +205,7 @@ def test_conditions_are_of_the_recording_and_dropped_by_themselves(
     drawn = torch.cat([next(trainer.task.batches(n))[1][:, 2:, 0] for n in range(10)])
     assert len(drawn.unique(dim=0)) == 4
     assert "critic" in run_steps(trainer, 1)[0]
-    assert trainer.task.whole(trainer.evaluated()).conditions == ("tempo", "density")
+    assert trainer.task.source.whole(trainer.evaluated()).conditions == ("tempo", "density")
 
 
 def test_two_channels_change_sides(recordings, learned, tmp_path) -> None:

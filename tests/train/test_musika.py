@@ -1,22 +1,31 @@
 """Training of Musika: both levels of its autoencoder, its GAN, and the whole way to sound."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from click.testing import CliRunner
 
 from ncodec.adversarial import MultiSpectrumDiscriminator
 from ncodec.adversarial.spectrum import SpectrumDiscriminator
+from ncodec.checkpoints.layouts.musika import keras_tensors
 from ncodec.checkpoints.loading import load_any
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, CheckpointError
+from ncodec.latents import Directions
+from ncodec.latents.musika.adversaries import Critic
 from ncodec.latents.musika.layers import Noise
 from ncodec.latents.musika.model import Musika
 from ncodec.losses.spectral import LogDistanceLoss
 from ncodec.train.config import TrainConfig
 from ncodec.train.resume import resume
+from ncodec.train.tasks.latent_gan import _load_critic
 from ncodec.train.trainer import Trainer
+from ncodec_cli.generate import generate
+from tests.latents.official import TINY, layers_of
 
 from .test_trainer import assert_equal, run_steps
 
@@ -133,7 +142,9 @@ def test_both_phases_lower_their_losses(recordings: Path, tmp_path: Path) -> Non
         ({"model": {"config": {**SIZES, "base": 6}}}, "base 6: must be a multiple of 4"),
     ],
 )
-def test_what_an_autoencoder_refuses(recordings: Path, tmp_path: Path, change, said: str) -> None:
+def test_what_an_autoencoder_refuses(
+    recordings: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ArgumentError, match=said):
         Trainer.create(autoencoder(recordings, tmp_path / "run", **change), CPU)
 
@@ -187,3 +198,142 @@ def test_spectra_are_judged_in_decibels() -> None:
     assert (len(logits), len(features[0])) == (1, 2)
     with pytest.raises(ArgumentError, match="n_fft 64 needs as many"):
         bank(x[..., :63])
+
+
+def gan(recordings: Path, autoencoder: Path, output: Path, **more: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "output": str(output),
+        "task": {"name": "latent_gan"},
+        "model": {"name": "endless"},
+        "latent_gan": {"second_level": str(autoencoder), "steps": 128, "times": 2.0},
+        "data": {"sources": [str(recordings)], "seconds": 5.0, "batch": 4},
+        "optim": {"steps": 6, "warmup": 2, "lr": 2e-3, "weight_decay": 0.0},
+        "report": {"every": 100, "checkpoint": 4, "validation": 0, "tensorboard": False},
+    }
+    for section, changes in more.items():
+        values[section] = {**values.get(section, {}), **changes}
+    return TrainConfig.from_dict(values)
+
+
+def test_a_gan_over_musika_goes_on_exactly_and_moves_the_generator_alone(
+    recordings: Path, first_level: Path, tmp_path: Path
+) -> None:
+    config = gan(recordings, first_level, tmp_path / "run")
+    straight = Trainer.create(config, CPU)
+    run_steps(straight, 2)
+    straight.save()
+    wanted = run_steps(straight, 2)
+    again = resume(config.output, CPU)
+    assert run_steps(again, 2) == wanted
+    assert_equal(again.state(), {**straight.state(), "elapsed": again.elapsed})
+    made, level = load_any(straight.save() or Path()), load_any(first_level)
+    assert isinstance(made, Musika)
+    learned, began = made.state_dict(), level.state_dict()
+    same = {k for k in began if torch.equal(learned[k], began[k])}
+    assert {k for k in began if not k.startswith("generator.")} <= same
+    assert not {"generator.start.weight", "generator.noise", "generator.out.weight"} & same
+
+
+def test_windows_of_training_are_those_of_the_stream(
+    recordings: Path, first_level: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer.create(gan(recordings, first_level, tmp_path / "run"), CPU)
+    source = cast(Any, trainer.task).source
+    inputs = source.inputs(5, 3 * 64, torch.zeros(0, 128))
+    model = source.model
+    told = list[torch.Tensor]()
+
+    def heard(_: Any, arguments: tuple[Any, ...]) -> None:
+        told.append(arguments[0])
+
+    with model.generator.register_forward_pre_hook(heard):
+        model._window(Directions(5, variation=float("inf")), 7)  # half windows apart
+    torch.testing.assert_close(inputs[None, :, :64], told[0])
+
+
+def test_two_sides_are_coded_apart(recordings: Path, first_level: Path, tmp_path: Path) -> None:
+    trainer = Trainer.create(gan(recordings, first_level, tmp_path / "run"), CPU)
+    source = cast(Any, trainer.task).source
+    audio = torch.randn(2, 2, (16 * 4 + 3) * 16)
+    vectors, told = source.vectors_of(audio)
+    assert (vectors.shape, told.shape) == ((2, 8, 4), (2, 0, 4))
+    torch.testing.assert_close(vectors[:, 4:], source.model.encode(audio[:, 1:]))
+
+
+def critic_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return cast(Any, trainer.task).critic.state_dict()
+
+
+def test_a_generator_and_a_critic_go_on_from_files(
+    recordings: Path, first_level: Path, tmp_path: Path
+) -> None:
+    began = Trainer.create(gan(recordings, first_level, tmp_path / "a"), CPU)
+    run_steps(began, 1)
+    file = began.save() or Path()
+    critic = file.with_name("discriminators.pt")
+    start = {"latent_gan": {"second_level": str(first_level), "steps": 128, "start": str(critic)}}
+    again = gan(recordings, first_level, tmp_path / "b", model={"start": str(file)}, **start)
+    trainer = Trainer.create(again, CPU)
+    assert_equal(critic_of(trainer), critic_of(began))
+    kept = cast(Musika, load_any(file)).generator.state_dict()
+    assert_equal(trainer.task.module.state_dict(), kept)
+
+
+def test_an_official_critic_is_read(
+    recordings: Path, first_level: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = layers_of("tiny_small", "critic")
+    monkeypatch.setattr(
+        "ncodec.train.tasks.latent_gan.read_keras", lambda path: {"keras": {"critic": layers}}
+    )
+    path = tmp_path / "critic.h5"
+    critic = Critic(replace(TINY, small=True))
+    _load_critic(critic, path)
+    assert_equal(dict(critic.state_dict()), keras_tensors("critic", layers))
+    start = {"second_level": str(first_level), "steps": 128, "start": str(path)}
+    config = gan(recordings, first_level, tmp_path / "run", latent_gan=start)
+    with pytest.raises(CheckpointError, match=r"critic\.h5: is no critic of these sizes"):
+        Trainer.create(config, CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latent_gan": {"steps": 64}}, r"latent_gan\.steps = 64: must be 128"),
+        ({"model": {"config": {"hop": 8}}}, r"model\.config\.hop: follows from the second level"),
+        ({"model": {"config": {"width": 8}, "start": "AE"}}, "no generator of these sizes"),
+    ],
+)
+def test_what_a_gan_over_musika_refuses(
+    recordings: Path, first_level: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    change = {section: dict(values) for section, values in change.items()}
+    if "start" in change.get("model", {}):
+        change["model"]["start"] = str(first_level)
+    if "latent_gan" in change:
+        change["latent_gan"]["second_level"] = str(first_level)
+    with pytest.raises(ArgumentError, match=said):
+        Trainer.create(gan(recordings, first_level, tmp_path / "run", **change), CPU)
+
+
+def test_trained_from_nothing_to_sound(recordings: Path, tmp_path: Path) -> None:
+    steps = {"steps": 2}
+    Trainer.create(
+        autoencoder(recordings, tmp_path / "one", musika={"first_phase": 1}, optim=steps), CPU
+    ).run()
+    second = {"level": 2, "first_phase": 1}
+    start = {"start": str(tmp_path / "one" / "model.safetensors")}
+    Trainer.create(
+        autoencoder(recordings, tmp_path / "two", musika=second, model=start, optim=steps), CPU
+    ).run()
+    levels = tmp_path / "two" / "model.safetensors"
+    Trainer.create(gan(recordings, levels, tmp_path / "gan", optim=steps), CPU).run()
+    made = ["--model", str(tmp_path / "gan" / "model.safetensors"), "--seed", "7", "--quiet"]
+    target = tmp_path / "a.wav"
+    CliRunner().invoke(
+        generate, ["-o", str(target), "--duration", "2.5", *made], catch_exceptions=False
+    )
+    sound, rate = soundfile.read(target)
+    assert (sound.shape, rate) == ((20000, 2), 8000)
+    assert np.isfinite(sound).all()
+    assert sound.std() > 1e-4

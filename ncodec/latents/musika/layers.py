@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from torch.nn import functional
 from ncodec.latents.coordinates import LAYERS, normal
 from ncodec.nn import Conv1d, ConvTranspose1d, Pointwise
 from ncodec.streaming import Sequential, State, Streamable
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Swish(Pointwise):
@@ -157,3 +159,13 @@ def same(kernel: int, stride: int = 1) -> tuple[int, int]:
 def doubling(inputs: int, outputs: int) -> ConvTranspose1d:
     """Return Keras's transposed convolution of 4 taps that doubles the rate."""
     return ConvTranspose1d(inputs, outputs, 4, stride=2, trim=(1, 1))
+
+
+def start_as_keras(module: M) -> M:
+    """Let a module begin as Musika's do, and return it: He's weights, evenly drawn, no biases."""
+    for name, weight in module.named_parameters():
+        if weight.dim() > 1:
+            nn.init.kaiming_uniform_(weight, nonlinearity="relu")
+        elif name.endswith("bias"):
+            nn.init.zeros_(weight)
+    return module

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ncodec.errors import ArgumentError
 from ncodec.latents.coordinates import LAYERS, Coordinates, normal
@@ -30,7 +30,7 @@ _STEPS = 16
 _WARM = 16
 """Steps before a block that the decoders are fed: all that they see, so that it begins as if they
 had always run."""
-_ANCHORS_APART = 3
+ANCHORS_APART = 3
 """Windows from anchor to anchor, times their length (marcoppasini/musika, parse_train.py)."""
 _GENERATOR = 200
 """From which number on the noise of the generator is numbered."""
@@ -58,7 +58,7 @@ class Windows:
         """Return those of a piece, or of a loop of so many steps."""
         if loop is None:
             return cls(size, Fraction(size, 2))
-        anchors = max(2, round(loop / (_ANCHORS_APART * size)))
+        anchors = max(2, round(loop / (ANCHORS_APART * size)))
         count = anchors * -(-2 * loop // (anchors * size))
         return cls(size, Fraction(loop, count), count)
 
@@ -135,14 +135,6 @@ class Musika(EndlessModel):
         if config.encoders:
             self.first_encoder, self.second_encoder = first_encoder(config), SecondEncoder(config)
         self.analysis = Analysis(config.hop)
-
-    def start(self) -> None:
-        """Begin with the weights that Keras begins with: He's, evenly drawn, and no biases."""
-        for name, weight in self.named_parameters():
-            if weight.dim() > 1:
-                nn.init.kaiming_uniform_(weight, nonlinearity="relu")
-            elif name.endswith("bias"):
-                nn.init.zeros_(weight)
 
     @property
     def device(self) -> torch.device:
@@ -236,7 +228,7 @@ class Musika(EndlessModel):
             directions.seed,
             config.coordinate,
             config.style,
-            spacing=_ANCHORS_APART * config.window,
+            spacing=ANCHORS_APART * config.window,
             offset=config.window // 2 if loop is None else 0,
             variation=directions.variation,
             loop=loop,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncodec import checkpoints
+from ncodec.checkpoints.keras import read_keras
+from ncodec.checkpoints.layouts.musika import keras_tensors
 from ncodec.checkpoints.loading import load_any
-from ncodec.errors import ArgumentError
+from ncodec.errors import ArgumentError, CheckpointError
 from ncodec.latents.coordinates import MAX_SEED
-from ncodec.latents.critic import Critic, gradient_penalty
-from ncodec.latents.gan import LatentGan, conditions, coordinates, noise_of
-from ncodec.latents.generator import Generator
+from ncodec.latents.critic import gradient_penalty
+from ncodec.latents.musika.model import Musika
 from ncodec.latents.second_level import SecondLevel
-from ncodec.models.latent_config import LatentGanConfig
-from ncodec.train.checkpoint import save_tensors
+from ncodec.train.checkpoint import load_checkpoint, save_tensors
 from ncodec.train.config import (
     DECAY,
     NAMED,
@@ -35,10 +35,10 @@ from ncodec.train.config import (
 )
 from ncodec.train.data import Recordings, batches
 from ncodec.train.distributed import average_gradients
-from ncodec.train.rhythm import check_extra, density_of, tempo_of
 from ncodec.train.task import Losses, Place, Task, size_of
 from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
 from ncodec.train.tasks.second_level import load_codec
+from ncodec.train.vector_sources import CodecVectors, MusikaVectors, VectorSource
 from ncodec.train.vectors import Stretches, Windows, kept, stretches_of
 
 _SURE = 0.9  # of the critic's gap, above which its penalty grows (musika, `switch`)
@@ -51,12 +51,13 @@ class LatentGanSection(Section):
     """What is imitated, and how.
 
     Attributes:
-        second_level: Model file of the task `second_level`.
+        second_level: Model file of the task `second_level`, or of `musika`, or an imported Musika.
         codec: The codec whose latents those are; the one of this name by default.
-        steps: Vectors that the critic sees, two patches of its model.
+        steps: Vectors that the critic sees, two patches of its model; Musika's own windows.
         times: How often recordings are heard, each time augmented anew, before vectors are drawn
             from them; they are kept in the run's folder.
-        critic: Channels of the critic, from its first layer on.
+        critic: Channels of the critic, from its first layer on; Musika's has those of its model.
+        start: File of a critic to go on from: a run's `discriminators.pt`, or Musika's `critic.h5`.
         lr: Rate of the critic's Adam.
         betas: Its averages.
         penalty: Weight of R1, which goes to 0 in 10,000 steps unless the critic is too sure.
@@ -70,6 +71,7 @@ class LatentGanSection(Section):
     steps: Annotated[int, at_least(2)] = 128
     times: Annotated[float, above(0)] = 4.0
     critic: Annotated[tuple[int, ...], each(at_least(1))] = (384, 512, 640, 768, 896)
+    start: str | None = None
     lr: Annotated[float, above(0)] = 1e-4
     betas: Annotated[tuple[float, float], each(DECAY)] = (0.5, 0.999)
     penalty: Annotated[float, at_least(0)] = 10.0
@@ -98,24 +100,18 @@ class LatentGanTask(Task):
         """See Task."""
         self.config, self.place = config, place
         section = config.latent_gan
-        self.second = _second_level(section.second_level, place.device)
-        self.codec = load_codec(section.codec or self.second.config.codec, place.device)
-        self.net = _config_of(config, self.second, self.codec)
-        if self.net.told:
-            check_extra()
-        self.module = self.generator = Generator(self.net).to(place.device)
-        inputs = self.net.channels * self.net.dim + 2 * len(self.net.told)
-        self.critic = Critic(inputs, section.steps, section.critic).to(place.device)
+        self.source = _source(config, place.device, fresh=state is None)
+        self.module = self.source.generator
+        self.critic = self.source.critic
+        if section.start is not None and state is None:
+            _load_critic(self.critic, home(section.start))
         self.critic_optimizer = torch.optim.Adam(
             self.critic.parameters(), lr=section.lr, betas=section.betas
         )
         self.switch = -1.0
-        if section.steps % self.net.block:
-            raise ArgumentError(
-                f"latent_gan.steps = {section.steps}: must be a multiple of {self.net.block}"
-            )
         self.recordings = Recordings(config, place)
-        self.seconds = config.data.batch * section.steps / float(self.net.rate)
+        vector = self.source.hop * self.source.frames / self.source.sample_rate
+        self.seconds = config.data.batch * section.steps * vector
         self.description = (
             f"a generator of {size_of(self.module)} with a critic of {size_of(self.critic)}, "
             f"{self.recordings}"
@@ -129,16 +125,14 @@ class LatentGanTask(Task):
         about = {
             "clips": [(str(clip.path), clip.samples) for clip in self.recordings.clips],
             "data": asdict(self.config.data),
-            "net": self.net.to_dict(),
-            "second_level": [float(p.sum()) for p in self.second.state_dict().values()],
-            "codec": self.codec.fingerprint.hex(),
             "times": section.times,
             "seed": self.config.seed,
+            **self.source.about(),
         }
         windows = Windows(
             kept(home(self.config.output), about, self._stretches),
             section.steps,
-            channels=self.net.channels,
+            channels=self.source.channels,
             drop=section.drop,
             seed=self.config.seed,
         )
@@ -146,32 +140,18 @@ class LatentGanTask(Task):
 
     def _stretches(self) -> Stretches:
         """Hear the recordings."""
-        data, net = self.config.data, self.net
-        segments = self.recordings.segments(
-            net.sample_rate, net.stride * net.hop, channels=net.channels
+        source, recordings = self.source, self.recordings
+        vectors = recordings.frames(source.sample_rate, source.hop * source.frames)
+        segments = recordings.segments(
+            source.sample_rate,
+            source.hop,
+            channels=source.channels,
+            frames=vectors * source.frames + source.overlap,
         )
-        total = sum(clip.seconds for clip in self.recordings.clips) * self.config.latent_gan.times
-        count = max(1, round(total / segments.seconds))
-        return stretches_of(batches(segments, data, step=0, rank=0, world=1), count, self._vectors)
-
-    @torch.no_grad()
-    def _vectors(self, audio: Tensor) -> Stretches:
-        """Return audio `[B, channels, T]` as vectors, with what can be told of it."""
-        encode, parts = self.codec.trainable().encode, list[Tensor]()
-        for c in range(self.net.channels):
-            latents = encode(audio[:, c : c + 1].to(self.place.device)).float()
-            parts.append(self.second.vectors_of(latents).cpu())
-        vectors = torch.cat(parts, dim=1)
-        told = [self._told(row, vectors.shape[2]) for row in audio]
-        return Stretches(vectors, torch.stack(told))
-
-    def _told(self, audio: Tensor, steps: int) -> Tensor:
-        """Return the conditions' values `[n, steps]`."""
-        samples, rate, told = audio.numpy(), self.net.sample_rate, self.net.told
-        density = torch.from_numpy(density_of(samples, rate, steps)) if "density" in told else None
-        tempo = tempo_of(samples, rate) if "tempo" in told else None
-        rows = conditions(self.net, density=density, tempo=tempo)[: len(told)]
-        return rows.expand(-1, steps)
+        seconds = sum(clip.seconds for clip in recordings.clips) * self.config.latent_gan.times
+        count = max(1, round(seconds / segments.seconds))
+        audio = batches(segments, self.config.data, step=0, rank=0, world=1)
+        return stretches_of(audio, count, source.vectors_of)
 
     # Stepping
 
@@ -180,7 +160,7 @@ class LatentGanTask(Task):
         real, told = (x.to(self.place.device) for x in batch)
         inputs = self._inputs(told, step)
         with self.place.autocast():
-            made = self.generator(inputs)[..., self.generator.warmup :].float()
+            made = self.source.made(inputs).float()
         values = self._teach_critic(torch.cat([real, told], 1), torch.cat([made.detach(), told], 1))
         self.critic.requires_grad_(False)
         loss = -self.critic(torch.cat([made, told], 1)).mean()
@@ -189,18 +169,13 @@ class LatentGanTask(Task):
         return Losses({"generator": loss.detach(), **values, "spread": spread}, loss.backward)
 
     def _inputs(self, told: Tensor, step: int) -> Tensor:
-        """Return what the generator is given: windows of as many pieces, with what lies before."""
+        """Return what the generator is given: windows of as many pieces."""
         rng = np.random.default_rng([self.config.seed, step, self.place.rank, 3])
-        warmup, steps, block = self.generator.warmup, told.shape[2], self.net.block
         rows: list[Tensor] = []
         for each_told in told.cpu():
             seed = int(rng.integers(MAX_SEED))
-            first = int(rng.integers(_PIECES)) * block
-            count = warmup + steps
-            controls = coordinates(self.net, seed).at(first, count)
-            before = each_told[:, :1].expand(-1, warmup)
-            noise = noise_of(self.net, seed, first, count)
-            rows.append(torch.cat([controls, torch.cat([before, each_told], 1), noise]))
+            first = int(rng.integers(_PIECES)) * self.source.block
+            rows.append(self.source.inputs(seed, first, each_told))
         return torch.stack(rows).to(self.place.device)
 
     def _teach_critic(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
@@ -258,40 +233,39 @@ class LatentGanTask(Task):
 
     def write(self, module: nn.Module, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the model, as `ncodec generate` takes it, and the critic."""
-        model = self.whole(cast(Generator, module))
         path = folder / MODEL_FILE
-        made_with = {"codec_fingerprint": self.codec.fingerprint.hex()}
-        checkpoints.save(model, path, notes={**notes, **made_with})
+        checkpoints.save(self.source.whole(module), path, notes={**notes, **self.source.notes})
         save_tensors(self.critic.state_dict(), folder / DISCRIMINATORS_FILE)
         return path
 
-    def whole(self, generator: Generator) -> LatentGan:
-        """Return the model that a generator makes with its second level and codebooks."""
-        model = LatentGan(self.net, self.config.model.name).to(self.place.device)
-        model.generator.load_state_dict(generator.state_dict())
-        model.second.load_state_dict(self.second.state_dict())
-        books = self.codec.trainable().quantizer.state_dict()
-        model.quantizer.load_state_dict({k: books[k] for k in model.quantizer.state_dict()})
-        return model.eval().requires_grad_(False)
 
+def _source(config: LatentGanTrainConfig, device: torch.device, *, fresh: bool) -> VectorSource:
+    """Return what is imitated; a run that goes on has its generator from elsewhere.
 
-def _second_level(name: str, device: torch.device) -> SecondLevel:
-    model = load_any(str(home(name)), device)
-    if not isinstance(model, SecondLevel):
+    Raises:
+        ArgumentError: There is no such model, or it does not fit.
+    """
+    section = config.latent_gan
+    model = config.model if fresh else replace(config.model, start=None)
+    name, steps = section.second_level, section.steps
+    level = load_any(str(home(name)), device)
+    if isinstance(level, Musika):
+        return MusikaVectors(level, model, steps=steps)
+    if not isinstance(level, SecondLevel):
         raise ArgumentError(f"latent_gan.second_level = {name!r}: is no second level")
-    return model.requires_grad_(False)
+    codec = load_codec(section.codec or level.config.codec, device)
+    return CodecVectors(level, codec, model, steps=steps, critic=section.critic)
 
 
-def _config_of(config: LatentGanTrainConfig, second: SecondLevel, codec: Any) -> LatentGanConfig:
-    """Return the net: what `model.config` says, and what follows from the second level."""
-    if config.model.start is not None:
-        raise ArgumentError("model.start: latent GANs are trained from nothing as yet")
-    theirs = (codec.latent_dim, codec.sample_rate, codec.hop)
-    own = (second.config.latent, second.config.sample_rate, second.config.hop)
-    if theirs != own:
-        raise ArgumentError(f"latent_gan.second_level: is not of the latents of {codec.name}")
-    follows = {**second.config.to_dict(), "bins": codec.cardinality}
-    clash = sorted(set(follows) & set(config.model.config))
-    if clash:
-        raise ArgumentError(f"model.config.{clash[0]}: follows from the second level")
-    return LatentGanConfig.from_dict({**config.model.config, **follows})
+def _load_critic(critic: nn.Module, path: Path) -> None:
+    """Load a critic to go on from, of a run or of marcoppasini/musika."""
+    keras = path.suffix == ".h5"
+    try:
+        content = (
+            keras_tensors("critic", read_keras(path)["keras"][path.stem])
+            if keras
+            else load_checkpoint(path)
+        )
+        critic.load_state_dict(content)
+    except (RuntimeError, TypeError, KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path}: is no critic of these sizes: {error}") from error

@@ -18,6 +18,7 @@ from ncodec.checkpoints.loading import load_any
 from ncodec.datasets import read
 from ncodec.errors import ArgumentError
 from ncodec.latents.musika.autoencoder import FRAMES
+from ncodec.latents.musika.layers import start_as_keras
 from ncodec.latents.musika.model import Musika
 from ncodec.latents.musika.spectrum import OVERLAP
 from ncodec.losses.table import LossTable
@@ -258,6 +259,5 @@ def _make_model(config: MusikaTrainConfig, state: Mapping[str, Any] | None) -> M
         raise ArgumentError("musika.level = 2: needs model.start, the file of a first level")
     if "encoders" in section.config:
         raise ArgumentError("model.config.encoders: are always learned")
-    model = Musika(MusikaConfig.from_dict({**section.config, "encoders": True}), section.name)
-    model.start()
-    return model
+    made = MusikaConfig.from_dict({**section.config, "encoders": True})
+    return start_as_keras(Musika(made, section.name))
