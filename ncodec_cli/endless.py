@@ -138,7 +138,7 @@ def _one(
             file = stack.enter_context(open_output(target or os.devnull, force=options["force"]))
             if container == "ecdc" and endless.speech is not None:
                 hop = endless.speech.hop
-                count = None if total is None else -(-total // hop)
+                count = None if total is None else endless.frames_of(total)
                 frames = _ended(endless.codes(directions, round(first * rate / hop), count), total)
                 return write_codes(endless, frames, file, tags=tags, total=total, progress=progress)
             samples = _ended(endless.samples(directions, round(first * rate), total), total)

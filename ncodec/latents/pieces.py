@@ -118,6 +118,16 @@ class Endless:
             return directions.loop * self.model.block_samples
         return None if math.isinf(seconds) else round(seconds * self.model.sample_rate)
 
+    def frames_of(self, samples: int) -> int:
+        """Return how many frames of codes samples need, with those that their end depends on.
+
+        Raises:
+            ArgumentError: The model makes no codes.
+        """
+        if self.codec is None or self.speech is None:
+            raise ArgumentError(f"{self.model.name}: makes sound, and no codes")
+        return -(-samples // self.speech.hop) + self.codec.postroll_frames
+
     def samples(
         self, directions: Directions, start: int = 0, count: int | None = None
     ) -> Iterator[Samples]:
@@ -194,10 +204,10 @@ def write_codes(
 
     Args:
         endless: Whose codes they are.
-        frames: They.
+        frames: They; `frames_of` says how many a length needs.
         target: An open file.
         tags: To be written.
-        total: Samples in all, if known.
+        total: Samples in all, if known; a player ends there.
         progress: Called with the seconds made, and their total.
     """
     codec, speech = endless.codec, endless.speech
@@ -212,8 +222,9 @@ def write_codes(
             _tell(progress, made * speech.hop / rate, total, rate)
             yield frame
 
-    write_packets(codec, speech, counted(), target, tags)
-    return Generated(made, made * speech.hop / rate, rate, speech.channels)
+    write_packets(codec, speech, counted(), target, tags, samples=total)
+    samples = made * speech.hop if total is None else total
+    return Generated(made, samples / rate, rate, speech.channels)
 
 
 def write_samples(

@@ -118,8 +118,14 @@ def write_packets(
     frames: Iterator[Tensor],
     target: BinaryIO,
     tags: Tags = (),
+    *,
+    samples: int | None = None,
 ) -> None:
-    """Write frames of codes `[K]` as `.ecdc`, each packet as soon as it is full."""
+    """Write frames of codes `[K]` as `.ecdc`, each packet as soon as it is full.
+
+    The sound has as many `samples`, by default those of all frames; what frames there are after
+    them is for the end to sound as if it went on.
+    """
     header = header_of(codec, config, tags=tags)
     writer, waiting, first = EcdcWriter(target, header), list[Tensor](), 0
 
@@ -134,7 +140,7 @@ def write_packets(
             first, waiting = first + len(waiting), []
     if waiting:
         put()
-    writer.finish((first + len(waiting)) * header.hop)
+    writer.finish((first + len(waiting)) * header.hop if samples is None else samples)
 
 
 def _write_audio(  # noqa: PLR0917 - of one caller

@@ -22,7 +22,7 @@ from ncodec.latents.musika.model import Musika
 from ncodec.losses.spectral import LogDistanceLoss
 from ncodec.train.config import TrainConfig
 from ncodec.train.resume import resume
-from ncodec.train.tasks.latent_gan import _load_critic
+from ncodec.train.tasks.latent_gan import load_critic
 from ncodec.train.trainer import Trainer
 from ncodec_cli.generate import generate
 from tests.latents.official import TINY, layers_of
@@ -288,7 +288,7 @@ def test_an_official_critic_is_read(
     )
     path = tmp_path / "critic.h5"
     critic = Critic(replace(TINY, small=True))
-    _load_critic(critic, path)
+    load_critic(critic, path)
     assert_equal(dict(critic.state_dict()), keras_tensors("critic", layers))
     start = {"second_level": str(first_level), "steps": 128, "start": str(path)}
     config = gan(recordings, first_level, tmp_path / "run", latent_gan=start)

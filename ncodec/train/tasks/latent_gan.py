@@ -104,7 +104,7 @@ class LatentGanTask(Task):
         self.module = self.source.generator
         self.critic = self.source.critic
         if section.start is not None and state is None:
-            _load_critic(self.critic, home(section.start))
+            load_critic(self.critic, home(section.start))
         self.critic_optimizer = torch.optim.Adam(
             self.critic.parameters(), lr=section.lr, betas=section.betas
         )
@@ -257,7 +257,7 @@ def _source(config: LatentGanTrainConfig, device: torch.device, *, fresh: bool) 
     return CodecVectors(level, codec, model, steps=steps, critic=section.critic)
 
 
-def _load_critic(critic: nn.Module, path: Path) -> None:
+def load_critic(critic: nn.Module, path: Path) -> None:
     """Load a critic to go on from, of a run or of marcoppasini/musika."""
     keras = path.suffix == ".h5"
     try:
