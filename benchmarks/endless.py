@@ -1,17 +1,20 @@
-"""Endless sound: flux and level where windows join beside everywhere else, and speed.
+"""Endless sound: flux and level where windows join beside everywhere else, speed, and memory.
 
     python benchmarks/endless.py joins [--minutes 10] [--model NAME]
     python benchmarks/endless.py speed [--seconds 15] [--rounds 3]
+    python benchmarks/endless.py memory [--minutes 10]
 
 Random weights if no model is named: those that convolutions begin with, a little larger. Flux is
 the mean of the positive changes of magnitudes from frame to frame (1024 samples, 256 apart), level
-that of a frame in dB. Processor time of one thread.
+that of a frame in dB. Processor time of one thread. Memory is the most that `ncodec generate` has
+resident, for a minute and for ten.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,9 +24,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ncodec import checkpoints
 from ncodec.checkpoints.loading import load_any
 from ncodec.latents import Directions
+from ncodec.latents.gan import LatentGan
 from ncodec.latents.musika.model import Musika, Windows
+from ncodec.metrics.cost import peak_memory
+from ncodec.models.latent_config import LatentGanConfig
 from ncodec.models.musika_config import MusikaConfig
 
 FRAME, HOP = 1024, 256
@@ -100,16 +107,43 @@ def speed(seconds: float, rounds: int) -> None:
         print(f"{name:20} {weights:5.1f} M weights  {best[name]:5.1f} x real time")
 
 
+def memory(minutes: float) -> None:
+    """Print what `ncodec generate` takes for a minute and for as many as are asked, in MB."""
+    codes = LatentGanConfig(dim=32, widths=(96, 128, 192), generator=(96, 128, 160, 192, 224))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model, endings in (
+            ("codes", LatentGan(codes, "codes"), ("ecdc", "wav")),
+            ("sound", random_model(SIZES["base 80, width 64"]), ("wav",)),
+        ):
+            path = Path(folder) / f"{name}.safetensors"
+            checkpoints.save(model, path)
+            for ending in endings:
+                peaks = [
+                    peak_memory(
+                        [sys.executable, "-m", "ncodec_cli", "generate", "--model", str(path),
+                         "-o", str(Path(folder) / f"made.{ending}"), "--force", "--quiet",
+                         "--seed", "1", "--duration", str(60 * each)]
+                    ) / 1e6
+                    for each in (1, minutes)
+                ]  # fmt: skip
+                print(
+                    f"{name} to .{ending}: 1 min {peaks[0]:.0f} MB, {minutes:g} min {peaks[1]:.0f}"
+                )
+
+
 def main() -> None:
     """Run what is asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["joins", "speed"])
+    parser.add_argument("what", choices=["joins", "speed", "memory"])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.what == "memory":
+        memory(asked.minutes)
+        return
     if asked.what == "speed":
         speed(asked.seconds, asked.rounds)
         return
