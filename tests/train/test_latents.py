@@ -208,6 +208,31 @@ def test_conditions_are_of_the_recording_and_dropped_by_themselves(
     assert trainer.task.source.whole(trainer.evaluated()).conditions == ("tempo", "density")
 
 
+def test_what_is_made_follows_what_is_told(
+    recordings: Path, learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ncodec.train.vector_sources.check_extra", lambda: None)
+    more: dict[str, Any] = {
+        "model": {"config": {"generator": [16, 16], "coordinates": 4, "conditions": "density"}},
+        "latent_gan": {"lr": 5e-3, "penalty": 0.0, "drop": 0.0},
+        "optim": {"steps": 80, "lr": 5e-3, "ema": 0.0},
+        "data": {"batch": 16},
+    }
+    trainer = Trainer.create(latent_gan(recordings, learned, tmp_path / "run", **more), CPU)
+    task: Any = trainer.task
+    values = torch.linspace(-1, 1, 32)[:, None, None].expand(-1, 1, 24)  # as if of recordings
+    noise = 0.1 * torch.randn(32, 4, 24, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(task, "_stretches", lambda: Stretches(0.5 * values + noise, values))
+
+    def told(value: float) -> float:
+        rows = torch.tensor([value, 1.0])[None, :, None].expand(8, -1, 16)
+        with torch.no_grad():
+            return float(task.source.made(task._inputs(rows, 10_000)).mean())
+
+    run_steps(trainer, 80)
+    assert told(0.8) - told(-0.8) > 0.3  # 0.8 of recordings
+
+
 def test_two_channels_change_sides(recordings, learned, tmp_path) -> None:
     more = {"model": {"config": {"generator": [8, 8], "channels": 2}}}
     trainer = Trainer.create(latent_gan(recordings, learned, tmp_path / "run", **more), CPU)
