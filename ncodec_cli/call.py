@@ -65,7 +65,7 @@ HELP_KEYS = "keys: m mute, q quit"
 @common.bw_option
 @common.codebooks_option
 @common.model_option
-@common.effort_options
+@common.live_effort_options
 @click.option("--packet-ms", type=Between(1, 200, whole=False), default=40.0, show_default=True,
               metavar="MS",
               help="Length of a packet: short ones are quicker and cost more.")  # fmt: skip

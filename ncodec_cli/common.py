@@ -117,20 +117,31 @@ codebooks_option = _codebooks_option("Number of codebooks, instead of --bw.")
 kept_bw_option = _bitrate_option("Use only as many of the file's codebooks as fit in this bitrate.")
 kept_codebooks_option = _codebooks_option("Use only so many of the file's codebooks.")
 
-_effort_option = click.option(
-    "--effort",
-    type=click.Choice(["fast", "good", "better", "best"]),
-    help="How well to search for codes: slower levels sound better at the same bitrate. "
-    "[default: fast]",
-)
+_LEVELS = ("fast", "good", "better", "best")
+
+
+def _effort_option(*levels: str) -> Callable[[F], F]:
+    return click.option(
+        "--effort",
+        type=click.Choice(levels),
+        help="How well to search for codes: slower levels sound better at the same bitrate. "
+        "[default: fast]",
+    )
+
+
 _beam_option = click.option(
     "--beam", type=Between(1, 32), hidden=True, help="Sums to follow; from before --effort."
 )
 
 
 def effort_options(command: F) -> F:
-    """Add --effort."""
-    return _effort_option(_beam_option(command))
+    """Add --effort, for files."""
+    return _effort_option(*_LEVELS, "extreme")(_beam_option(command))
+
+
+def live_effort_options(command: F) -> F:
+    """Add --effort, where nothing may wait for seconds of what follows."""
+    return _effort_option(*_LEVELS)(_beam_option(command))
 
 
 def coding_model(options: dict[str, Any], default: str | None = None) -> CompressionModel:
@@ -150,7 +161,7 @@ def coding_model(options: dict[str, Any], default: str | None = None) -> Compres
     if options["effort"] is not None:
         from ncodec.codec.options import EFFORTS
 
-        model.set_beam(EFFORTS[options["effort"]][0])
+        model.set_beam(EFFORTS[options["effort"]].width)
     elif options["beam"] is not None:
         model.set_beam(options["beam"])
     return model

@@ -61,7 +61,7 @@ def coding_options(command: common.F) -> common.F:
     """Add what every command that codes a microphone has."""
     for option in (
         microphone_option,
-        common.effort_options,
+        common.live_effort_options,
         common.model_option,
         common.codebooks_option,
         common.bw_option,

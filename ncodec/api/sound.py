@@ -134,7 +134,7 @@ def write(
         channels_first: whether `audio` is `[C, T]` and not `[T, C]`.
         packet_frames: frames of codes a packet; about a second by default.
         entropy: "auto" predicts codes where that makes the file smaller; "none" packs them.
-        effort: how well to search for codes: "fast", "good", "better" or "best".
+        effort: how well to search for codes: "fast", "good", "better", "best" or "extreme".
         gain_db: to be applied when decoding.
         lift: code quiet sound louder, and let the file's gain give it its level back.
         device: where a model that is loaded runs: "cpu", "cuda", "mps" or "auto".

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike
 
 from ncodec.audio import Resampler, Samples, check_finite
 from ncodec.audio.pcm import BYTES, decode_pcm
+from ncodec.codec.by_ear import ByEar
 from ncodec.codec.layout import check_model, choose_search, make_header, to_streams
-from ncodec.codec.options import EncodeOptions
+from ncodec.codec.options import EFFORTS, EncodeOptions
 from ncodec.codec.passage import Passage, encoding
 from ncodec.codec.pipeline import BlockThreads
 from ncodec.errors import ArgumentError
@@ -275,8 +276,10 @@ def _join_codes(pieces: list[np.ndarray], axis: int) -> np.ndarray:
 def _own_passage(
     model: CompressionModel, header: Header, threads: BlockThreads | None, effort: str | None
 ) -> Passage[list[Chunk]]:
-    search = choose_search(model, header, effort)
-    return encoding(model, header.streams, len(header.codebook_sizes), threads, search)
+    search, codebooks = choose_search(model, header, effort), len(header.codebook_sizes)
+    if effort is not None and EFFORTS[effort].passes and search is not None:
+        return ByEar(model, header.streams, codebooks, search, EFFORTS[effort].passes)
+    return encoding(model, header.streams, codebooks, threads, search)
 
 
 def _taken(samples: Any, channels: int) -> Samples:

@@ -92,7 +92,7 @@ def choose_search(model: CompressionModel, header: Header, effort: str | None) -
     """
     if effort is None:
         return None
-    width, price = EFFORTS[effort]
+    width, price, _ = EFFORTS[effort]
     tables = None if header.tables is None else tables_for(model.fingerprint)
     if tables is None or not price or not isinstance(model.quantizer, ResidualVQ):
         return Search(width)

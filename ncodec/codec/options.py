@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from ncodec.arguments import check_kbps, check_number, parse_kbps, whole
 from ncodec.checkpoints.loading import ModelLike
@@ -17,10 +18,30 @@ from ncodec_formats import Tags
 from ncodec_formats.limits import DEFAULT_MAX_SECONDS
 
 ENTROPY = ("none", "auto")
-EFFORTS: Mapping[str, tuple[int, float]] = {
-    "fast": (1, 0.0), "good": (1, 0.01), "better": (4, 0.01), "best": (8, 0.01)
-}  # fmt: skip
-"""Width of the search for codes and price of their bits (`Search`), by level."""
+
+
+class Effort(NamedTuple):
+    """How codes are searched for.
+
+    Attributes:
+        width: Of the search (`Search`).
+        price: Of bits.
+        passes: How often latents are moved by how their codes sound; such a level needs seconds of
+            what comes after, so streams that are heard at once do not have it.
+    """
+
+    width: int
+    price: float
+    passes: int = 0
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "fast": Effort(1, 0.0),
+    "good": Effort(1, 0.01),
+    "better": Effort(4, 0.01),
+    "best": Effort(8, 0.01),
+    "extreme": Effort(8, 0.01, passes=20),
+}
 PREDICTED_FROM = 8
 """Frames a packet from which on predicted layers are shorter than packed ones, at every bitrate."""
 

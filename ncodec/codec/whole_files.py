@@ -163,8 +163,9 @@ def compress(
         packet_frames: frames a packet; about a second by default.
         entropy: "auto" predicts codes where the model has tables for it and packets are of 8 frames
             or more, which makes files smaller and changes nothing else; "none" packs all.
-        effort: how well to search for codes, "fast" (the default), "good", "better" or "best":
-            slower ones sound better at the same bitrate, and any decoder reads their codes.
+        effort: how well to search for codes, "fast" (the default), "good", "better", "best" or
+            "extreme": slower ones sound better at the same bitrate, and any decoder reads their
+            codes. "extreme" listens to what the decoder makes of them; not all models have it.
         mono: mix the channels down to one.
         raw: the format of samples without a header.
         tags: a mapping, or pairs of key and value; they replace the source's of the same key.

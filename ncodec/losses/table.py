@@ -16,6 +16,7 @@ from ncodec.losses.perceptual import (
     LinesLoss,
     LoudnessLoss,
     PhaseLoss,
+    SimilarityLoss,
     SpectrumLoss,
 )
 from ncodec.losses.spectral import (
@@ -45,6 +46,7 @@ LOSSES: Mapping[str, Callable[[int], nn.Module]] = {
     "spectrum": SpectrumLoss,
     "pesq": PesqLoss,
     "lines": LinesLoss,
+    "similarity": SimilarityLoss,
 }
 """Name -> loss, made for a sample rate in Hz."""
 

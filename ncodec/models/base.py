@@ -138,6 +138,22 @@ class CompressionModel(ModelCore):
             checks.check_codes(codes, self.name, self.total_codebooks, self.device)
         )
 
+    def encode_latent(
+        self, latent: Tensor, codebooks: int | None = None, search: Search | None = None
+    ) -> Tensor:
+        """Code latents `[B, D, F]` frame by frame, by that search or the present beam.
+
+        Returns:
+            int64 `[B, codebooks, F]`; `num_codebooks` of them if None.
+
+        Raises:
+            ArgumentError: A value out of range, or a search that the family does not have.
+        """
+        latent = checks.check_latent(latent, self.name, self.latent_dim, self.device)
+        streams = self.encoder_state(max(1, len(latent)), None, codebooks, search).streams
+        with torch.no_grad():
+            return self._quantize(latent, streams)
+
     # Streams in
 
     def encoder_state(
@@ -167,11 +183,21 @@ class CompressionModel(ModelCore):
 
     def encode_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Chunk], EncoderState]:
         """Take the next samples; return the chunks that are ready (if any) and the new state."""
+        latents, state = self.latent_step(audio, state)
+        return [self._coded(x, state.streams) for x in latents], state
+
+    def latent_step(self, audio: Tensor, state: EncoderState) -> tuple[list[Latents], EncoderState]:
+        """As `encode_step`, but return latents, for whoever chooses their codes."""
         streams = self._streams(state, EncoderState)
         audio = self._samples(audio, streams)
         checks.check_finite("samples", audio)
         latents, net = self._encode_step(audio, state.net)
-        return [self._coded(x, streams) for x in latents], EncoderState(streams, net)
+        return latents, EncoderState(streams, net)
+
+    def latent_flush(self, state: EncoderState) -> list[Latents]:
+        """As `encode_flush`, but return latents."""
+        streams = self._streams(state, EncoderState)
+        return self._encode_flush(state.net, streams.batch)
 
     def encode_later(
         self, audio: Tensor, state: EncoderState

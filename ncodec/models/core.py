@@ -48,6 +48,8 @@ class ModelCore(nn.Module, ABC):
     """Whether each segment has a scale."""
     lifts_quiet: ClassVar[bool] = False
     """Whether quiet recordings should be coded louder than they are."""
+    heard_out: ClassVar[bool] = False
+    """Whether codes may be searched for by what the decoder makes of them."""
     fills_last_frame: bool = False
     """Whether zeros complete a stream's last frame before anything else ends it."""
     ends_with_steps: bool = False

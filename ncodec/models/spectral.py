@@ -77,6 +77,7 @@ class SpectralCodec(CompressionModel):
     config_type: ClassVar[Any] = SpectralConfig
     fills_last_frame = ends_with_steps = True
     lifts_quiet: ClassVar[bool] = True
+    heard_out: ClassVar[bool] = True
     mdct: Tensor
     inverse_mdct: Tensor
     window: Tensor

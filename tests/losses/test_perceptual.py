@@ -1,8 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from ncodec.dsp.stft import Spectra
 from ncodec.errors import ArgumentError
 from ncodec.losses.perceptual import (
     BandLoss,
@@ -11,6 +13,7 @@ from ncodec.losses.perceptual import (
     LinesLoss,
     LoudnessLoss,
     PhaseLoss,
+    SimilarityLoss,
     SpectrumLoss,
 )
 from ncodec.losses.table import LOSSES, LossTable
@@ -35,6 +38,7 @@ def speech_like(seed: int = 0) -> torch.Tensor:
 
 
 PERCEPTUAL = [BandLoss, LevelLoss, LoudnessLoss, EnvelopeLoss, PhaseLoss, SpectrumLoss, LinesLoss]
+PERCEPTUAL += [SimilarityLoss]
 
 
 @pytest.mark.parametrize("loss", PERCEPTUAL)
@@ -73,6 +77,26 @@ def test_small_errors_of_level_pull_little():
     fifth, whole, ten = (float(loss(x * 10 ** (-db / 20), x)) for db in (0.2, 1, 10))
     assert fifth < whole / 20
     assert ten > 15 * whole
+
+
+def test_the_similarity_loss_is_nsim_over_nine_places():
+    loss, x = SimilarityLoss(RATE), speech_like()
+    y = 0.6 * x + 0.02 * speech_like(1)
+    a, b = (10 * np.log10(loss.energies(Spectra(s))[0].numpy() + 1e-9) for s in (y, x))
+    lowest = np.maximum(a, b).max() - 65
+    a, b = (np.pad(np.maximum(s - lowest, 0), 1, "edge").astype(np.float64) for s in (a, b))
+    side = np.exp(-np.square([-1, 0, 1]) / (2 * 0.5**2))
+    weights = np.outer(side, side) / side.sum() ** 2
+    found = []
+    for i in range(a.shape[0] - 2):
+        for k in range(a.shape[1] - 2):
+            p, q = a[i : i + 3, k : k + 3], b[i : i + 3, k : k + 3]
+            mp, mq = (weights * p).sum(), (weights * q).sum()
+            vp, vq = (weights * (p - mp) ** 2).sum(), (weights * (q - mq) ** 2).sum()
+            both = (weights * (p - mp) * (q - mq)).sum()
+            level = (2 * mp * mq + 0.45**2) / (mp**2 + mq**2 + 0.45**2)
+            found.append(level * (both + 1.35**2 / 2) / (np.sqrt(vp * vq) + 1.35**2 / 2))
+    assert float(loss(y, x)) == pytest.approx(1 - np.mean(found), abs=1e-4)
 
 
 def test_the_spectrum_loss_hears_the_strongest_partial_most():
