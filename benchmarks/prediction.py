@@ -1,6 +1,6 @@
 """Predicted codes against packed ones: bytes, whole files, speed, and sound at equal bitrates.
 
-    python benchmarks/prediction.py CORPUS [--only layers,files,speed,rates,effort] [--clips 16]
+    python benchmarks/prediction.py CORPUS [--only layers,files,speed,rates,effort]
 
 CORPUS holds the recordings that `benchmarks/heldout.csv` names. Prints the tables that
 docs/performance.md and docs/benchmarks.md have. Times are processor time of one thread, in turns,
@@ -48,9 +48,12 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--only", default=",".join(parts), help="commas")
     parser.add_argument("--clips", type=int, default=16, help="of each kind")
+    parser.add_argument("--seconds", type=float, help="of each clip, at most")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    heard = clips(arguments.corpus, arguments.clips)
+    most = None if arguments.seconds is None else round(arguments.seconds * RATE)
+    found = clips(arguments.corpus, arguments.clips)
+    heard = {kind: [sound[:most] for sound in sounds] for kind, sounds in found.items()}
     for name in arguments.only.split(","):
         print(f"\n{parts[name].__doc__}\n", flush=True)
         for line in parts[name](heard):
@@ -174,27 +177,36 @@ def rates(heard: dict[str, list[Audio]]) -> Iterator[str]:
 
 
 def effort(heard: dict[str, list[Audio]]) -> Iterator[str]:
-    """Levels of `--effort`: kbps and PESQ-wb of files, and how fast they are coded."""
-    yield row("level", ("--bw 3: kbps, PESQ", "--bw 6", "--bw 12", "coded at 6 kbps"))
-    yield row("---", ["---"] * 4)
+    """Levels of `--effort`: kbps of files, how they sound, and how fast they are coded."""
+    heads = "speech --bw 3: kbps, PESQ", "12", "6: kbps, PESQ, STOI, ViSQOL"
+    yield row("level", (*heads, "music 6: kbps, ViSQOL", "sound 6", "coded at 6 kbps"))
+    yield row("---", ["---"] * 6)
     for level in EFFORTS:
-        cells, took = list[str](), 0.0
-        for kbps in (3, 6, 12):
-            start = time.process_time()
-            files = [written(sound, bandwidth=kbps, effort=level) for sound in heard["speech"]]
-            took = time.process_time() - start if kbps == 6 else took
-            pairs = zip(heard["speech"], files, strict=True)
-            found = [_sound("speech", *pair) for pair in pairs]
-            cells.append("{:.2f}, {:.3f}".format(*np.mean(found, axis=0)))
-        seconds = sum(map(len, heard["speech"])) / RATE
-        yield row(level, (*cells, f"{seconds / took:.0f} times real time"))
+        cells = [_heard("speech", heard, level, kbps)[0] for kbps in (3, 12)]
+        took = seconds = 0.0
+        for kind in KINDS:
+            cell, spent = _heard(kind, heard, level, 6)
+            cells.append(cell)
+            took, seconds = took + spent, seconds + sum(map(len, heard[kind])) / RATE
+        yield row(level, (*cells, f"{seconds / took:.3g} times real time"))
 
 
-def _sound(kind: str, sound: Audio, data: bytes) -> tuple[float, float]:
-    """Return a file's real kbps, and how it sounds."""
+def _heard(kind: str, heard: dict[str, list[Audio]], level: str, kbps: float) -> tuple[str, float]:
+    """Return means of real kbps and of what hears that kind, and the time that coding took."""
+    start = time.process_time()
+    files = [written(sound, bandwidth=kbps, effort=level) for sound in heard[kind]]
+    took = time.process_time() - start
+    found = np.mean([_sound(kind, *p, kbps == 6) for p in zip(heard[kind], files, strict=True)], 0)
+    return ", ".join(f"{x:.3f}" if n else f"{x:.2f}" for n, x in enumerate(found)), took
+
+
+def _sound(kind: str, sound: Audio, data: bytes, whole: bool = False) -> tuple[float, ...]:
+    """Return a file's real kbps, and how it sounds, by all measures of its kind if `whole`."""
     back, _ = ncodec.read(io.BytesIO(data))
-    measure = metrics.pesq_wb if kind == "speech" else metrics.visqol_audio
-    return len(data) * 8 * RATE / 1e3 / len(sound), measure(sound, back, RATE)
+    measures = [metrics.pesq_wb, metrics.stoi, metrics.visqol_speech]
+    used = measures[: 3 if whole else 1] if kind == "speech" else [metrics.visqol_audio]
+    kbps = len(data) * 8 * RATE / 1e3 / len(sound)
+    return kbps, *(measure(sound, back, RATE) for measure in used)
 
 
 def minute(sounds: Iterable[Audio]) -> Audio:

@@ -25,7 +25,7 @@ from ncodec.quantize.bits import Search
 WEIGHTS = MappingProxyType(
     {
         "mel": 4.0, "bands": 10.0, "level": 8.0, "spectrum": 2.0, "loudness": 14.0,
-        "pesq": 2.5, "envelope": 30.0, "phase": 2.0, "similarity": 30.0,
+        "pesq": 6.0, "envelope": 30.0, "phase": 2.0, "similarity": 30.0,
     }
 )  # fmt: skip
 """Of the losses (`ncodec.losses.table`), as docs/training.md found them."""
