@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ncodec.kernels import Derived, argmax_rows
@@ -61,12 +63,12 @@ class Codebook(nn.Module):
         """Return the index of the nearest entry for each row of `x` `[N, D]`: int64 `[N]`."""
         return argmax_rows(self.scores(x))
 
-    def nearest(self, x: Tensor) -> tuple[int, Tensor]:
-        """Return the nearest entry to one row `[1, D]` on a CPU, and what it leaves over."""
+    def nearest(self, x: Tensor) -> tuple[NDArray[np.int64], Tensor]:
+        """Return the nearest entries to a few rows `[N, D]` on a CPU, and what they leave over."""
         embed: Any = self._buffers["embed"]
         halves, columns = self._search(embed)
-        best = int(torch.addmm(halves, x, columns).numpy().argmax())
-        return best, x - embed.select(0, best)
+        best = torch.addmm(halves, x, columns).numpy().argmax(1)
+        return best, x - torch.embedding(embed, torch.from_numpy(best))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the entries, `[...]` to `[..., D]`."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError
-from ncodec.kernels import is_portable
+from ncodec.kernels import Derived, is_portable, parts_of
 from ncodec.quantize.beam import beam_search
 from ncodec.quantize.bits import Search
 from ncodec.quantize.codebook import Codebook
 from ncodec.quantize.quantized import Quantized
 from ncodec.quantize.stages import ResidualQuantizer, rows_of
+
+_FEW, _SMALL = 64, 256
+"""Rows to code, and codes to look up, until which calls cost more than what they compute."""
 
 
 class ResidualVQ(ResidualQuantizer[Codebook]):
@@ -34,6 +39,7 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
             check_whole(what, size, 1)
         super().__init__(dim, (Codebook(dim, bins, **codebook) for _ in range(n_q)))  # pyright: ignore[reportArgumentType]
         self.bins = bins
+        self._table = Derived(_joined)
 
     def encode(self, z: Tensor, n_q: int | None = None, beam: int | Search = 1) -> Tensor:
         """As every residual quantizer; the search follows `beam` partial sums, 1 is greedy.
@@ -42,19 +48,31 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
         """
         count = self.check(z, n_q)
         search = beam if isinstance(beam, Search) else Search(beam)
-        greedy = search.width == 1 and search.bits is None
-        single = z.shape[0] == z.shape[2] == 1 and z.is_cpu and not is_portable()
-        if (greedy and not single) or not z.shape[0] * z.shape[2]:
+        greedy, rows = search.width == 1 and search.bits is None, z.shape[0] * z.shape[2]
+        few = 0 < rows <= _FEW and z.is_cpu and not is_portable()
+        if (greedy and not few) or not rows:
             return super().encode(z, count)
-        books = list(self)[:count]
+        books = parts_of(self.layers)[:count]
         if not greedy:
             found = beam_search(books, rows_of(z), search, len(z))
             return found.view(z.shape[0], z.shape[2], -1).transpose(1, 2)
-        row, codes = rows_of(z).detach(), list[int]()
-        for book in books:  # a frame of a stream: half the calls
-            code, row = book.nearest(row)
+        left, codes = rows_of(z).detach(), list[NDArray[np.int64]]()
+        for book in books:  # a step of a stream: half the calls
+            code, left = book.nearest(left)
             codes.append(code)
-        return torch.tensor(codes).view(1, -1, 1)
+        found = np.stack(codes, axis=1).reshape(z.shape[0], z.shape[2], count)
+        return torch.from_numpy(found).transpose(1, 2).contiguous()
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """As every residual quantizer; a step of a stream from one table, by two calls of NumPy."""
+        small = codes.is_cpu and codes.dtype == torch.int64 and 0 < codes.numel() <= _SMALL
+        if small and codes.dim() == 3 and codes.shape[1] <= self.n_q and not is_portable():
+            table, first = self._table(*(b._buffers["embed"] for b in parts_of(self.layers)))
+            wanted = codes.numpy()
+            if wanted.view(np.uint64).max() < self.bins:  # negative ones are large so
+                rows = table[wanted.swapaxes(0, 1) + first[: wanted.shape[1]]]
+                return torch.from_numpy(np.add.reduce(rows, axis=0)).mT
+        return super().decode(codes)
 
     def forward(self, z: Tensor, n_q: int | None = None) -> Quantized:
         """Quantize `[B, D, F]` with the first `n_q` codebooks; in training mode they learn from it.
@@ -88,3 +106,9 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
             torch.stack(losses).mean(),
             z.new_zeros(()),
         )
+
+
+def _joined(*embeds: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the entries of all codebooks under each other, and where each begins `[K, 1, 1]`."""
+    sizes = np.array([0, *(len(embed) for embed in embeds[:-1])])
+    return torch.cat(embeds).numpy(), np.cumsum(sizes).reshape(-1, 1, 1)

@@ -166,3 +166,22 @@ def test_factorized_losses_move_both_sides() -> None:
     for k in range(2):
         assert vq.codebook(k).embed.grad is not None
         assert vq.codebook(k).in_proj.weight.grad is not None
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 3), (5, 2)])
+def test_a_few_frames_are_coded_and_looked_up_as_many_are(batch: int, frames: int) -> None:
+    quantizer = ResidualVQ(dim=8, n_q=5, bins=16).eval()
+    z = torch.randn(batch, 8, frames)
+    many = torch.cat([z] * 40, dim=2)  # no step of a stream any more
+    for count in (1, 5):
+        codes = quantizer.encode(z, count)
+        assert torch.equal(codes, quantizer.encode(many, count)[:, :, :frames])
+        whole = quantizer.decode(torch.cat([codes] * 300, dim=2))
+        assert torch.equal(quantizer.decode(codes), whole[:, :, :frames])
+    before = quantizer.decode(codes)
+    quantizer.codebook(4).embed.add_(1.0)  # what is kept of the entries follows them
+    assert torch.allclose(quantizer.decode(codes), before + 1.0)
+    for wrong in (-1, 16):
+        codes[0, 0, 0] = wrong
+        with pytest.raises(ArgumentError):
+            quantizer.decode(codes)
