@@ -24,6 +24,7 @@ from ncodec.models.base import CompressionModel
 from ncodec.runtime import in_precision
 from ncodec.serve.engine import BatchEngine
 from ncodec_formats import Packet
+from ncodec_formats.packets import PacketLayout
 
 CODEBOOKS = 8
 CASES = (("encode", 32, 20), ("decode", 32, 20), ("encode", 64, 80), ("decode", 48, 80))
@@ -43,7 +44,7 @@ class Caller:
             sample_rate=24000, channels=1, codebooks=CODEBOOKS, packet_frames=frames
         )
         sound = 0.1 * np.random.default_rng(0).standard_normal((1, 24 * ms), np.float32)
-        self._sound, self._frames, self._header = sound, frames, encoder.header
+        self._sound, self._frames, self._layout = sound, frames, PacketLayout(encoder.header)
         self._codes = np.random.default_rng(1).integers(0, 1024, (CODEBOOKS, 1, frames), np.uint16)
         self._codec: StreamEncoder | StreamDecoder = encoder
         if way == "decode":
@@ -66,7 +67,7 @@ class Caller:
 
     def _given_now(self, packets: list[Packet], now: float) -> list[float]:
         for packet in packets:
-            packet.to_bytes(self._header)
+            self._layout.put_packet(packet)
         return [now - self._open.popleft()[1] for _ in packets]
 
     def ready(self, now: float) -> list[float]:

@@ -21,7 +21,7 @@ from ncodec.audio import Samples
 from ncodec.codec.passage import to_samples
 from ncodec.models.base import CompressionModel
 from ncodec.models.records import Chunk, DecoderState, EncoderState
-from ncodec.streaming import shape_of
+from ncodec.streaming import phase_of
 
 S = TypeVar("S", EncoderState, DecoderState)
 T = TypeVar("T")
@@ -175,7 +175,7 @@ class Rows(ABC, Generic[S, T]):
 
     def phase(self, state: S) -> object:
         """Return what states must have in common to be stacked."""
-        return shape_of(self.model.take_rows(state, [0]).net)
+        return phase_of(state.net)
 
     def states(self, rows: Sequence[Row[S, T]]) -> list[S]:
         """Return the states of rows, those of a cohort as one."""

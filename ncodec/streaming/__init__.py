@@ -3,7 +3,7 @@
 from ncodec.streaming.layers import Mean, Residual, Sequential
 from ncodec.streaming.overlap import Relay, TiledSequential
 from ncodec.streaming.protocol import State, Streamable, join_all, join_time
-from ncodec.streaming.rows import stack_rows, take_rows
+from ncodec.streaming.rows import phase_of, stack_rows, take_rows
 from ncodec.streaming.tree import Leaf, leaves_of, shape_of, tensors_like, tensors_of, with_tensors
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "join_all",
     "join_time",
     "leaves_of",
+    "phase_of",
     "shape_of",
     "stack_rows",
     "take_rows",

@@ -20,6 +20,7 @@ from ncodec.arguments import check_whole
 from ncodec.errors import ArgumentError
 from ncodec.streaming.overlap import Relay
 from ncodec.streaming.protocol import State
+from ncodec.streaming.tree import shape_of
 
 _Join = Callable[[Sequence[Tensor], int], Tensor]
 
@@ -27,14 +28,20 @@ _Join = Callable[[Sequence[Tensor], int], Tensor]
 def take_rows(state: State, rows: Sequence[int]) -> State:
     """Return the state of some of the streams, in the order in which they are named."""
     indices = [check_whole("row", row, 0) for row in rows]
+    index = torch.tensor(indices).long()
 
     def chosen(tensors: Sequence[Tensor], axis: int) -> Tensor:
         (tensor,) = tensors
         if max(indices, default=-1) >= tensor.shape[axis]:
             raise ArgumentError(f"row {max(indices)}: the state has {tensor.shape[axis]} streams")
-        return tensor.index_select(axis, torch.tensor(indices, device=tensor.device).long())
+        return tensor.index_select(axis, index.to(tensor.device))
 
     return _joined([state], chosen, 0)
+
+
+def phase_of(state: State) -> tuple[Any, ...]:
+    """Return what states must have in common to be stacked: all but their rows and values."""
+    return shape_of(_joined([state], lambda tensors, axis: tensors[0].narrow(axis, 0, 0), 0))
 
 
 def stack_rows(states: Sequence[State]) -> State:

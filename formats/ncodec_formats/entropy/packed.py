@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 def pack(codes: "NDArray[np.integer]", bits: int) -> bytes:
     """Packs codes, in C order whatever their shape, into `bits` bits each (1 to 16)."""
+    return pack_rows(codes.reshape(1, -1), bits)[0]
+
+
+def pack_rows(codes: "NDArray[np.integer]", bits: int) -> list[bytes]:
+    """Packs codes `[R, N]`, each row to whole bytes."""
     import numpy as np
 
-    words = np.ascontiguousarray(codes, dtype="<u2").reshape(-1, 1).view(np.uint8)
-    spread = np.unpackbits(words, axis=1, count=bits, bitorder="little")
-    return np.packbits(spread, bitorder="little").tobytes()
+    words = np.ascontiguousarray(codes, dtype="<u2").view(np.uint8).reshape(*codes.shape, 2)
+    spread = np.unpackbits(words, axis=2, count=bits, bitorder="little")
+    rows = np.packbits(spread.reshape(len(codes), -1), axis=1, bitorder="little")
+    return [row.tobytes() for row in rows]
 
 
 def unpack(data: bytes | memoryview, bits: int, count: int) -> "NDArray[np.uint16]":
@@ -91,8 +97,12 @@ class PackedBits:
     def encode(
         self, codes: "NDArray[np.uint16]", layers: range, sizes: Sequence[int]
     ) -> list[list[bytes]]:
-        """Packs layers of packets `[N, K, S, F]`."""
-        return [[self.pack(packet[k], sizes[k]) for k in layers] for packet in codes]
+        """Packs layers of packets `[N, K, S, F]`, all at once where their codebooks are alike."""
+        if len({sizes[k] for k in layers}) != 1:
+            return [[self.pack(packet[k], sizes[k]) for k in layers] for packet in codes]
+        count, of_all = len(layers), codes[:, layers.start : layers.stop]
+        rows = pack_rows(of_all.reshape(len(codes) * count, -1), bits_of(sizes[layers.start]))
+        return [rows[at : at + count] for at in range(0, len(rows), count)]
 
     def decode(
         self,
