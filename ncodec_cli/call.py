@@ -142,27 +142,27 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
         parse_address(address)
     elif options["listen"] is not None:
         parse_address(options["listen"], host="")
-    if options["source_file"] is not None:
-        check_source(options["source_file"], refuse_coded)
-    if options["sink_file"] not in (None, "-"):
-        from ncodec.audio import format_of
-
-        format_of(options["sink_file"])
-    if options["sink_file"] is not None:
-        check_new_file(options["sink_file"], options["force"])
-    if options["record"] is not None:
-        check_recording(options["record"], options["force"])
-    _check_apart(options)
+    _check_files(options)
     check_model(options)
 
 
-def _check_apart(options: dict[str, Any]) -> None:
-    """Refuse one file or pipe in two places."""
-    for name in ("sink_file", "record"):
-        common.refuse_json_to_pipe(options, options[name])
-    named = [options[name] for name in ("source_file", "sink_file", "record")]
-    for one, other in combinations([path for path in named if path is not None], 2):
-        if (one != "-" and same_file(one, other)) or os.path.abspath(one) == os.path.abspath(other):
+def _check_files(options: dict[str, Any]) -> None:
+    """Refuse what cannot be read or written, and one file or pipe in two places."""
+    source, sink, recording = (options[name] for name in ("source_file", "sink_file", "record"))
+    if source is not None:
+        check_source(source, refuse_coded)
+    if sink not in (None, "-"):
+        from ncodec.audio import format_of
+
+        format_of(sink)
+    if sink is not None:
+        common.refuse_json_to_pipe(options, sink)
+        check_new_file(sink, options["force"])
+    if recording is not None:
+        common.refuse_json_to_pipe(options, recording)
+        check_recording(recording, options["force"])
+    for one, other in combinations([path for path in (source, sink, recording) if path], 2):
+        if os.path.abspath(one) == os.path.abspath(other) or same_file(one, other):
             raise ArgumentError(f"{other}: is given twice; each must be a file of its own")
 
 

@@ -15,6 +15,7 @@ from ncodec.errors import ModelMismatchError, NcodecError
 from ncodec.models.base import CompressionModel
 from ncodec.net.adapt import RateControl, Report
 from ncodec.net.control import Bye, Hello, Told, get_message, is_control, put_message
+from ncodec.net.delays import RoundTrip
 from ncodec.net.listener import Listener
 from ncodec.net.talker import Talker
 from ncodec.net.transport import HEADERS
@@ -112,7 +113,7 @@ class Call:
         self._hello_at = self._report_at = float("-inf")
         self._heard_at: float | None = None
         self._their_time: tuple[int, float] | None = None
-        self._round_trip: float | None = None
+        self._round_trip = RoundTrip()
         self._garbage = 0
         self.ended = self.they_ended = self.they_left = False
         self.left_because = ""
@@ -186,12 +187,13 @@ class Call:
         length = self.talker.header.hop / self.talker.header.sample_rate
         held = target = 0.0
         ear = usual = None
+        there_and_back = self._round_trip.seconds
         if listener is not None:
             held, target = listener.buffer.held, listener.buffer.target
             length *= listener.header.packet_frames
-            if self._round_trip is not None:
+            if there_and_back is not None:
                 ahead = self.model.latency_samples / self.model.sample_rate
-                beside = length + self._round_trip / 2 + ahead
+                beside = length + there_and_back / 2 + ahead
                 ear, usual = beside + held, beside + listener.buffer.usual
         return CallStats(
             seconds=listener.played if listener else 0.0,
@@ -206,7 +208,7 @@ class Call:
             copies=talker.redundancy[1],
             mouth_to_ear=ear,
             usual_delay=usual,
-            round_trip=self._round_trip,
+            round_trip=there_and_back,
             garbage=self._garbage + (listener.garbage if listener else 0),
         )
 
@@ -242,11 +244,7 @@ class Call:
             self._greeted = True
             self._control.take(message.report)
             self._their_time = message.sent, arrival
-            if message.echo:
-                there = (round(arrival * 1000) - message.echo - message.kept) & 0xFFFFFFFF
-                if there < GONE_SECONDS * 1000:
-                    least = self._round_trip or there / 1000
-                    self._round_trip = min(least, there / 1000)
+            self._round_trip.see(message.sent, message.echo, message.kept, arrival)
         else:
             self.they_ended = True
             self.they_left = self.they_left or not message.ended
@@ -267,6 +265,7 @@ class Call:
             self._garbage += 1
             return
         self._peer, self._greeted = ssrc, False
+        self._round_trip, self._their_time = RoundTrip(), None
         self.they_ended = self.they_left = False
         self.listener = Listener(self.model, self._header(hello))
 

@@ -32,6 +32,48 @@ class Fastest:
         return self.seconds
 
 
+class RoundTrip:
+    """The way there and back, from messages that say when they were sent and what came last.
+
+    The clocks of both ends are apart by an unknown time, which the two ways together do not have;
+    each way's fastest message of the last seconds counts, so that jitter adds little.
+    """
+
+    LONGEST = 10.0
+    """Seconds; what took longer answers what another has sent."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._there, self._back = Fastest(), Fastest()
+        self._apart: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Both ways together; None while one of them is not known."""
+        both = self._there.seconds + self._back.seconds
+        return max(both, 0.0) if math.isfinite(both) else None
+
+    def see(self, sent: int, echo: int, kept: int, arrival: float) -> None:
+        """Take a message that came at `arrival` seconds.
+
+        Args:
+            sent: its time, in milliseconds of the other's clock modulo 2^32.
+            echo: the time, of ours, in the last message that had come there; 0: none had.
+            kept: milliseconds since that had come.
+            arrival: of our clock.
+        """
+        back = round(arrival * 1000) - sent
+        self._apart = back if self._apart is None else self._apart
+        self._back.see(_signed(back - self._apart) / 1000, arrival)
+        if echo and (round(arrival * 1000) - echo - kept) % (1 << 32) < self.LONGEST * 1000:
+            self._there.see(_signed(sent - kept - echo + self._apart) / 1000, arrival)
+
+
+def _signed(milliseconds: int) -> int:
+    """Return the least number that is the same modulo 2^32."""
+    return (milliseconds + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
 class Lateness:
     """The distribution of how much later packets come than the fastest.
 

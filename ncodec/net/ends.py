@@ -17,7 +17,7 @@ from ncodec.net.call import Call
 INPUT_SECONDS, OUTPUT_SECONDS = 2.0, 2.0
 """What FIFOs hold."""
 TICK = 0.01
-"""Seconds between a file's turns."""
+"""Seconds between a file's turns at least, and twice that at most: half a packet."""
 
 
 class CallEngine:
@@ -71,7 +71,7 @@ class CallEngine:
 
     def work(self) -> bool:
         """Code what was captured, decode what is wanted; return whether there was anything."""
-        x = self._inbox.read(max(1, round(TICK * self.input_rate))).T
+        x = self._captured()
         if x.shape[1]:
             x = self._in.push(mix_channels(np.ascontiguousarray(x), self.call.model.channels))
             x = np.zeros_like(x) if self.muted else x
@@ -82,8 +82,18 @@ class CallEngine:
             y = self.call.pull(self._clock())
             self.meters[1].push(y)
             self._outbox.write(mix_channels(self._out.push(y), self.output_channels).T)
+        if x.shape[1] or wanted:
+            return True
         self.call.work(self._clock())
-        return bool(x.shape[1]) or wanted
+        return False
+
+    def _captured(self) -> NDArray[np.float32]:
+        """Return what is coded next, `[C, T]`; at the model's rate only what completes a packet."""
+        count = max(1, round(TICK * self.input_rate))
+        if self.input_rate == self.call.model.sample_rate:
+            missing = self.call.talker.missing
+            count = missing if self._inbox.fill >= missing else 0
+        return self._inbox.read(count).T
 
     @property
     def room(self) -> int:
@@ -122,6 +132,9 @@ class FileClock:
         self._error: BaseException | None = None
         self._passed = self._length = self._written = 0
         self._ended_source = False
+        header = engine.call.talker.header
+        packet = header.packet_frames * header.hop / header.sample_rate
+        self._tick = min(max(TICK, packet / 2), 2 * TICK)
 
     @property
     def said(self) -> bool:
@@ -155,7 +168,7 @@ class FileClock:
                 ticks += 1
                 self._turn(time.monotonic() - begin)
                 self._wake()
-                self._ended.wait(max(0.0, begin + ticks * TICK - time.monotonic()))
+                self._ended.wait(max(0.0, begin + ticks * self._tick - time.monotonic()))
         except BaseException as error:  # noqa: BLE001 - handed on by `check`
             self._error = error
 

@@ -93,6 +93,11 @@ class Talker:
         self._silent_packets = 0
         self._marker = True
 
+    @property
+    def missing(self) -> int:
+        """Samples that complete the next packet."""
+        return self._block - self._sound.held
+
     def push(self, samples: Samples) -> list[bytes]:
         """Take samples; return the datagrams that are ready."""
         sent = list[bytes | None]()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncodec.net.bad_line import BadLine, Conditions
-from ncodec.net.delays import Fastest, Lateness
+from ncodec.net.delays import Fastest, Lateness, RoundTrip
 from ncodec.net.jitter import Item, JitterBuffer
 
 LENGTH = 0.04
@@ -193,3 +193,25 @@ def test_quantiles_and_forgetting_are_by_time():
     for t in range(10, 25):
         fastest.see(0.02, t)
     assert fastest.seconds == 0.02
+
+
+@pytest.mark.parametrize("ahead", [-5000.0, 0.0, 4_294_960.0])
+def test_a_round_trip_is_without_jitter_and_without_both_clocks(ahead):
+    lines = (
+        BadLine(Conditions(delay=0.03, jitter=0.02), "there"),
+        BadLine(Conditions(delay=0.05, jitter=0.02), "back"),
+    )
+    found, sums = RoundTrip(), []
+    assert found.seconds is None
+    for second in range(20):
+        ((there,), (back,)) = (line.carry(0.0, 40) for line in lines)
+        came = second + there + ahead
+        sent = came + 0.4
+        echo, said, kept = (round(1000 * t) % (1 << 32) for t in (second + 1, sent + 1, 0.4))
+        found.see(said, echo, kept, second + 1 + there + 0.4 + back)
+        sums.append(there + back)
+    assert 0.079 < found.seconds < 0.095 < np.mean(sums) - 0.02
+    last = found.seconds
+    said = round(1000 * (21 - 0.2 + ahead)) % (1 << 32)
+    found.see(said, (said + 1 << 31) % (1 << 32) or 1, 0, 21.0)  # an answer to another's message
+    assert abs(found.seconds - last) < 0.02
