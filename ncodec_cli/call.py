@@ -130,11 +130,7 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
             "give HOST:PORT to call, or --listen PORT to wait, or --offer, or --answer: one of them"
         )
     by_hand = options["offer"] or options["answer"]
-    for name in ("stun", "ice"):
-        if options[name] and not by_hand:
-            raise click.UsageError(f"--{name} goes with --offer and --answer")
-    if by_hand and "-" in (options["source_file"], options["sink_file"], options["record"]):
-        raise click.UsageError("with --offer and --answer, pipes carry these: name a file")
+    _check_together(options, by_hand=by_hand)
     from ncodec.net.udp import parse_address
 
     _servers(options)
@@ -144,6 +140,31 @@ def _check(address: str | None, options: dict[str, Any]) -> None:
         parse_address(options["listen"], host="")
     _check_files(options)
     check_model(options)
+
+
+def _check_together(options: dict[str, Any], *, by_hand: bool) -> None:
+    """Refuse options that say nothing or something impossible beside each other."""
+    for name in ("stun", "ice"):
+        if options[name] and not by_hand:
+            raise click.UsageError(f"--{name} goes with --offer and --answer")
+    if by_hand and "-" in (options["source_file"], options["sink_file"], options["record"]):
+        raise click.UsageError("with --offer and --answer, pipes carry these: name a file")
+    for device, own, file, other in (
+        ("--microphone", "source", "--input", "source_file"),
+        ("--speaker", "sink", "--output", "sink_file"),
+    ):
+        if options[own] is not None and options[other] is not None:
+            raise click.UsageError(f"{device} and {file}: only one of them can be given")
+    if options["burst"] > 1 and not options["loss"]:
+        raise click.UsageError("--burst goes with --loss")
+    from ncodec_formats.rtp import MAX_COPIES, MAX_LAYERS
+
+    layers, copies = options["redundancy"] or (1, 0)
+    if not (1 <= layers <= MAX_LAYERS and copies <= MAX_COPIES):
+        raise click.UsageError(
+            f"--redundancy {layers},{copies}: must be 1 to {MAX_LAYERS} codebooks "
+            f"of 0 to {MAX_COPIES} packets"
+        )
 
 
 def _check_files(options: dict[str, Any]) -> None:
@@ -208,12 +229,13 @@ def _session(transport: Transport, options: dict[str, Any], stack: ExitStack) ->
     source = None if of_files[0] else ready_device(options["source"], "input")
     sink = None if of_files[1] else ready_device(options["sink"], "output")
     from ncodec.audio import format_of, open_audio, open_writer
-    from ncodec.net.call import Call
-    from ncodec.net.session import CallSession, Ends
 
     if source is None:
         source = open_audio(of_files[0])
         stack.callback(source.close)
+    from ncodec.net.call import Call
+    from ncodec.net.session import CallSession, Ends
+
     common.use_threads(options["threads"])
     model = common.coding_model(options)
     talking = Call(

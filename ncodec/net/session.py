@@ -22,7 +22,8 @@ FILE_PREFILL = 0.02
 """Seconds that the output holds for a file, whose clock is this process's own."""
 TAIL_SECONDS = 0.3
 """What is listened to, beyond the buffer, when both sides have said all."""
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS, REFUSED_SECONDS = 30.0, 5.0
+"""Until it is said that nobody answers, or that nobody is there."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,12 @@ class CallSession(Running):
         """
         hint, now = self._transport.hint, time.monotonic()
         self._began = now if self._began is None else self._began
-        if hint is not None and not self.call.connected and now - self._began > ANSWER_SECONDS:
-            raise NcodecError(f"{self._transport.peer}: no answer in {ANSWER_SECONDS:g} s ({hint})")
+        if hint is None or self.call.connected:
+            return
+        refused = self._transport.refused
+        if now - self._began > (REFUSED_SECONDS if refused else ANSWER_SECONDS):
+            said = "nobody listens there" if refused else f"no answer in {ANSWER_SECONDS:g} s"
+            raise NcodecError(f"{self._transport.peer}: {said} ({hint})")
 
     def check(self) -> None:
         """Raise what went wrong in the threads, if anything did."""

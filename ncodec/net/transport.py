@@ -31,6 +31,8 @@ class Transport:
     """Bytes that stand around each payload on the wire."""
     hello = "connecting"
     """What this object does before anybody answers."""
+    refused = False
+    """Whether the other end has said that nobody is there."""
     hint: str | None = None
     """What may be wrong if nobody does; None where that may take any time."""
 

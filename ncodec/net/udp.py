@@ -64,7 +64,6 @@ class Udp(Transport):
             self.hint = "does `ncodec call --listen PORT` run there?"
         self._peer: Any = None
         self._heard_at = 0.0
-        self.refused = False
         try:
             self._socket = _listening(*address) if listen else _calling(*address)
         except OSError as error:

@@ -36,15 +36,15 @@ def serve(
     Raises:
         ArgumentError: A package of the extra `serve` is missing, a value breaks a rule, or the
             port cannot be had.
-        CheckpointError: A model is not on this machine.
+        CheckpointError: A model is not on this machine, or is none.
     """
-    from ncodec.checkpoints import find
+    from ncodec.checkpoints import find, read_model_info
     from ncodec.serve.app import check_extra
 
     check_extra()
     check_place(host, port, settings)
     for name in settings.models:
-        find(name)
+        read_model_info(find(name))
     with contextlib.closing(_listen(host, port)) as listener:
         asyncio.run(_serve(settings, listener, started))
 

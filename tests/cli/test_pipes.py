@@ -90,6 +90,9 @@ def test_what_needs_no_model_loads_none(tmp_path, coded, args):
         ("train ncodec_24khz --device cuda", "device 'cuda': this machine has cpu"),
         ("call nowhere", "address 'nowhere': must be HOST:PORT"),
         ("call nowhere.invalid:4000 --input a.wav -o b.wav", "nowhere.invalid, port 4000: "),
+        ("call localhost:4000 --input a.ecdc -o b.wav", "a.ecdc: is an ECDC file"),
+        ("call localhost:4000 --input odd.wav -o b.wav", "odd.wav: not readable as audio"),
+        ("serve --models ./odd.wav", "odd.wav: not a safetensors file"),
         ("call --offer --stun b", "server 'b': must be stun:HOST"),
         ("serve --host nowhere.invalid", "others reach it, so the server needs tokens"),
         ("serve --models nothere", "'nothere'"),
@@ -101,6 +104,7 @@ def test_what_cannot_be_is_told_before_pytorch_is_loaded(tmp_path, coded, args, 
         pytest.skip("PyTorch here is built for an accelerator, and has to be asked")
     (tmp_path / "a.ecdc").write_bytes(coded)
     wav(tmp_path / "a.wav")
+    (tmp_path / "odd.wav").write_text("no sound at all\n")
     process = start([sys.executable, "-c", LISTS_MODULES, *args.split()], tmp_path)
     _, errors = process.communicate()
     said, _, loaded = errors.decode().partition("modules:")

@@ -1,13 +1,20 @@
 """Real sockets on this machine: addresses, who is listened to, a whole call between files."""
 
+import io
 import socket
 import time
+from contextlib import closing
 
+import numpy as np
 import pytest
+import soundfile
 
-from ncodec.errors import ArgumentError
+from ncodec.audio import open_audio, open_writer
+from ncodec.errors import ArgumentError, NcodecError
 from ncodec.net.bad_line import Conditions
+from ncodec.net.call import Call
 from ncodec.net.control import Hello, put_message
+from ncodec.net.session import CallSession, Ends
 from ncodec.net.talker import Talker
 from ncodec.net.udp import Udp, parse_address
 from tests.net.files import talk
@@ -79,6 +86,23 @@ def test_a_port_that_is_taken_and_a_host_that_is_none_are_told(listening):
         Udp(("127.0.0.1", listening.port), listen=True)
     with pytest.raises(ArgumentError, match=r"no\.such\.host\.invalid"):
         Udp(("no.such.host.invalid", 4000))
+
+
+def test_that_nobody_listens_is_told_soon(tmp_path, model, monkeypatch):
+    monkeypatch.setattr("ncodec.net.session.REFUSED_SECONDS", 0.0)
+    soundfile.write(tmp_path / "a.wav", np.zeros(2400), 24000)
+    transport = Udp(("127.0.0.1", free_port()))
+    with closing(transport), closing(open_audio(tmp_path / "a.wav")) as source:
+        transport.start()
+        call = Call(model, transport.send)
+        sink = open_writer(io.BytesIO(), container="wav", sample_rate=24000, channels=1)
+        session = CallSession(call, transport, Ends(source, sink))
+        session.check_answer()
+        assert not transport.refused
+        call.work(0.0)
+        until(lambda: transport.refused)
+        with pytest.raises(NcodecError, match="nobody listens there"):
+            session.check_answer()
 
 
 def test_two_ends_talk_from_files_to_files(tmp_path, model):
