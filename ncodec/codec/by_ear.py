@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -33,8 +34,8 @@ _WINDOW, _BEFORE, _AFTER = 4.0, 1.0, 0.2
 """Seconds that are chosen together; that are heard before them; that are looked at after them."""
 _LEAST = 0.5
 """Seconds below which there is too little to hear: then the nearest codes are taken."""
-_RATE = 0.03
-"""Of the steps, as a part of the latents' deviation; it falls to zero as a square root."""
+_RATE = 0.08
+"""Of the steps, as a part of what the nearest codes leave over; it falls to zero as a root."""
 _SILENT = 1e-9  # mean square, -90 dB full scale
 
 
@@ -58,6 +59,7 @@ class ByEar:
             raise ArgumentError(f"{model.name} was loaded in inference mode: it has no gradients")
         self._model, self._codebooks = model, codebooks
         self._search, self._passes = search, passes
+        self._greedy = replace(search, width=1)  # as good to follow, and faster
         with torch.inference_mode(False):
             self._losses = LossTable(WEIGHTS, model.sample_rate).to(model.device)
             self._incoming = model.encoder_state(streams, model.device, codebooks, search)
@@ -141,9 +143,10 @@ class ByEar:
         if heard < _LEAST * model.sample_rate or float(self._real.square().mean()) < _SILENT:
             return latent
         after = torch.cat([latent[..., :0], *self._waiting], dim=2)[..., : self._frames(_AFTER)]
-        after = model.decode_latent(model.encode_latent(after, self._codebooks, Search()))
+        after = model.decode_latent(model.encode_latent(after, self._codebooks, self._greedy))
+        nearest = model.decode_latent(model.encode_latent(latent, self._codebooks, self._greedy))
+        rate = _RATE * float((latent - nearest).square().mean().sqrt())
         moved = torch.zeros_like(latent).requires_grad_()
-        rate = _RATE * float(latent.std())
         steps = torch.optim.Adam([moved], lr=rate, betas=(0.8, 0.95))
         best, lowest = latent, math.inf
         for number in range(self._passes):
@@ -159,7 +162,7 @@ class ByEar:
     def _distance(self, wanted: Tensor, after: Tensor, *, last: bool) -> Tensor:
         """Return how far from the original it sounds, with gradients for what is wanted."""
         model = self._model
-        codes = model.encode_latent(wanted.detach(), self._codebooks, Search())
+        codes = model.encode_latent(wanted.detach(), self._codebooks, self._greedy)
         chosen = model.decode_latent(codes)
         passed = torch.cat([wanted + (chosen - wanted).detach(), after], dim=2)
         audio, state = model.decode_latent_step(passed, None, self._outgoing)
