@@ -65,8 +65,9 @@ class ResidualVQ(ResidualQuantizer[Codebook]):
 
     def decode(self, codes: Tensor) -> Tensor:
         """As every residual quantizer; a step of a stream from one table, by two calls of NumPy."""
-        small = codes.is_cpu and codes.dtype == torch.int64 and 0 < codes.numel() <= _SMALL
-        if small and codes.dim() == 3 and codes.shape[1] <= self.n_q and not is_portable():
+        small = isinstance(codes, Tensor) and codes.is_cpu and 0 < codes.numel() <= _SMALL  # pyright: ignore[reportUnnecessaryIsInstance]
+        fits = small and codes.dtype == torch.int64 and codes.dim() == 3
+        if fits and codes.shape[1] <= self.n_q and not is_portable():
             table, first = self._table(*(b._buffers["embed"] for b in parts_of(self.layers)))
             wanted = codes.numpy()
             if wanted.view(np.uint64).max() < self.bins:  # negative ones are large so
