@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ncodec.kernels import fbgemm, onednn, plain, pointwise, taps, transforms
+from ncodec.kernels import fbgemm, minimal, onednn, plain, pointwise, taps, transforms
 from ncodec.kernels.switch import is_portable
 
 _LOG = logging.getLogger(__name__)
@@ -122,12 +122,13 @@ OPERATIONS = {
     ),
     "windows": Operation(
         (
+            Entry("minimal filtering", _anywhere, minimal.windows, _with_avx2),
             Entry("a product a tap", _anywhere, taps.windows, _with_avx2),
             Entry("oneDNN", onednn.there, onednn.windows),
         ),
         plain.windows,
-        lambda dtype: (_values(dtype, 64, 8), _values(dtype, 8), 16, 2, 1),
-        lambda dtype: (_values(dtype, 2, 12, 16), 5),
+        lambda dtype: (_values(dtype, 128, 64), _values(dtype, 64), 32, 2, 1),
+        lambda dtype: (_values(dtype, 2, 12, 32), 5),
     ),
     "image": Operation(
         (Entry("oneDNN", onednn.there, onednn.image),),

@@ -24,6 +24,8 @@ from ncodec_formats.bitrate import kbps_steps
 
 KERNEL, LAST_KERNEL, RESIDUAL_KERNEL = 7, 3, 3
 """Sizes that the released model and transformers' MimiConfig have."""
+TILE = 9600
+"""Samples of audio fed at once to the two strides of the highest rates, to stay in the cache."""
 
 
 class MimiModel(ComposedCodec):
@@ -141,24 +143,29 @@ def _transformer(config: MimiConfig) -> Transformer:
     )
 
 
-def _seanet_encoder(config: MimiConfig) -> Sequential:
+def _seanet_encoder(config: MimiConfig) -> TiledSequential:
     channels = config.filters
     layers: list[Streamable] = [_conv(1, channels, KERNEL)]
     for stride in reversed(config.ratios):
         down = _conv(channels, 2 * channels, 2 * stride, stride=stride)
         layers += [_residual(channels), ELU(), down]
         channels *= 2
-    return Sequential(*layers, ELU(), _conv(channels, config.latent_dim, LAST_KERNEL))
+    split = 1 + 3 * 2
+    layers += [ELU(), _conv(channels, config.latent_dim, LAST_KERNEL)]
+    return TiledSequential(*layers, tiles=((slice(split), TILE), (slice(split, None), 0)))
 
 
-def _seanet_decoder(config: MimiConfig) -> Sequential:
+def _seanet_decoder(config: MimiConfig) -> TiledSequential:
     channels = config.filters * 2 ** len(config.ratios)
     layers: list[Streamable] = [_conv(config.latent_dim, channels, KERNEL)]
     for stride in config.ratios:
         up = ConvTranspose1d(channels, channels // 2, 2 * stride, stride=stride, trim=(0, stride))
         layers += [ELU(), up, _residual(channels // 2)]
         channels //= 2
-    return Sequential(*layers, ELU(), _conv(channels, 1, LAST_KERNEL))
+    layers += [ELU(), _conv(channels, 1, LAST_KERNEL)]
+    split = max(1, len(layers) - 2 - 3 * 2)
+    tile = max(1, TILE // math.prod(config.ratios[-2:]))
+    return TiledSequential(*layers, tiles=((slice(split), 0), (slice(split, None), tile)))
 
 
 def _residual(channels: int) -> Residual:

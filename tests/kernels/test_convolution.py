@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from ncodec.kernels import Convolution, onednn, plain, taps
+from ncodec.kernels import Convolution, minimal, onednn, plain, taps
 from ncodec.nn import Conv1d, ConvTranspose1d
 
 
@@ -58,7 +59,7 @@ def test_windows_are_read_from_the_middle_of_a_signal() -> None:
         assert torch.allclose(y.transpose(1, 2), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [taps.windows, onednn.windows])
+@pytest.mark.parametrize("make", [taps.windows, onednn.windows, minimal.windows])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 3), (2, 1), (3, 1), (2, 2)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_ways_to_read_windows(make: Any, stride: int, dilation: int, bias: bool) -> None:
@@ -67,6 +68,37 @@ def test_ways_to_read_windows(make: Any, stride: int, dilation: int, bias: bool)
     want = plain.windows(matrix, added, 16, stride, dilation)(x, 150)
     y = make(matrix, added, 16, stride, dilation)(x, 150)
     assert torch.allclose(y, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "share"),
+    [
+        (2, 1, 1, 2 / 3),
+        (4, 2, 1, 2 / 3),
+        (10, 5, 1, 2 / 3),
+        (3, 1, 1, 2 / 3),
+        (3, 1, 2, 2 / 3),
+        (7, 1, 1, 4 / 7),
+        (7, 1, 9, 4 / 7),
+    ],
+)
+def test_minimal_filtering_multiplies_less(
+    kernel: int, stride: int, dilation: int, share: float, bias: bool
+) -> None:
+    channels, out = 256, 192
+    matrix = torch.randn(kernel * channels, out) / (kernel * channels) ** 0.5
+    added = torch.randn(out) if bias else torch.zeros(out)
+    slide = minimal.windows(matrix, added if bias else None, channels, stride, dilation)
+    exact = plain.windows(matrix.double(), added.double(), channels, stride, dilation)
+    x = torch.randn(2, 3200, channels)[:, 3:]
+    for count in (1, 37, 540):
+        with FlopCounterMode(display=False) as counted:
+            y = slide(x, count)
+        assert torch.allclose(y.double(), exact(x.double(), count), atol=2e-5)
+    assert counted.get_total_flops() == pytest.approx(
+        share * 2 * 2 * 540 * matrix.numel(), rel=0.01
+    )
 
 
 def test_large_transposed_convolutions() -> None:
