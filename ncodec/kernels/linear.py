@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ncodec.kernels.cached import lasting
 from ncodec.kernels.plain import Product
 from ncodec.kernels.switch import is_portable
 from ncodec.kernels.table import pack
+
+_FEW = 16
 
 
 class PackedLinear:
@@ -36,6 +39,21 @@ class PackedLinear:
         """Multiply any rows, of the weight's type."""
         operation = "half rows" if self.exact else "rows"
         return pack(operation, self.weight.dtype)(self.weight, self.bias)
+
+    def few(self, x: Tensor) -> Tensor:
+        """Multiply rows of float32 so that a few take as long as their weights take to read, once.
+
+        Of weights that float16 does not hold, more than a row needs a second form in memory.
+        """
+        if self.exact:
+            return self.many(x)
+        if self.width < x.numel() <= _FEW * self.width:
+            return self._few(x)
+        return functional.linear(x, self.weight, self.bias)
+
+    @lasting
+    def _few(self) -> Product:
+        return pack("few rows", self.weight.dtype)(self.weight, self.bias)
 
     @lasting
     def exact(self) -> bool:

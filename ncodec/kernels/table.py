@@ -120,6 +120,13 @@ OPERATIONS = {
         _affine,
         lambda dtype: (_values(dtype, 3, 32),),
     ),
+    "few rows": Operation(
+        (_ONEDNN,),
+        plain.linear,
+        _affine,
+        lambda dtype: (_values(dtype, 2, 32),),
+        (torch.float32,),
+    ),
     "windows": Operation(
         (
             Entry("minimal filtering", _anywhere, minimal.windows, _with_avx2),

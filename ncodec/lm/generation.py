@@ -7,6 +7,7 @@ bounded and positions are relative there are no windows, and no end.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -161,7 +162,7 @@ def _window(
     end = None if count is None else known + count
     null = model.tag_conditions([()]).added if model.tags is not None else None
     passes, special = Passes(model, items, led, null), model.special_token_id
-    waiting, partial, following = list[Tensor](), dict[int, Tensor](), known
+    waiting, partial, following = list[Tensor](), defaultdict[int, dict[int, Tensor]](dict), known
     drawn: Tensor | None = None
     for step in model.pattern.steps(end):
         due = [code for code in step if end is None or code.frame < end]
@@ -176,9 +177,9 @@ def _window(
                 continue
             assert drawn is not None
             tokens[:, codebook] = drawn[:, codebook]
-            codes = partial.setdefault(frame, torch.full_like(tokens, -1))
-            codes[:, codebook] = drawn[:, codebook]
+            partial[frame][codebook] = drawn[:, codebook]
         waiting = [*waiting, tokens] if drawn is None else [tokens]
-        while following in partial and bool((partial[following] >= 0).all()):
-            yield partial.pop(following)
+        while len(partial[following]) == codebooks:
+            made = partial.pop(following)
+            yield torch.stack([made[k] for k in range(codebooks)], dim=1)
             following += 1

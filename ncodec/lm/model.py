@@ -180,9 +180,10 @@ class LMModel(nn.Module):
 
     def hidden(self, sequence: Tensor, state: LMState) -> tuple[Tensor, LMState]:
         """As `step`, but return what the heads take: `[B, S, D]`, or `[B, S, K, D]` for each."""
-        x = self.emb[0](sequence[:, 0])
-        for codebook in range(1, self.num_codebooks):
-            x = x + self.emb[codebook](sequence[:, codebook])
+        tables, codes = [cast(Tensor, each.weight) for each in self.emb], sequence.unbind(1)
+        x = F.embedding(codes[0], tables[0])
+        for table, of_codebook in zip(tables[1:], codes[1:], strict=True):
+            x = x + F.embedding(of_codebook, table)
         if state.added is not None:
             x = x + state.added[:, None]
         y, decoder = self.transformer.step(x.transpose(1, 2), state.decoder)

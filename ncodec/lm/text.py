@@ -131,12 +131,13 @@ def _loaded(places: list[str], name: str) -> tuple[Any, Any]:
         for place in places:
             try:
                 tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-                encoder, found = T5EncoderModel.from_pretrained(
+                loaded: Any = T5EncoderModel.from_pretrained(
                     place, local_files_only=True, use_safetensors=True, output_loading_info=True
                 )
             except (OSError, ValueError, ImportError) as error:
                 reason = reason or (str(error).strip().splitlines() or [""])[0]
             else:
+                encoder, found = loaded
                 if not found["missing_keys"]:  # transformers would draw those at random
                     return tokenizer, encoder.float().eval().requires_grad_(False)
                 reason = f"no T5: {min(found['missing_keys'])} is missing"

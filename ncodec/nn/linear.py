@@ -21,10 +21,10 @@ class Linear(nn.Linear):
         self._packed = Derived(PackedLinear)
 
     @property
-    def exact(self) -> bool:
-        """Whether float16 holds the weights as they are: then half as much is read."""
-        own = self._parameters
-        return self._packed(own["weight"], own["bias"]).exact
+    def packed(self) -> PackedLinear:
+        """The weights as they are now, ready for products without gradients."""
+        own = self._parameters  # an attribute of a module takes longer to find
+        return self._packed(own["weight"], own["bias"])
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it
         """Return the affine map of `input`.
@@ -34,8 +34,7 @@ class Linear(nn.Linear):
         """
         if torch.is_grad_enabled() or not input.is_cpu:
             return functional.linear(input.to(self.weight.dtype), self.weight, self.bias)
-        own = self._parameters  # an attribute of a module takes longer to find
-        packed = self._packed(own["weight"], own["bias"])
+        packed = self.packed
         width, values = input.shape[-1], input.numel()
         if width != packed.width:
             raise ArgumentError(f"{width} values a row: this layer takes {packed.width}")
