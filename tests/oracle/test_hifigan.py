@@ -66,6 +66,31 @@ def test_transformers(tmp_path: Path, kind: str) -> None:
     assert Vocoder.get_pretrained("taken").config == ours.config
 
 
+SIZES = {"V1": 512, "V2": 128}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_published_sizes_are_those_of_transformers(size: str) -> None:
+    """Of sound whose full scale is 1; what is left in float32 is rounding, as float64 shows."""
+    torch.manual_seed(0)
+    config = FastSpeech2ConformerHifiGanConfig(upsample_initial_channel=SIZES[size])
+    theirs = FastSpeech2ConformerHifiGan(config).eval().requires_grad_(False)
+    for weight in theirs.parameters():  # such that sound comes out that is heard
+        weight.data.normal_(std=(0.5 / weight[0].numel()) ** 0.5 if weight.dim() > 1 else 0.01)
+    ours = vocoder(HifiGanConfig(channels=SIZES[size]))
+    _, weights = HF_HIFIGAN.read(theirs.state_dict(), config.to_dict())
+    ours.load_state_dict(weights, strict=False)
+    mel = mels(ours.config, 12) / 4
+    want = theirs(mel.transpose(1, 2))
+    assert 0.01 < want.abs().max() < 0.99
+    for made in (ours(mel)[:, 0], ours.generator(mel)[:, 0]):
+        assert (made - want).abs().max() < 1e-6
+    with torch.inference_mode(False):
+        exact = theirs.double()(mel.double().transpose(1, 2))
+        found = ours.double().generator(mel.double())[:, 0]
+    assert (found - exact).abs().max() < 1e-12
+
+
 def test_mels_that_only_a_synthesiser_can_make(tmp_path: Path) -> None:
     """FastSpeech2's vocoder as published has the numbers 0 and 1: mels come normalised."""
     config = FastSpeech2ConformerHifiGanConfig(upsample_initial_channel=32)
