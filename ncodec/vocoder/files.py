@@ -68,17 +68,28 @@ def audio_blocks(
 def mels_of_audio(
     file: BinaryIO, model: Vocoder, name: str | None, progress: Progress | None = None
 ) -> Iterator[Mels]:
-    """Yield the mels `[bands, n]` of any audio, in constant memory."""
+    """Yield the mels `[bands, n]` of any audio, in constant memory.
+
+    Raises:
+        NcodecError: It is no audio, is not finite, or is too short for a frame.
+    """
     model.check_makes_mels()
-    state, any_samples = model.front_end.initial_state(1), False
+    state, any_samples, frames = model.front_end.initial_state(1), False, 0
     with torch.inference_mode():
         for samples in audio_blocks(file, model, name, progress):
             any_samples = any_samples or samples.shape[1] > 0
             block = torch.from_numpy(np.ascontiguousarray(samples))[None]
+            if not bool(block.isfinite().all()):
+                raise BadFileError(f"{name or 'the source'}: has samples that are not finite")
             mel, state = model.front_end.step(block, state)
+            frames += mel.shape[2]
             yield mel[0].numpy()
-        if any_samples:
-            yield model.front_end.flush(state)[0].numpy()
+        last = model.front_end.flush(state) if any_samples else None
+        if last is not None:
+            frames += last.shape[2]
+            yield last[0].numpy()
+        if frames == 0:
+            raise BadFileError(f"{name or 'the source'}: holds less than a frame of sound")
 
 
 def write_mel(
@@ -104,8 +115,6 @@ def write_mel(
         back = isinstance(target, IOBase) and target.seekable()
         file = target if back else cast(BinaryIO, opened.enter_context(TemporaryFile()))
         frames = _write_frames(file, mels, bands)
-        if frames == 0:
-            raise BadFileError(f"{name or 'the source'}: holds less than a frame of sound")
         if file is not target:
             file.seek(0)
             shutil.copyfileobj(file, target)

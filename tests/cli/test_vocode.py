@@ -140,7 +140,15 @@ def test_damaged_files_and_other_models(ncodec, model: Vocoder, talk, tmp_path: 
     assert not (tmp_path / "x.wav").exists()
     done = ncodec("mel", "talk.wav", "talk.npy", "--model", "ncodec_24khz")
     assert (done.status, "is no vocoder" in done.err) == (1, True)
-    soundfile.write(tmp_path / "short.wav", np.zeros(50), 24000)
-    done = ncodec("mel", "short.wav", "short.npy", "--model", "small.safetensors")
-    assert done.status == 1
-    assert not (tmp_path / "short.npy").exists()
+    broken = np.where(np.arange(30000) == 9000, np.nan, talk)
+    for samples, said in (
+        (talk[:50], "at least"),
+        (talk[:0], "less than a frame of sound"),
+        (broken, "not finite"),
+        (broken + np.inf, "not finite"),
+    ):
+        soundfile.write(tmp_path / "in.wav", samples, 24000, subtype="FLOAT")
+        for words in (("mel", "in.wav", "out.npy"), ("vocode", "in.wav", "out.flac")):
+            done = ncodec(*words, "--model", "small.safetensors", "-q")
+            assert (done.status, said in done.err, done.err.count("\n")) == (1, True, 1), done.err
+            assert not (tmp_path / words[2]).exists()
