@@ -20,9 +20,10 @@ from ncodec.adversarial import (
     MultiSpectrumDiscriminator,
 )
 from ncodec.errors import ArgumentError, CheckpointError
-from ncodec.train.checkpoint import load_checkpoint
+from ncodec.train.checkpoint import load_checkpoint, save_tensors
 from ncodec.train.config import AdversarialSection, home
 
+DISCRIMINATORS_FILE = "discriminators.pt"
 DISCRIMINATORS: Mapping[str, Callable[..., MultiDiscriminator]] = {
     "mpd": MultiPeriodDiscriminator,
     "msd": MultiScaleDiscriminator,
@@ -155,3 +156,9 @@ def _renamed(key: str, state: Mapping[str, Any]) -> str:
     }
     stem = stem.replace(".convs.", ".layers.").replace(".conv_post", ".post")
     return f"{stem}.{ends.get(last, last)}"
+
+
+def write_adversary(adversary: AdversarialLoss | None, folder: Path) -> None:
+    """Write the discriminators, if there are any, beside the model of a run."""
+    if adversary is not None:
+        save_tensors(adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)

@@ -16,9 +16,10 @@ from ncodec.config import HifiGanConfig
 from ncodec.errors import ArgumentError, CheckpointError, NcodecError
 from ncodec.nn.whole import whole
 from ncodec.train.config import OptimSection, TrainConfig, load_config
+from ncodec.train.discriminators import DISCRIMINATORS_FILE
 from ncodec.train.resume import resume
 from ncodec.train.schedule import learning_rate
-from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
+from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.trainer import Trainer
 from ncodec.train.vocoding import LogMelLoss
 from ncodec.vocoder import Vocoder

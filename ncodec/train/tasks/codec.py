@@ -18,7 +18,6 @@ from ncodec.losses.table import LossTable
 from ncodec.models.base import CompressionModel
 from ncodec.models.families import family_of, find_family, known
 from ncodec.train.balancer import Balancer
-from ncodec.train.checkpoint import save_tensors
 from ncodec.train.codec_step import Coded, draw_counts, recode, run_codec, start_codebooks
 from ncodec.train.config import (
     PROBABILITY,
@@ -36,13 +35,13 @@ from ncodec.train.discriminators import (
     judge,
     load_adversary,
     make_discriminators,
+    write_adversary,
 )
 from ncodec.train.distributed import share
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
 from ncodec.train.validation import validate
 
 MODEL_FILE = "model.safetensors"
-DISCRIMINATORS_FILE = "discriminators.pt"
 _START_BATCHES = 60  # for the principal components
 
 
@@ -244,8 +243,7 @@ class CodecTask(Task):
         """Write the model, as every command takes it, and the discriminators."""
         path = folder / MODEL_FILE
         checkpoints.save(module, path, notes=notes)
-        if self.adversary is not None:
-            save_tensors(self.adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
+        write_adversary(self.adversary, folder)
         return path
 
 

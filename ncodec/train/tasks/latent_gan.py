@@ -34,9 +34,10 @@ from ncodec.train.config import (
     home,
 )
 from ncodec.train.data import Recordings, batches
+from ncodec.train.discriminators import DISCRIMINATORS_FILE
 from ncodec.train.distributed import average_gradients
 from ncodec.train.task import Losses, Place, Task, size_of
-from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
+from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.tasks.second_level import load_codec
 from ncodec.train.vector_sources import CodecVectors, MusikaVectors, VectorSource
 from ncodec.train.vectors import Stretches, Windows, kept, stretches_of

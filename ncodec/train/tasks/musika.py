@@ -25,7 +25,6 @@ from ncodec.losses.table import LossTable
 from ncodec.metrics import log_mel_distance
 from ncodec.models.musika_config import MusikaConfig
 from ncodec.nn.whole import whole
-from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import (
     AdversarialSection,
     Rule,
@@ -43,9 +42,10 @@ from ncodec.train.discriminators import (
     judge,
     load_adversary,
     make_discriminators,
+    write_adversary,
 )
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
-from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
+from ncodec.train.tasks.codec import MODEL_FILE
 
 _SECONDS = 10.0  # of each validation clip, at most
 _DECIBELS = 75.0  # of a spectrum's 1
@@ -235,8 +235,7 @@ class MusikaTask(Task):
         """Write the model with all of its nets, and the discriminators."""
         path = folder / MODEL_FILE
         checkpoints.save(module, path, notes=notes)
-        if self.adversary is not None:
-            save_tensors(self.adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
+        write_adversary(self.adversary, folder)
         return path
 
 

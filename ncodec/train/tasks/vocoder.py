@@ -22,7 +22,6 @@ from ncodec.losses.table import LossTable
 from ncodec.models.families import family_of, find_family
 from ncodec.nn import Conv1d, ConvTranspose1d
 from ncodec.nn.whole import whole
-from ncodec.train.checkpoint import save_tensors
 from ncodec.train.config import AdversarialSection, TrainConfig, above, each, home
 from ncodec.train.data import Recordings, Segments
 from ncodec.train.discriminators import (
@@ -31,10 +30,11 @@ from ncodec.train.discriminators import (
     judge,
     load_adversary,
     make_discriminators,
+    write_adversary,
 )
 from ncodec.train.distributed import share
 from ncodec.train.task import Losses, Place, Task, Validation, size_of
-from ncodec.train.tasks.codec import DISCRIMINATORS_FILE, MODEL_FILE
+from ncodec.train.tasks.codec import MODEL_FILE
 from ncodec.train.validation import measures_of
 from ncodec.train.vocoding import LogMelLoss, Pairs
 from ncodec.vocoder import Vocoder
@@ -187,8 +187,7 @@ class VocoderTask(Task):
         """Write the vocoder, as every command takes it, and the discriminators."""
         path = folder / MODEL_FILE
         checkpoints.save(_plain(module), path, notes=notes)
-        if self.adversary is not None:
-            save_tensors(self.adversary.discriminator.state_dict(), folder / DISCRIMINATORS_FILE)
+        write_adversary(self.adversary, folder)
         return path
 
 
